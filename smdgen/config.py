@@ -1,0 +1,186 @@
+"""Settings of every stage: one frozen dataclass each, presets, and TOML files that may fill them."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from smdgen.errors import ConfigError
+
+Preset = Literal["paper", "default"]
+
+
+@dataclass(frozen=True)
+class SimulateConfig:
+    """Constant-velocity steered MD of one structure."""
+
+    structure: Path
+    coordinates: Path | None = None
+    parameters: tuple[Path, ...] = ()
+    forcefield: str = "charmm36"
+    cmap: bool = True
+    pulled: str = ""  # a distance as for `prepare --cv`; empty: first to last CA
+    start_centre: float | None = None  # A; None: the value of the start structure
+    end_centre: float = 34.0  # A
+    duration_ps: float = 1000.0
+    spring_constant: float = 1.0  # kcal/mol/A^2, E = k/2 (d - d0)^2
+    temperature: float = 300.0  # K
+    friction_per_ps: float = 1.0
+    timestep_fs: float = 2.0
+    constraints: str = "hbonds"
+    solvent: Literal["vacuum", "obc2"] = "obc2"
+    replicas: int = 1
+    frames: int = 201
+    equilibration_ps: float = 0.0
+    minimisation_steps: int = 500
+    seed: int = 1
+    workers: int = 0  # 0: one a core
+    platform: str = ""  # empty: chosen by the size of the system
+    threads: int = 0
+    output: Path = Path("pulls")
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """From trajectories and a topology to the dataset."""
+
+    trajectories: tuple[Path, ...]
+    topology: Path | None = None
+    parameters: tuple[Path, ...] = ()
+    forcefield: str = "charmm36"
+    select: str = "protein and name N CA C O"
+    cv: str = ""  # "d=distance(sel; sel)"; empty: first to last CA
+    stride: int = 1
+    seed: int = 0
+    validation_share: float = 0.15
+    test_share: float = 0.25
+    salvage: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class TrainVaeConfig:
+    """Stage 1: the latent space."""
+
+    preset: Preset = "default"
+    epochs: int = 0  # 0: the preset's own
+    batch_size: int = 0  # 0: the preset's own
+    latent_size: int = 0  # 0: the preset's own
+    hidden_size: int = 0  # 0: the preset's own
+    learning_rate: float = 0.0  # 0: the preset's own
+    kl_weight: float = -1.0  # below 0: the preset's own
+    energy_weight: float = -1.0  # below 0: the preset's own
+    cartesian_weight: float = -1.0  # below 0: the preset's own
+    seed: int = 0
+    device: str = "auto"
+    precision: Literal["float32", "float64"] = "float32"
+    threads: int = 0  # 0: one below 500 atoms, else torch's own choice
+    resume: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class TrainLstmConfig:
+    """Stage 2: the dynamics in the latent space."""
+
+    preset: Preset = "default"
+    epochs: int = 0  # 0: the preset's own
+    batch_size: int = 0  # 0: the preset's own
+    hidden_size: int = 0  # 0: the preset's own
+    learning_rate: float = 0.0  # 0: the preset's own
+    seed: int = 0
+    device: str = "auto"
+    precision: Literal["float32", "float64"] = "float32"
+    threads: int = 0
+    resume: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class RolloutConfig:
+    """New pulls from a start structure."""
+
+    start: Path | None = None
+    steps: int = 10
+    target: float | None = None
+    samples: int = 1
+    seed: int = 0
+    output: Path | None = None
+    device: str = "auto"
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class AnalyzeConfig:
+    """Generated pulls beside the held-out ones."""
+
+    trajectories: tuple[Path, ...] = ()
+    topology: Path | None = None
+    output: Path | None = None
+    force: bool = False
+
+
+Config = TypeVar("Config", bound=Any)
+
+
+def load_settings(config_type: type[Config], path: Path | None, **flags: Any) -> Config:
+    """Settings of one stage from its defaults, a TOML file and the flags; flags win.
+
+    Args:
+        config_type: One of the dataclasses of this module.
+        path: A TOML file with keys at the top level or under a table with the stage's name
+            (`[simulate]`, `[train-vae]`); None for none.
+        **flags: Values given on the command line; None means not given.
+
+    Raises:
+        ConfigError: The file is missing, is no TOML, or has a key the stage does not know.
+    """
+    values = {} if path is None else _read_table(config_type, path)
+    values.update({name: value for name, value in flags.items() if value is not None})
+    try:
+        return config_type(**values)
+    except TypeError as error:
+        raise ConfigError(f"{stage_name(config_type)}: {error}") from error
+
+
+def stage_name(config_type: type[Any]) -> str:
+    """`TrainVaeConfig` -> `train-vae`."""
+    name = config_type.__name__.removesuffix("Config")
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
+
+
+def _read_table(config_type: type[Any], path: Path) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read settings {path}: {error.strerror}; give a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML ({error}); mend it or leave --config out") from error
+    table = document.get(stage_name(config_type))
+    if table is None:
+        table = {key: value for key, value in document.items() if not isinstance(value, dict)}
+    fields = {field.name: field for field in dataclasses.fields(config_type)}
+    unknown = sorted(set(table) - set(fields))
+    if unknown:
+        raise ConfigError(
+            f"{path}: unknown setting {', '.join(unknown)}; {stage_name(config_type)} knows {', '.join(sorted(fields))}"
+        )
+    return {name: _convert(fields[name], value, path) for name, value in table.items()}
+
+
+def _convert(field: "dataclasses.Field[Any]", value: Any, path: Path) -> Any:
+    """A TOML value in the type of the field; relative paths are taken from the file's folder."""
+    kind = str(field.type)
+    if "tuple[" in kind and "Path" in kind:
+        return tuple(path.parent / item for item in ([value] if isinstance(value, str) else value))
+    if "Path" in kind:
+        return path.parent / value
+    if "float" in kind and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    expected = {"int": int, "float": float, "str": str, "bool": bool}
+    for word, python_type in expected.items():
+        if word in kind and "Literal" not in kind and not isinstance(value, python_type):
+            raise ConfigError(f"{path}: {field.name} = {value!r} is not of type {word}")
+    return value

@@ -1,0 +1,1 @@
+"""What a pull is, on disk and in memory."""

@@ -1,0 +1,39 @@
+"""Errors a user can cause or meet, each with the exit code it leads to."""
+
+
+class SmdgenError(Exception):
+    """One line that says what was found, what was expected and what to do next."""
+
+    exit_code = 1
+
+
+class ConfigError(SmdgenError):
+    """A wrong option, setting, selection or collective variable."""
+
+    exit_code = 2
+
+
+class TopologyError(SmdgenError):
+    """A structure file that is missing, unreadable or does not fit."""
+
+    exit_code = 2
+
+
+class TrajectoryError(SmdgenError):
+    """A trajectory file that is missing, damaged or does not fit."""
+
+    exit_code = 2
+
+
+class ArtifactError(SmdgenError):
+    """A file of the run folder that is missing, damaged, of another model, or in the way."""
+
+    exit_code = 2
+
+
+class SimulationError(SmdgenError):
+    """A simulation that could not be finished."""
+
+
+class TrainingError(SmdgenError):
+    """A training run that could not be finished."""

@@ -1,0 +1,1 @@
+"""Files that smdgen writes and reads back."""
