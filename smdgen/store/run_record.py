@@ -1,0 +1,138 @@
+"""The run folder: where each stage leaves its files, and the record of what was done."""
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from smdgen import __version__
+from smdgen.errors import ArtifactError
+from smdgen.files import atomic_path, sha256_file, sweep_temporaries
+
+
+class RunFolder:
+    """Paths of one run folder, its lock and its record."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the folder; it is made by `create` or by the first stage that writes."""
+        self.path = Path(path)
+        self.dataset = self.path / "dataset.h5"
+        self.vae = self.path / "vae.safetensors"
+        self.latents = self.path / "latents.h5"
+        self.lstm = self.path / "lstm.safetensors"
+        self.rollout = self.path / "rollout"
+        self.analysis = self.path / "analysis"
+        self.record_file = self.path / "record.json"
+
+    def create(self) -> None:
+        """Make the folder, and those above it.
+
+        Raises:
+            ArtifactError: The name is taken by a file, or the place may not be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise ArtifactError(
+                f"{self.path} is a file, expected a run folder; give another --run"
+            ) from error
+        except OSError as error:
+            raise ArtifactError(
+                f"cannot make the run folder {self.path}: {error.strerror}; give another --run"
+            ) from error
+
+    def require(self, path: Path, command: str) -> Path:
+        """`path` if it is there.
+
+        Args:
+            path: A file of this folder.
+            command: The command that makes it, such as "prepare".
+
+        Raises:
+            ArtifactError: It is not there.
+        """
+        if not path.exists():
+            raise ArtifactError(
+                f"{path} not found; run `smdgen {command}` first, or name its run folder with --run"
+            )
+        return path
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other smdgen commands from writing into this folder meanwhile; sweep what killed ones left.
+
+        Raises:
+            ArtifactError: Another command holds the lock.
+        """
+        self.create()
+        with _flock(self.path, wait=False):
+            sweep_temporaries(self.path)
+            yield
+
+    def record(
+        self,
+        command: str,
+        argv: Sequence[str],
+        seconds: float,
+        inputs: Mapping[str, str] | Iterable[Path],
+    ) -> None:
+        """Add one entry to record.json.
+
+        Args:
+            command: "prepare", "train-vae" and so on.
+            argv: The command line.
+            seconds: s. How long it took.
+            inputs: Path to SHA-256 where they are known already, else the files, which are hashed here.
+
+        Raises:
+            ArtifactError: The folder cannot be written.
+        """
+        hashes = dict(inputs) if isinstance(inputs, Mapping) else {str(p): sha256_file(p) for p in inputs}
+        entry = {
+            "command": command,
+            "argv": list(argv),
+            "version": __version__,
+            "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "seconds": round(seconds, 3),
+            "inputs": hashes,
+        }
+        self.create()
+        guard = self.path / ".record.lock"
+        guard.touch()
+        with _flock(guard, wait=True):
+            entries = [*self.entries(), entry]
+            with atomic_path(self.record_file) as temporary:
+                temporary.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+
+    def entries(self) -> list[dict[str, Any]]:
+        """What record.json holds, oldest first; a damaged record is put aside, not lost."""
+        try:
+            entries = json.loads(self.record_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return []
+        except ValueError:
+            entries = None
+        if isinstance(entries, list):
+            return entries
+        self.record_file.replace(self.record_file.with_name("record.damaged.json"))
+        return []
+
+
+@contextlib.contextmanager
+def _flock(path: Path, *, wait: bool) -> Iterator[None]:
+    """Hold an exclusive lock on a file or folder; it ends with the process, however that ends."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise ArtifactError(
+                f"another smdgen command is writing to {path}; wait for it, or use another --run"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
