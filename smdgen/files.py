@@ -1,0 +1,145 @@
+"""How files are looked at before they are opened, and written so that they are whole or absent."""
+
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from smdgen.errors import ArtifactError, SmdgenError
+
+_TEMPORARY_PREFIX = ".smdgen-tmp-"
+_READ_BLOCK = 1 << 20
+_SPARSE_FROM = 64 << 20  # bytes; below it a hole does no harm
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well.
+
+    The temporary name keeps the suffix of `path`, because some writers choose a format by it.
+    On any error it is removed and what was at `path` stays as it was.
+
+    Raises:
+        ArtifactError: The folder cannot be written to, or the disk is full.
+    """
+    path = Path(path)
+    temporary = path.parent / f"{_TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{path.suffix}"
+    try:
+        if path.is_dir():
+            raise ArtifactError(f"cannot write {path}: it is a folder; choose another name or remove it")
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ArtifactError(
+            f"cannot write {path}: {reason}; free space or choose a folder you can write to"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sweep_temporaries(folder: Path) -> int:
+    """Remove temporary files that a killed run left in `folder`; returns how many.
+
+    Files of processes that still live are kept.
+    """
+    swept = 0
+    for leftover in Path(folder).glob(f"{_TEMPORARY_PREFIX}*"):
+        pid = leftover.name.removeprefix(_TEMPORARY_PREFIX).split("-")[0]
+        if not pid.isdigit() or not _is_alive(int(pid)):
+            leftover.unlink(missing_ok=True)
+            swept += 1
+    return swept
+
+
+def refuse_overwrite(path: Path, force: bool) -> None:
+    """Raise unless `path` is free or may be replaced.
+
+    Raises:
+        ArtifactError: `path` exists and `force` is false.
+    """
+    if Path(path).exists() and not force:
+        raise ArtifactError(f"{path} exists already; add --force to replace it or choose another output")
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while block := stream.read(_READ_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def require_regular_file(path: Path, kind: str, error_type: type[SmdgenError]) -> int:
+    """Size of the regular file at `path`, bytes, after a look that opens nothing.
+
+    Args:
+        path: What the user named; links are followed.
+        kind: What was expected there, in words ("a DCD trajectory").
+        error_type: What to raise.
+
+    Raises:
+        SmdgenError: Of the given type: it is missing, no regular file, empty, unreadable or a hole.
+    """
+    path = Path(path)
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", error)
+        raise error_type(f"cannot read {path}: {reason}; expected {kind}: check the path") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise error_type(f"{path} is {_node_kind(status.st_mode)}; expected {kind}: name a file")
+    if status.st_size == 0:
+        raise error_type(f"{path} is empty (0 bytes); expected {kind}: copy or write it again")
+    stored = getattr(status, "st_blocks", status.st_size) * 512
+    if status.st_size > _SPARSE_FROM and stored < status.st_size // 1000:
+        raise error_type(
+            f"{path} claims {status.st_size} bytes but stores {stored}; expected {kind}: copy it again"
+        )
+    if not os.access(path, os.R_OK):
+        raise error_type(f"cannot read {path}: permission denied; expected {kind}: check its mode")
+    return status.st_size
+
+
+def _node_kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "no regular file")
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # Windows cannot open a folder
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:  # some network file systems refuse; the rename itself was atomic
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
