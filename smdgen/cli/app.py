@@ -1,0 +1,333 @@
+"""The commands in pipeline order: flags in, settings out; the stage of the same name does the work."""
+
+import functools
+import importlib
+import inspect
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+import smdgen
+from smdgen.cli import console, options
+from smdgen.config import (
+    AnalyzeConfig,
+    PrepareConfig,
+    RolloutConfig,
+    SimulateConfig,
+    TrainLstmConfig,
+    TrainVaeConfig,
+    load_settings,
+    stage_name,
+)
+
+app = typer.Typer(
+    name="smdgen",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Commands share a run folder (--run, default smdgen-run), so no path is typed twice.",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted."""
+    console.prepare_streams()
+    try:
+        command = typer.main.get_command(app)
+        return int(command.main(args=arguments, prog_name="smdgen", standalone_mode=False) or 0)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # what Typer says about a wrong flag or a missing argument
+            return console.show_usage_error(error)
+        return console.exit_code_of(error)
+
+
+def stage(config_type: type[Any], *examples: str) -> Callable[[Callable[..., dict[str, Any]]], None]:
+    """Make a command of a function that turns its flags into settings.
+
+    The shared options are added to the function's own. The stage's module is imported only when the
+    command runs, because torch, ProDy, MDTraj and OpenMM cost seconds each.
+
+    Args:
+        config_type: The settings the stage takes; their name is the command's and the module's.
+        *examples: Lines for the end of the command's help.
+    """
+    name = stage_name(config_type)
+    known = inspect.signature(config_type).parameters
+
+    def register(flags_to_settings: Callable[..., dict[str, Any]]) -> None:
+        own = inspect.signature(flags_to_settings)
+        shared = [
+            item for item in _shared_parameters() if item.name not in ("seed", "force") or item.name in known
+        ]
+
+        @functools.wraps(flags_to_settings)
+        def command(**values: Any) -> int:
+            flags = flags_to_settings(**{key: values[key] for key in own.parameters})
+            settings = {key: values[key] for key in ("seed", "force") if key in values}
+            config = load_settings(config_type, values["config"], **settings, **flags)
+            try:
+                return _run_stage(name, config, values)
+            except KeyboardInterrupt as error:  # here, because Typer drops what it says was kept
+                return console.exit_code_of(error)
+
+        command.__signature__ = own.replace(  # type: ignore[attr-defined]
+            parameters=[*own.parameters.values(), *shared], return_annotation=int
+        )
+        epilog = "Examples:\n\n" + "\n\n".join(examples)
+        app.command(name, epilog=epilog)(command)
+
+    return register
+
+
+def _shared_parameters() -> list[inspect.Parameter]:
+    """`--run`, `--config`, `--seed`, `--force`, `--dry-run`, `--quiet` and `--json`, for every command."""
+
+    def shared(
+        *,
+        run: options.Run = Path("smdgen-run"),
+        config: options.ConfigFile = None,
+        seed: options.Seed = None,
+        force: options.Force = None,
+        dry_run: options.DryRun = False,
+        quiet: options.Quiet = False,
+        json: options.Json = False,
+    ) -> None:
+        """Only its signature counts."""
+
+    return list(inspect.signature(shared).parameters.values())
+
+
+def _run_stage(name: str, config: Any, shared: Mapping[str, Any]) -> int:
+    """Import the stage, run it with progress on standard error, show its result."""
+    began = time.monotonic()
+    with console.open_progress(quiet=shared["quiet"]) as progress:
+        module = importlib.import_module(f"smdgen.stages.{name.replace('-', '_')}")
+        if shared["dry_run"]:
+            plan = getattr(module, "plan", None)
+            console.show_plan(config, plan(config, shared["run"]) if plan else [])
+            return 0
+        result = module.run(config, shared["run"], progress)
+    console.show_result(
+        result, as_json=shared["json"], quiet=shared["quiet"], seconds=time.monotonic() - began
+    )
+    return int(getattr(result, "exit_code", 0))
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        console.show_line(f"smdgen {smdgen.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def smdgen_command(
+    version: Annotated[  # noqa: ARG001 - its callback does the work
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Learn steered-MD pulls of a protein and generate new ones that open in VMD and PyMOL."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # what libraries tell developers; python -W default shows it
+
+
+@stage(
+    SimulateConfig,
+    "smdgen simulate start.pdb --to 34 --replicas 40",
+    "smdgen simulate da.psf da.pdb --params par_all22_prot.inp --from 12 --to 34 --duration 1000",
+)
+def simulate(
+    structure: Annotated[Path, typer.Argument(metavar="STRUCTURE", help="PDB, PSF or prmtop.")],
+    coordinates: Annotated[
+        Path | None, typer.Argument(metavar="COORDINATES", help="Positions for a PSF or prmtop.")
+    ] = None,
+    params: options.Parameters = None,
+    forcefield: options.ForceField = None,
+    start: Annotated[
+        float | None,
+        typer.Option("--from", metavar="A", help="Restraint centre at the start; default: as found."),
+    ] = None,
+    end: Annotated[
+        float | None, typer.Option("--to", metavar="A", help="Restraint centre at the end.")
+    ] = None,
+    duration: Annotated[float | None, typer.Option(metavar="PS", help="Length of one pull.")] = None,
+    spring: Annotated[
+        float | None, typer.Option(metavar="K", help="Spring constant, kcal/mol/A^2, E = K/2 (d - centre)^2.")
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="K", help="Kelvin.")] = None,
+    friction: Annotated[float | None, typer.Option(metavar="1/PS", help="Langevin friction.")] = None,
+    solvent: Annotated[Literal["vacuum", "obc2"] | None, typer.Option(help="Surroundings.")] = None,
+    replicas: Annotated[
+        int | None, typer.Option(min=1, help="Number of pulls; pull i uses seed + i.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(min=2, help="Frames a pull.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Pulls at a time; default: one a core.")] = None,
+    output: options.Output = None,
+) -> dict[str, Any]:
+    """Pull a structure with OpenMM: constant-velocity steered MD, one DCD and one Colvars log a pull.
+
+    Goes on at the first missing pull when pulls of the same settings are there.
+    """
+    return {
+        "structure": structure,
+        "coordinates": coordinates,
+        "parameters": _tuple(params),
+        "forcefield": forcefield,
+        "start_centre": start,
+        "end_centre": end,
+        "duration_ps": duration,
+        "spring_constant": spring,
+        "temperature": temperature,
+        "friction_per_ps": friction,
+        "solvent": solvent,
+        "replicas": replicas,
+        "frames": frames,
+        "workers": workers,
+        "output": output,
+    }
+
+
+@stage(
+    PrepareConfig,
+    "smdgen prepare traj.dcd",
+    'smdgen prepare pull_*.dcd --top system.psf --select "name N CA C O" '
+    '--cv "d=distance(resid 1 and name CA; resid 10 and name CA)"',
+)
+def prepare(
+    trajectories: Annotated[list[Path], typer.Argument(metavar="TRAJECTORY", help="One file a pull.")],
+    top: options.Topology = None,
+    params: options.Parameters = None,
+    forcefield: options.ForceField = None,
+    select: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Atoms to model, in ProDy's language; default: backbone."),
+    ] = None,
+    cv: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="name=distance(selection; selection), or angle, dihedral, gyration, rmsd; "
+            "default: first to last CA.",
+        ),
+    ] = None,
+    stride: Annotated[int | None, typer.Option(min=1, help="Take every n-th frame.")] = None,
+    salvage: Annotated[
+        bool | None, typer.Option("--salvage", help="Take the whole frames before the damage of a DCD.")
+    ] = None,
+) -> dict[str, Any]:
+    """Read pulls, check them and store what the networks learn from, split by pull."""
+    return {
+        "trajectories": tuple(trajectories),
+        "topology": top,
+        "parameters": _tuple(params),
+        "forcefield": forcefield,
+        "select": select,
+        "cv": cv,
+        "stride": stride,
+        "salvage": salvage,
+    }
+
+
+@stage(TrainVaeConfig, "smdgen train-vae", "smdgen train-vae --preset paper --run paper-run")
+def train_vae(
+    preset: options.PresetOption = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    latent_size: Annotated[int | None, typer.Option(min=1, help="Numbers a frame is encoded in.")] = None,
+    hidden_size: options.HiddenSize = None,
+    energy_weight: Annotated[
+        float | None, typer.Option(min=0.0, metavar="W", help="Weight of the TorchMD energy loss.")
+    ] = None,
+    device: options.Device = None,
+    threads: options.Threads = None,
+    resume: options.Resume = None,
+) -> dict[str, Any]:
+    """Train the variational autoencoder: frames to latent vectors, with TorchMD energies in the loss."""
+    return {
+        "preset": preset,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "latent_size": latent_size,
+        "hidden_size": hidden_size,
+        "energy_weight": energy_weight,
+        "device": device,
+        "threads": threads,
+        "resume": resume,
+    }
+
+
+@stage(TrainLstmConfig, "smdgen train-lstm", "smdgen train-lstm --preset paper --run paper-run")
+def train_lstm(
+    preset: options.PresetOption = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    hidden_size: options.HiddenSize = None,
+    device: options.Device = None,
+    threads: options.Threads = None,
+    resume: options.Resume = None,
+) -> dict[str, Any]:
+    """Train the LSTM that moves through the latent space, from one state of a pull to the next."""
+    return {
+        "preset": preset,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "hidden_size": hidden_size,
+        "device": device,
+        "threads": threads,
+        "resume": resume,
+    }
+
+
+@stage(
+    RolloutConfig,
+    "smdgen rollout start.pdb --steps 10",
+    "smdgen rollout start.pdb --steps 10 --to 30 --samples 8 --seed 1",
+)
+def rollout(
+    start: Annotated[
+        Path | None,
+        typer.Argument(metavar="START", help="PDB to start from; default: one of a held-out pull."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="New frames.")] = None,
+    to: Annotated[
+        float | None, typer.Option("--to", metavar="VALUE", help="CV to end at; default: as the pulls go.")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Pulls to generate.")] = None,
+    output: options.Output = None,
+    device: options.Device = None,
+) -> dict[str, Any]:
+    """Generate new pulls from a start structure and write them for VMD and PyMOL.
+
+    Without a trained run folder it uses the model shipped with smdgen, if the structure fits it.
+    """
+    return {
+        "start": start,
+        "steps": steps,
+        "target": to,
+        "samples": samples,
+        "output": output,
+        "device": device,
+    }
+
+
+@stage(AnalyzeConfig, "smdgen analyze", "smdgen analyze other.dcd --top other.pdb --output other-analysis")
+def analyze(
+    trajectories: Annotated[
+        list[Path] | None, typer.Argument(metavar="TRAJECTORY", help="Default: the rollouts of the run.")
+    ] = None,
+    top: options.Topology = None,
+    output: options.Output = None,
+) -> dict[str, Any]:
+    """Compare generated pulls with held-out ones: tables, figures, a report."""
+    return {"trajectories": _tuple(trajectories), "topology": top, "output": output}
+
+
+def _tuple(values: Sequence[Path] | None) -> tuple[Path, ...] | None:
+    """None where nothing was given, so that a TOML file may say it."""
+    return tuple(values) if values else None
