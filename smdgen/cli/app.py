@@ -162,13 +162,20 @@ def simulate(
     ] = None,
     temperature: Annotated[float | None, typer.Option(metavar="K", help="Kelvin.")] = None,
     friction: Annotated[float | None, typer.Option(metavar="1/PS", help="Langevin friction.")] = None,
-    solvent: Annotated[Literal["vacuum", "obc2"] | None, typer.Option(help="Surroundings.")] = None,
-    replicas: Annotated[
-        int | None, typer.Option(min=1, help="Number of pulls; pull i uses seed + i.")
+    solvent: Annotated[
+        Literal["vacuum", "obc2"] | None, typer.Option(metavar="vacuum|obc2", help="Surroundings.")
     ] = None,
-    frames: Annotated[int | None, typer.Option(min=2, help="Frames a pull.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Pulls at a time; default: one a core.")] = None,
-    output: options.Output = None,
+    replicas: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Number of pulls; pull i uses seed + i.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(metavar="N", min=2, help="Frames a pull.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Pulls at a time; default: one a core.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder of the pulls; default: pulls."),
+    ] = None,
 ) -> dict[str, Any]:
     """Pull a structure with OpenMM: constant-velocity steered MD, one DCD and one Colvars log a pull.
 
@@ -216,7 +223,7 @@ def prepare(
             "default: first to last CA.",
         ),
     ] = None,
-    stride: Annotated[int | None, typer.Option(min=1, help="Take every n-th frame.")] = None,
+    stride: Annotated[int | None, typer.Option(metavar="N", min=1, help="Take every n-th frame.")] = None,
     salvage: Annotated[
         bool | None, typer.Option("--salvage", help="Take the whole frames before the damage of a DCD.")
     ] = None,
@@ -239,10 +246,12 @@ def train_vae(
     preset: options.PresetOption = None,
     epochs: options.Epochs = None,
     batch_size: options.BatchSize = None,
-    latent_size: Annotated[int | None, typer.Option(min=1, help="Numbers a frame is encoded in.")] = None,
+    latent_size: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Numbers a frame is encoded in.")
+    ] = None,
     hidden_size: options.HiddenSize = None,
     energy_weight: Annotated[
-        float | None, typer.Option(min=0.0, metavar="W", help="Weight of the TorchMD energy loss.")
+        float | None, typer.Option(metavar="W", min=0.0, help="Weight of the TorchMD energy loss.")
     ] = None,
     device: options.Device = None,
     threads: options.Threads = None,
@@ -294,11 +303,11 @@ def rollout(
         Path | None,
         typer.Argument(metavar="START", help="PDB to start from; default: one of a held-out pull."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="New frames.")] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="New frames.")] = None,
     to: Annotated[
         float | None, typer.Option("--to", metavar="VALUE", help="CV to end at; default: as the pulls go.")
     ] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Pulls to generate.")] = None,
+    samples: Annotated[int | None, typer.Option(metavar="N", min=1, help="Pulls to generate.")] = None,
     output: options.Output = None,
     device: options.Device = None,
 ) -> dict[str, Any]:

@@ -19,7 +19,7 @@ ConfigFile = Annotated[
     ),
 ]
 Seed = Annotated[
-    int | None, typer.Option("--seed", help="Seed of everything random.", rich_help_panel=SHARED)
+    int | None, typer.Option("--seed", metavar="N", help="Seed of everything random.", rich_help_panel=SHARED)
 ]
 Force = Annotated[
     bool | None, typer.Option("--force", help="Replace outputs that exist.", rich_help_panel=SHARED)
@@ -56,13 +56,25 @@ ForceField = Annotated[
 ]
 PresetOption = Annotated[
     Preset | None,
-    typer.Option("--preset", help="paper: the published network as it is; default: the best of ours."),
+    typer.Option(
+        "--preset",
+        metavar="paper|default",
+        help="paper: the published network as it is; default: the best of ours.",
+    ),
 ]
-Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training pulls.")]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="Frames or windows a step.")]
-HiddenSize = Annotated[int | None, typer.Option("--hidden-size", min=1, help="Width of the network.")]
+Epochs = Annotated[
+    int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the training pulls.")
+]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", metavar="N", min=1, help="Frames or windows a step.")
+]
+HiddenSize = Annotated[
+    int | None, typer.Option("--hidden-size", metavar="N", min=1, help="Width of the network.")
+]
 Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="auto, cpu or cuda.")]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; default: by size.")]
+Threads = Annotated[
+    int | None, typer.Option("--threads", metavar="N", min=1, help="CPU threads; default: by size.")
+]
 Resume = Annotated[bool | None, typer.Option("--resume", help="Go on with an interrupted training.")]
 Output = Annotated[
     Path | None,

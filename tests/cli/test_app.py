@@ -1,0 +1,318 @@
+"""Flags become settings, errors become exit codes, standard output holds results only."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from smdgen import __version__, config
+from smdgen.cli import app as cli
+from smdgen.errors import ArtifactError, SimulationError, TrajectoryError
+
+COMMANDS = ["simulate", "prepare", "train-vae", "train-lstm", "rollout", "analyze"]
+SHARED = {"run", "config", "dry_run", "quiet", "json"}
+
+EVERY_FLAG = {
+    "simulate": (
+        "da.psf da.pdb --params a.inp --params b.inp --forcefield amber14 --from 12 --to 34.5 --duration 1000"
+        " --spring 7.2 --temperature 310 --friction 5 --solvent vacuum --replicas 40 --frames 101 --workers 2"
+        " -o out --seed 7 --force",
+        config.SimulateConfig(
+            structure=Path("da.psf"),
+            coordinates=Path("da.pdb"),
+            parameters=(Path("a.inp"), Path("b.inp")),
+            forcefield="amber14",
+            start_centre=12.0,
+            end_centre=34.5,
+            duration_ps=1000.0,
+            spring_constant=7.2,
+            temperature=310.0,
+            friction_per_ps=5.0,
+            solvent="vacuum",
+            replicas=40,
+            frames=101,
+            workers=2,
+            output=Path("out"),
+            seed=7,
+            force=True,
+        ),
+    ),
+    "prepare": (
+        "a.dcd b.dcd --top s.psf --params p.inp --forcefield charmm36 --select name*CA --cv d=x --stride 5"
+        " --salvage --seed 3 --force",
+        config.PrepareConfig(
+            trajectories=(Path("a.dcd"), Path("b.dcd")),
+            topology=Path("s.psf"),
+            parameters=(Path("p.inp"),),
+            forcefield="charmm36",
+            select="name*CA",
+            cv="d=x",
+            stride=5,
+            salvage=True,
+            seed=3,
+            force=True,
+        ),
+    ),
+    "train-vae": (
+        "--preset paper --epochs 2 --batch-size 8 --latent-size 12 --hidden-size 32 --energy-weight 0.5"
+        " --device cpu --threads 1 --resume --seed 4 --force",
+        config.TrainVaeConfig(
+            preset="paper",
+            epochs=2,
+            batch_size=8,
+            latent_size=12,
+            hidden_size=32,
+            energy_weight=0.5,
+            device="cpu",
+            threads=1,
+            resume=True,
+            seed=4,
+            force=True,
+        ),
+    ),
+    "train-lstm": (
+        "--preset default --epochs 2 --batch-size 8 --hidden-size 32 --device cpu --threads 1 --resume"
+        " --seed 4 --force",
+        config.TrainLstmConfig(
+            preset="default",
+            epochs=2,
+            batch_size=8,
+            hidden_size=32,
+            device="cpu",
+            threads=1,
+            resume=True,
+            seed=4,
+            force=True,
+        ),
+    ),
+    "rollout": (
+        "start.pdb --steps 25 --to -3.5 --samples 8 --output out --device cpu --seed 1 --force",
+        config.RolloutConfig(
+            start=Path("start.pdb"),
+            steps=25,
+            target=-3.5,
+            samples=8,
+            output=Path("out"),
+            device="cpu",
+            seed=1,
+            force=True,
+        ),
+    ),
+    "analyze": (
+        "a.dcd b.dcd -t a.pdb -o out --force",
+        config.AnalyzeConfig(
+            trajectories=(Path("a.dcd"), Path("b.dcd")),
+            topology=Path("a.pdb"),
+            output=Path("out"),
+            force=True,
+        ),
+    ),
+}
+NEEDED = {"simulate": ["a.pdb"], "prepare": ["a.dcd"]}
+
+
+def command(name: str) -> typer.core.TyperCommand:
+    return typer.main.get_command(cli.app).commands[name]
+
+
+def test_commands_stand_in_pipeline_order():
+    assert list(typer.main.get_command(cli.app).commands) == COMMANDS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_flag_reaches_its_setting(name, stub):
+    line, expected = EVERY_FLAG[name]
+    stage = stub(name)
+    assert cli.main([name, *line.split(), "--run", "here"]) == 0
+    assert stage.config == expected
+    assert stage.run_dir == Path("here")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_line_above_leaves_no_flag_out(name):
+    """A flag added to a command has to be added to the test of what it sets."""
+    words = EVERY_FLAG[name][0].split()
+    for parameter in command(name).params:
+        if parameter.name not in SHARED | {"help"} and parameter.param_type_name == "option":
+            assert set(parameter.opts) & set(words), parameter.opts
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_flags_not_given_leave_the_defaults(name, stub):
+    stage = stub(name)
+    assert cli.main([name, *NEEDED.get(name, [])]) == 0
+    needed = {"simulate": {"structure": Path("a.pdb")}, "prepare": {"trajectories": (Path("a.dcd"),)}}
+    assert stage.config == type(stage.config)(**needed.get(name, {}))
+    assert stage.run_dir == Path("smdgen-run")
+
+
+def test_flags_win_over_the_settings_file(stub, tmp_path):
+    stage = stub("train-vae")
+    settings = tmp_path / "smdgen.toml"
+    settings.write_text("[train-vae]\nepochs = 30\nlearning_rate = 0.002\nresume = true\n")
+    assert cli.main(["train-vae", "--config", str(settings), "--epochs", "4"]) == 0
+    assert (stage.config.epochs, stage.config.learning_rate, stage.config.resume) == (4, 0.002, True)
+
+
+def test_an_unknown_setting_is_refused_before_the_stage_runs(stub, tmp_path, capsys):
+    stage = stub("train-vae")
+    settings = tmp_path / "smdgen.toml"
+    settings.write_text("[train-vae]\nepoch = 30\n")
+    assert cli.main(["train-vae", "--config", str(settings)]) == 2
+    assert stage.config is None
+    assert "epoch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_shared_options_and_at_most_ten_others(name):
+    """STYLE: at most ten flags a command; simulate's are all named in its first use and kept."""
+    options = {p.name for p in command(name).params if p.param_type_name == "option"} - {"help"}
+    assert options >= SHARED
+    assert len(options - SHARED - {"seed", "force"}) <= (13 if name == "simulate" else 10)
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"smdgen {__version__}\n"
+
+
+def test_no_command_shows_the_help(capsys):
+    assert cli.main([]) == 2
+    shown = capsys.readouterr()
+    assert "Usage: smdgen" in shown.out + shown.err
+    assert "error" not in shown.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["prepare"], ["TRAJECTORY", "smdgen prepare --help"]),
+        (["prepare", "a.dcd", "--strid", "2"], ["--strid", "--stride"]),
+        (["prepare", "a.dcd", "--stride", "0"], ["--stride", "1"]),
+        (["simulate", "a.pdb", "--to", "far"], ["--to", "number"]),
+        (["train-vae", "--preset", "best"], ["--preset", "best", "paper"]),
+        (["trainvae"], ["trainvae"]),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments, words, capsys, stub):
+    for name in COMMANDS:
+        stub(name)
+    assert cli.main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("smdgen: error: ")
+    assert shown.err.count("\n") == 1
+    for word in words:
+        assert word in shown.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (TrajectoryError("a.dcd: cut at frame 12,\nexpected 201"), 2, "a.dcd: cut at frame 12, expected 201"),
+        (ArtifactError("exists; use --force"), 2, "exists; use --force"),
+        (SimulationError("pull 3: NaN"), 1, "pull 3: NaN"),
+        (OSError(28, "No space left on device", "dataset.h5"), 1, "dataset.h5: No space left on device"),
+        (MemoryError(), 1, "out of memory"),
+        (KeyError("sequence"), 1, "unexpected KeyError: 'sequence'"),
+    ],
+)
+def test_errors_are_one_line_with_their_exit_code(error, code, words, stub, capsys):
+    stub("analyze", error=error)
+    assert cli.main(["analyze", "--quiet"]) == code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"smdgen: error: {words}")
+    assert shown.err.count("\n") == 1
+
+
+def test_the_traceback_is_there_when_asked_for(stub, capsys, monkeypatch):
+    monkeypatch.setenv("SMDGEN_DEBUG", "1")
+    stub("analyze", error=KeyError("sequence"))
+    assert cli.main(["analyze"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kept", ["", "best weights of epoch 3 are in vae.safetensors; --resume goes on"])
+def test_interrupt_says_what_was_kept_and_exits_130(kept, stub, capsys):
+    stub("train-vae", error=KeyboardInterrupt(*([kept] if kept else [])))
+    assert cli.main(["train-vae"]) == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("smdgen: interrupted; ")
+    assert (kept or "finished files are kept") in last
+
+
+def test_a_part_that_failed_gives_the_results_own_exit_code(stub):
+    class Failed:
+        exit_code = 1
+
+    stub("simulate", result=Failed())
+    assert cli.main(["simulate", "a.pdb"]) == 1
+
+
+def test_dry_run_shows_the_plan_and_runs_nothing(stub, capsys):
+    stage = stub("prepare")
+    stage.plan = lambda config, run_dir: [("writes", f"{run_dir}/dataset.h5")]
+    assert cli.main(["prepare", "a.dcd", "--stride", "4", "--dry-run"]) == 0
+    assert stage.config is None
+    rows = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines() if len(line.split()) > 1)
+    assert rows["writes"] == "smdgen-run/dataset.h5"
+    assert rows["stride"] == "4"
+    assert rows["trajectories"] == "a.dcd"
+
+
+def test_json_alone_is_on_standard_output(stub, capsys):
+    stub("prepare")
+    assert cli.main(["prepare", "a.dcd", "--json"]) == 0
+    shown = capsys.readouterr()
+    answer = json.loads(shown.out)
+    assert answer["n_pulls"] == 3
+    assert answer["path"] == "run/dataset.h5"
+    assert answer["lowest"] is None
+    assert answer["values"] == [1.5, None]
+    assert answer["share"] == 0.25
+    assert answer["summary"] == {"pulls": "3", "CV range": "12.0 to 31.5 A"}
+    assert answer["hints"] == ["vmd -e run/rollout/view.vmd"]
+    assert "frame 7 repeats frame 6" in shown.err
+
+
+def test_quiet_keeps_warnings_only(stub, capsys):
+    stub("prepare")
+    assert cli.main(["prepare", "a.dcd", "-q"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines() == ["note: a note on the way", "note: frame 7 repeats frame 6"]
+
+
+def test_without_a_terminal_there_are_plain_lines(stub, capsys):
+    stub("prepare")
+    assert cli.main(["prepare", "a.dcd"]) == 0
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err
+    assert "\r" not in shown.out + shown.err
+    lines = shown.err.splitlines()
+    assert lines[0] == "reading pulls: 0/2"
+    assert lines[1].startswith("reading pulls: 2/2 done in ")
+    assert "closing ..." in lines
+    assert "  CV range  12.0 to 31.5 A" in shown.out.splitlines()
+    assert "  vmd -e run/rollout/view.vmd" in shown.out.splitlines()
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    """`smdgen --help | head -1`: no traceback, no complaint."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    child = subprocess.run(
+        [sys.executable, "-m", "smdgen", "simulate", "--help"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert child.returncode == 1
+    assert child.stderr == ""

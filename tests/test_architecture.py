@@ -1,0 +1,114 @@
+"""Imports go one way, so that every part can be read and tested without the parts above it."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "smdgen"
+
+#: What each part may import besides itself; a module directly under smdgen/ belongs to "base".
+ALLOWED = {
+    "base": set(),
+    "physics": {"base"},
+    "store": {"base"},
+    "nets": {"base", "physics"},
+    "data": {"base", "physics", "store"},
+    "view": {"base", "data"},
+    "stages": {"base", "physics", "store", "view", "nets", "data"},
+    "cli": {"base", "stages"},
+}
+
+HEAVY = (
+    "torch",
+    "prody",
+    "mdtraj",
+    "openmm",
+    "h5py",
+    "torchmd",
+    "matplotlib",
+    "scipy",
+    "MDAnalysis",
+    "pymol",
+)
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(module: str) -> str:
+    """`smdgen.physics.energy` -> `physics`; `smdgen.errors` -> `base`."""
+    words = module.split(".")
+    if words[1:] == ["__main__"]:
+        return "cli"
+    return words[1] if len(words) > 1 and words[1] in ALLOWED else "base"
+
+
+def module_name(path: Path) -> str:
+    return ".".join(["smdgen", *path.relative_to(PACKAGE).with_suffix("").parts])
+
+
+def imported_modules(tree: ast.AST) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def users_of(library: str) -> list[str]:
+    trees = ((path, ast.parse(path.read_text(encoding="utf-8"))) for path in MODULES)
+    return [
+        module_name(path)
+        for path, tree in trees
+        if any(name.split(".")[0] == library for name in imported_modules(tree))
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=[module_name(path) for path in MODULES])
+def test_imports_go_one_way(path: Path):
+    here = part_of(module_name(path))
+    imported = imported_modules(ast.parse(path.read_text(encoding="utf-8")))
+    parts = {part_of(name) for name in imported if name.split(".")[0] == "smdgen" and name != "smdgen"}
+    assert parts <= ALLOWED[here] | {here}, f"{here} may not import {parts - ALLOWED[here] - {here}}"
+
+
+def test_only_one_module_uses_torchmd():
+    assert set(users_of("torchmd")) <= {"smdgen.physics.energy"}
+
+
+def test_only_the_command_line_draws_on_the_terminal():
+    assert {part_of(name) for name in [*users_of("rich"), *users_of("typer")]} == {"cli"}
+
+
+def test_there_are_no_relative_imports():
+    levels = [
+        (module_name(path), node.lineno)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert levels == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["prepare", "--help"], ["rollout", "--nonsense"]], ids=" ".join
+)
+def test_help_loads_nothing_heavy(arguments: list[str]):
+    """`smdgen --help` answers at once: torch, ProDy, MDTraj and OpenMM cost seconds each."""
+    code = (
+        "import sys\nfrom smdgen.cli.app import main\nmain(sys.argv[1:])\n"
+        f"print('LOADED', sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ.copy(),
+    )
+    assert child.stderr.splitlines()[-1] == "LOADED []"
