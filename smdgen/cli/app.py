@@ -48,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return console.exit_code_of(error)
 
 
-def stage(config_type: type[Any], *examples: str) -> Callable[[Callable[..., dict[str, Any]]], None]:
+def stage(
+    config_type: type[Any], *examples: str, run_folder: bool = True
+) -> Callable[[Callable[..., dict[str, Any]]], None]:
     """Make a command of a function that turns its flags into settings.
 
     The shared options are added to the function's own. The stage's module is imported only when the
@@ -57,15 +59,16 @@ def stage(config_type: type[Any], *examples: str) -> Callable[[Callable[..., dic
     Args:
         config_type: The settings the stage takes; their name is the command's and the module's.
         *examples: Lines for the end of the command's help.
+        run_folder: Whether it reads or writes the run folder.
     """
     name = stage_name(config_type)
-    known = inspect.signature(config_type).parameters
+    left_out = {"seed", "force"} - set(inspect.signature(config_type).parameters)
+    if not run_folder:
+        left_out.add("run")
 
     def register(flags_to_settings: Callable[..., dict[str, Any]]) -> None:
         own = inspect.signature(flags_to_settings)
-        shared = [
-            item for item in _shared_parameters() if item.name not in ("seed", "force") or item.name in known
-        ]
+        shared = [item for item in _shared_parameters() if item.name not in left_out]
 
         @functools.wraps(flags_to_settings)
         def command(**values: Any) -> int:
@@ -91,7 +94,7 @@ def _shared_parameters() -> list[inspect.Parameter]:
 
     def shared(
         *,
-        run: options.Run = Path("smdgen-run"),
+        run: options.Run = options.RUN_FOLDER,
         config: options.ConfigFile = None,
         seed: options.Seed = None,
         force: options.Force = None,
@@ -107,13 +110,14 @@ def _shared_parameters() -> list[inspect.Parameter]:
 def _run_stage(name: str, config: Any, shared: Mapping[str, Any]) -> int:
     """Import the stage, run it with progress on standard error, show its result."""
     began = time.monotonic()
+    run_dir = shared.get("run", options.RUN_FOLDER)
     with console.open_progress(quiet=shared["quiet"]) as progress:
         module = importlib.import_module(f"smdgen.stages.{name.replace('-', '_')}")
         if shared["dry_run"]:
             plan = getattr(module, "plan", None)
-            console.show_plan(config, plan(config, shared["run"]) if plan else [])
+            console.show_plan(config, plan(config, run_dir) if plan else [])
             return 0
-        result = module.run(config, shared["run"], progress)
+        result = module.run(config, run_dir, progress)
     console.show_result(
         result, as_json=shared["json"], quiet=shared["quiet"], seconds=time.monotonic() - began
     )
@@ -141,6 +145,7 @@ def smdgen_command(
     SimulateConfig,
     "smdgen simulate start.pdb --to 34 --replicas 40",
     "smdgen simulate da.psf da.pdb --params par_all22_prot.inp --from 12 --to 34 --duration 1000",
+    run_folder=False,
 )
 def simulate(
     structure: Annotated[Path, typer.Argument(metavar="STRUCTURE", help="PDB, PSF or prmtop.")],
@@ -149,6 +154,12 @@ def simulate(
     ] = None,
     params: options.Parameters = None,
     forcefield: options.ForceField = None,
+    cv: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Pulled distance(selection; selection); default: first to last CA."
+        ),
+    ] = None,
     start: Annotated[
         float | None,
         typer.Option("--from", metavar="A", help="Restraint centre at the start; default: as found."),
@@ -186,6 +197,7 @@ def simulate(
         "coordinates": coordinates,
         "parameters": _tuple(params),
         "forcefield": forcefield,
+        "pulled": cv,
         "start_centre": start,
         "end_centre": end,
         "duration_ps": duration,

@@ -8,6 +8,7 @@ import typer
 from smdgen.config import Preset
 
 SHARED = "Shared options"
+RUN_FOLDER = Path("smdgen-run")
 
 Run = Annotated[
     Path, typer.Option("--run", metavar="DIR", help="Run folder of all commands.", rich_help_panel=SHARED)
