@@ -20,8 +20,8 @@ INTRODUCTION = """# Commands
 <!-- Written by docs/make_cli_page.py (make docs); a test compares it with the commands. -->
 
 The commands in pipeline order. All but `simulate` share a run folder (`--run`, default `smdgen-run`), so no
-path is typed twice. Results go to standard output, progress and notes to standard error. Exit codes: 0 done, 1 failed,
-2 wrong usage or input, 130 interrupted.
+path is typed twice. Results go to standard output, progress and notes to standard error. Exit codes: 0 done,
+1 failed, 2 wrong usage or input, 130 interrupted.
 
 Every setting can stand in a TOML file given with `--config`, one table a command; flags win:
 

@@ -19,8 +19,8 @@ SHARED = {"run", "config", "dry_run", "quiet", "json"}
 EVERY_FLAG = {
     "simulate": (
         "da.psf da.pdb --params a.inp --params b.inp --forcefield amber14 --cv d=x --from 12 --to 34.5"
-        " --duration 1000 --spring 7.2 --temperature 310 --friction 5 --solvent vacuum --replicas 40 --frames 101"
-        " --workers 2 -o out --seed 7 --force",
+        " --duration 1000 --spring 7.2 --temperature 310 --friction 5 --solvent vacuum --replicas 40"
+        " --frames 101 --workers 2 -o out --seed 7 --force",
         config.SimulateConfig(
             structure=Path("da.psf"),
             coordinates=Path("da.pdb"),
@@ -318,3 +318,25 @@ def test_a_reader_that_goes_away_is_no_error():
     os.close(writer)
     assert child.returncode == 1
     assert child.stderr == ""
+
+
+def test_ctrl_c_ends_at_once_without_a_traceback():
+    """A real SIGINT while a stage works, bars or lines being shown."""
+    code = (
+        "import os, signal, sys, time\n"
+        "from types import SimpleNamespace\n"
+        "def run(config, run_dir, progress):\n"
+        "    progress.start('epochs', 100)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(60)\n"
+        "sys.modules['smdgen.stages.train_vae'] = SimpleNamespace(run=run)\n"
+        "from smdgen.cli.app import main\n"
+        "sys.exit(main(['train-vae']))"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert child.returncode == 130
+    assert "Traceback" not in child.stderr
+    assert child.stderr.splitlines()[-1].startswith("smdgen: interrupted; ")
+    assert child.stdout == ""
