@@ -41,16 +41,14 @@ _KEPT = "finished files are kept; the same command with --force starts this step
 
 
 def show_result(result: object, *, as_json: bool, quiet: bool, seconds: float) -> None:
-    """Show what a stage returned: notes, a table, the files, the lines to type next.
+    """Show what a stage returned: a table, the files, the lines to type next.
 
     Args:
-        result: A stage's result. `summary()`, `outputs`, `hints` and `notes` are used where it has them.
+        result: A stage's result. `summary()`, `outputs` and `hints` are used where it has them.
         as_json: One JSON object instead of the table.
-        quiet: Nothing but notes (and the JSON object, if asked for).
+        quiet: Nothing (but the JSON object, if asked for).
         seconds: How long the stage took.
     """
-    for note in getattr(result, "notes", ()):
-        show_note(note)
     if as_json:
         sys.stdout.write(json.dumps(result_to_json(result, seconds), indent=2, allow_nan=False) + "\n")
     elif not quiet:
@@ -78,7 +76,7 @@ def show_table(rows: Sequence[tuple[str, str]]) -> None:
     width = max((len(label) for label, _ in rows), default=0)
     for label, value in rows:
         first, *rest = _clean(str(value)).split("\n")
-        out.print(Text(f"  {_clean(label):<{width}}  ", style="bold") + Text(first))
+        out.print(Text.assemble((f"  {_clean(label):<{width}}  ", "bold"), first))
         for line in rest:
             out.print(" " * (width + 4) + line)
 
@@ -149,7 +147,7 @@ def show_note(text: str) -> None:
 def show_error(text: str) -> None:
     """One line on standard error, whatever line breaks the message holds."""
     line = " ".join(_clean(text).split())
-    _error_console().print(Text("smdgen: error: ", style="bold red") + Text(line))
+    _error_console().print(Text.assemble(("smdgen: error: ", "bold red"), line))
 
 
 def show_usage_error(error: Exception) -> int:
@@ -198,7 +196,7 @@ def prepare_streams() -> None:
 
 
 def _note(text: str) -> Text:
-    return Text("note: ", style="yellow") + Text(_clean(text))
+    return Text.assemble(("note: ", "yellow"), _clean(text))
 
 
 def _error_console() -> Console:

@@ -15,7 +15,6 @@ class StubResult:
     lowest: float = float("nan")
     values: Any = field(default_factory=lambda: np.array([1.5, np.inf]))
     share: Any = field(default_factory=lambda: np.float32(0.25))
-    notes: tuple[str, ...] = ("frame 7 repeats frame 6",)
     outputs: tuple[Path, ...] = (Path("run/dataset.h5"),)
     hints: tuple[str, ...] = ("vmd -e run/rollout/view.vmd",)
 
