@@ -6,21 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from smdgen import __version__
-from smdgen.data.structure import Structure, structure_from_json, structure_to_json
+from smdgen.data.atoms import Structure, structure_from_json, structure_to_json
+from smdgen.data.splits import Split
 from smdgen.errors import ArtifactError
 from smdgen.hdf5 import create_sealed, open_sealed, read_seal
+from smdgen.physics import cvs
 from smdgen.physics.cvs import CollectiveVariable
 from smdgen.physics.forcefield import Terms, terms_from_arrays, terms_to_arrays
-
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 KIND = "dataset"
 _TRAJECTORY = "particles/trajectory"
@@ -56,7 +55,7 @@ class Dataset:
     terms: Terms
     cv: CollectiveVariable
     pulls: tuple[Pull, ...]
-    times_ps: NDArray[np.float64]  # within the pull
+    times_ps: NDArray[np.float64]  # as the trajectory has it
     cv_values: NDArray[np.float64]  # the CV's own unit
     centre: NDArray[np.float64] | None  # the CV's own unit
     work: NDArray[np.float64] | None  # kcal/mol
@@ -155,10 +154,10 @@ class DatasetWriter:
                 _write_observable(self._file, name, values, units[name])
         own = self._file.create_group(_OWN)
         _write_text(own, "structure", structure_to_json(self._structure))
-        _write_text(own, "cv", json.dumps(cv.to_dict(), sort_keys=True))
+        _write_text(own, "cv", json.dumps(cvs.to_dict(cv), sort_keys=True))
         _write_text(own, "pulls", json.dumps([asdict(pull) for pull in pulls]))
         for name, array in terms_to_arrays(terms).items():
-            _write_array(own, f"terms/{name}", array)
+            own[f"terms/{name}"] = array
         own.attrs["atom_hash"] = self._structure.atom_hash
         own.attrs["content_sha256"] = _content_hash(self._file, self._digest.hexdigest())
         _write_text(own, "provenance", json.dumps(dict(provenance or {}), sort_keys=True))
@@ -230,8 +229,8 @@ def open_dataset(path: Path) -> Dataset:
         dataset = Dataset(
             path=Path(path),
             structure=structure_from_json(_read_text(own, "structure")),
-            terms=terms_from_arrays({name: _read_array(item) for name, item in own["terms"].items()}),
-            cv=CollectiveVariable.from_dict(json.loads(_read_text(own, "cv"))),
+            terms=terms_from_arrays({name: item[()] for name, item in own["terms"].items()}),
+            cv=cvs.from_dict(json.loads(_read_text(own, "cv"))),
             pulls=tuple(Pull(**entry) for entry in json.loads(_read_text(own, "pulls"))),
             times_ps=file[f"{_TRAJECTORY}/position/time"][:],
             cv_values=file["observables/cv/value"][:],
@@ -256,7 +255,7 @@ def _runs(indices: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 
 def _fill(stream: Any, out: NDArray[np.float32], path: Path) -> None:
-    view = memoryview(out.reshape(-1)).cast("B")
+    view = memoryview(out.reshape(-1).data).cast("B")
     while len(view):
         n_read = stream.readinto(view)
         if not n_read:
@@ -301,20 +300,6 @@ def _write_observable(file: h5py.File, name: str, values: NDArray[np.float64], u
 def _read_observable(file: h5py.File, name: str) -> NDArray[np.float64] | None:
     path = f"observables/{name}/value"
     return file[path][:] if path in file else None
-
-
-def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
-    if array.dtype.kind in "US":
-        _write_text(group, name, json.dumps(np.asarray(array).tolist()))
-    else:
-        group[name] = array.astype(array.dtype.newbyteorder("<"))
-
-
-def _read_array(item: h5py.Dataset) -> NDArray[Any]:
-    if h5py.check_string_dtype(item.dtype):
-        return np.array(json.loads(item[()].decode("utf-8")))
-    array: NDArray[Any] = item[()]
-    return np.asarray(array)
 
 
 def _write_text(group: h5py.Group, name: str, text: str) -> None:
