@@ -2,16 +2,20 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from smdgen.store.artifacts import atomic_path
+from smdgen.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Array = NDArray[np.floating[Any]]
 
 #: Okabe and Ito's palette, which readers with any kind of colour blindness can tell apart.
 #: Source: M. Okabe and K. Ito, Color Universal Design (2008).
@@ -42,6 +46,71 @@ def plot_history(path: Path, history: Mapping[str, Sequence[float]], title: str 
         axes = figure.add_subplot(n_rows, n_columns, i + 1)
         _plot_term(axes, term, curves)
     figure.suptitle(title)
+    save_figure(figure, path)
+
+
+@dataclass(frozen=True)
+class Band:
+    """One quantity along generated and real pulls.
+
+    Attributes:
+        title: Above its panel.
+        label: Of the y axis, with the unit.
+        generated: (n_samples, n_steps + 1).
+        real: (n_pulls, n_real_frames), spread evenly over the same way.
+        target: (n_steps + 1,), what the generator was told to aim at; None if nothing.
+    """
+
+    title: str
+    label: str
+    generated: Array
+    real: Array
+    target: Array | None = None
+
+
+def plot_bands(path: Path, bands: Sequence[Band], title: str, note: str = "") -> None:
+    """Generated pulls as lines over the band and the median of the real ones, one panel a quantity.
+
+    Args:
+        path: Where the PNG goes.
+        bands: What to draw.
+        title: Above all panels.
+        note: One line under the title that says what is seen.
+    """
+    n_panels = len(bands)
+    figure = _figure(7.0 if n_panels == 1 else 4.2 * n_panels, 4.6)
+    for i, band in enumerate(bands):
+        axes = figure.add_subplot(1, n_panels, i + 1)
+        _plot_band(axes, band)
+        _label(axes, band.title, "frame of the generated pull (0 = start)", band.label)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.suptitle(f"{title}\n{note}" if note else title, fontsize=11)
+    save_figure(figure, path)
+
+
+def plot_ramachandran(path: Path, generated: Array, real: Array, title: str) -> None:
+    """Backbone torsions of real and of generated frames side by side.
+
+    Args:
+        path: Where the PNG goes.
+        generated: (n, 2), degrees. phi and psi of every residue of every generated frame.
+        real: (m, 2), degrees. The same of held-out frames of the same steps.
+        title: Above both panels.
+    """
+    edges = np.linspace(-180, 180, 61)
+    figure = _figure(9.0, 4.8)
+    kinds = (("held-out real pulls", real, ORANGE), ("generated pulls", generated, BLUE))
+    shade = np.sqrt(np.histogram2d(real[:, 0], real[:, 1], bins=(edges, edges))[0].T)
+    ticks = range(-180, 181, 90)
+    for i, (name, angles, colour) in enumerate(kinds):
+        axes = figure.add_subplot(1, 2, i + 1)
+        axes.pcolormesh(edges, edges, shade, cmap="Greys", vmax=max(shade.max(), 1.0) * 1.6)
+        shown = _thin(angles, 3000)
+        axes.scatter(shown[:, 0], shown[:, 1], s=5, color=colour, alpha=0.6, linewidths=0)
+        _label(axes, f"{name}: {len(angles)} residues", "phi, degrees", "psi, degrees")
+        axes.set(xlim=(-180, 180), ylim=(-180, 180), xticks=ticks, yticks=ticks, aspect="equal")
+    figure.suptitle(f"{title}\nThe grey shade in both panels is how often real pulls are there.", fontsize=11)
     save_figure(figure, path)
 
 
@@ -86,7 +155,42 @@ def _plot_term(axes: "Axes", term: str, curves: Mapping[str, Sequence[float]]) -
     if any(curves):
         axes.legend(frameon=False, fontsize=8)
     _label(axes, term, "epoch", "")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    _count_axis(axes)
+
+
+def _plot_band(axes: "Axes", band: Band) -> None:
+    """Real pulls as a band, their median and one of them; generated ones as lines on top."""
+    n_steps = band.generated.shape[1] - 1
+    x, x_real = np.arange(n_steps + 1), np.linspace(0, n_steps, band.real.shape[1])
+    n_real, n_samples = len(band.real), len(band.generated)
+    name_real = f"5-95 % of {n_real} real pulls"
+    low, median, high = np.percentile(band.real, (5, 50, 95), axis=0)
+    axes.fill_between(x_real, low, high, color=ORANGE, alpha=0.25, linewidth=0, label=name_real)
+    axes.plot(x_real, median, color=RED, linewidth=2, label="median of the real pulls")
+    axes.plot(x_real, band.real[0], color=ORANGE, linewidth=0.9, label="one real pull")
+    for i, sample in enumerate(band.generated):
+        name = f"generated, {n_samples} pull{'s' * (n_samples > 1)}" if i == 0 else None
+        few = n_samples <= 3
+        marker = "o" if n_steps <= 30 and few else None
+        axes.plot(x, sample, color=BLUE, linewidth=1.6 if few else 0.8, marker=marker, ms=4, label=name)
+    if band.target is not None:
+        axes.plot(x, band.target, color="black", linestyle=":", linewidth=1.3, label="aimed at")
+    if 0 < 20 * high.max() < band.generated.max() and min(band.generated.min(), low.min()) > 0:
+        axes.set_yscale("log")
+    _count_axis(axes)
+    axes.margins(x=0.02)
+
+
+def _thin(rows: Array, limit: int) -> Array:
+    """At most `limit` rows, evenly taken, so that dots do not cover each other."""
+    return rows[:: max(1, -(-len(rows) // limit))]
+
+
+def _count_axis(axes: "Axes") -> None:
+    """Whole numbers only along x."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _log_axis(axes: "Axes", ratio: float) -> None:
@@ -99,9 +203,9 @@ def _log_axis(axes: "Axes", ratio: float) -> None:
     axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}") if ratio < 100 else NullFormatter())
 
 
-def _label(axes: "Axes", title: str, x: str, y: str, **options: Any) -> None:
+def _label(axes: "Axes", title: str, x: str, y: str) -> None:
     """Title and axis names in one size, and no box around the panel."""
-    axes.set_title(title, fontsize=10, **options)
+    axes.set_title(title, fontsize=10)
     axes.set_xlabel(x, fontsize=9)
     axes.set_ylabel(y, fontsize=9)
     axes.tick_params(which="both", labelsize=8)

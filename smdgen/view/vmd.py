@@ -1,0 +1,158 @@
+"""The script that shows pulls in VMD: `vmd -e view.vmd`."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smdgen.files import atomic_path
+from smdgen.view.labels import cv_atoms, has_backbone, label_atoms
+
+if TYPE_CHECKING:
+    from smdgen.physics.cvs import CollectiveVariable
+
+#: Pulls of fewer frames than this are shown as they are; smoothing would hide their steps.
+FRAMES_TO_SMOOTH = 50
+
+#: VMD's name of a label that joins so many atoms.
+LABEL_KINDS = {2: "Bonds", 3: "Angles", 4: "Dihedrals"}
+
+_SCRIPT = """\
+# Shows {what} in VMD:  vmd -e {script}
+# Written by smdgen; every path is taken from the folder of this file, so the folder can be moved.
+set here [file dirname [file normalize [info script]]]
+set topology [file join $here {topology}]
+set pulls [list {trajectories}]
+
+# Averages shown frames over 2n+1 neighbours; on the screen only, labels and tables stay exact.
+set smoothing {smoothing}
+
+set molecules {{}}
+foreach pull $pulls {{
+    set mol [mol new $topology type {topology_type} waitfor all]
+    # The structure file's own frame would shift every row of the CV table.
+    animate delete all
+    mol addfile [file join $here $pull] type dcd first 0 last -1 step 1 waitfor all $mol
+    mol rename $mol [file rootname [file tail $pull]]
+    mol delrep 0 $mol
+{representations}{labels}\
+    # Every pull is loaded; the first one is shown.
+    mol off $mol
+    lappend molecules $mol
+}}
+mol on [lindex $molecules 0]
+mol top [lindex $molecules 0]
+
+display projection Orthographic
+display depthcue off
+axes location Off
+color Display Background white
+color Labels {label_kind} black
+label textsize 1.2
+label textthickness 2
+
+# Fit the view to the last frame, where a pull is longest, then play from the first.
+animate goto end
+display resetview
+animate goto start
+animate style Loop
+animate speed 0.5
+
+puts "smdgen: {help_what}"
+puts "smdgen: play with the arrow at the bottom right of VMD Main; the D column shows and hides pulls."
+{help_label}\
+puts "smdgen: Extensions > Analysis > Colvars Dashboard opens the .colvars.in beside each pull."
+"""
+
+
+def write_view_vmd(
+    path: Path,
+    structure_file: Path,
+    trajectories: Sequence[Path],
+    cv: "CollectiveVariable | None",
+    atom_names: Sequence[str],
+    n_frames: int,
+) -> None:
+    """Write a VMD script that loads pulls, each as one molecule, and labels the collective variable.
+
+    Args:
+        path: The script. Other paths are written relative to its folder.
+        structure_file: PDB or PSF of the atoms in the trajectories.
+        trajectories: DCD files of those atoms, one a pull.
+        cv: Atoms are 0-based in the structure file; None for no label.
+        atom_names: (n_atoms,), names in the structure file, which decide how the model is drawn.
+        n_frames: Frames of the longest pull.
+    """
+    folder = path.parent
+    n_pulls = len(trajectories)
+    labelled = () if cv is None else label_atoms(cv)
+    kind = LABEL_KINDS.get(len(labelled), "Bonds")
+    what = f"{n_pulls} pull{'s' * (n_pulls > 1)} of {n_frames} frames"
+    script = _SCRIPT.format(
+        what=what,
+        script=tcl_word(path.name),
+        topology=_relative(structure_file, folder),
+        topology_type="psf" if structure_file.suffix.lower() == ".psf" else "pdb",
+        trajectories=" ".join(_relative(trajectory, folder) for trajectory in trajectories),
+        smoothing=2 if n_frames >= FRAMES_TO_SMOOTH else 0,
+        representations=_representations(atom_names, () if cv is None else cv_atoms(cv, len(atom_names))),
+        labels=_label_command(kind, labelled),
+        label_kind=kind,
+        help_what=f"{what}, {n_frames - 1} steps each." if n_frames > 1 else f"{what}.",
+        help_label=_label_help(kind, cv, labelled),
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(script, encoding="utf-8")
+
+
+def tcl_word(text: str) -> str:
+    """One word of Tcl that stands for the text whatever characters it holds."""
+    if text and all(letter.isalnum() or letter in "._/-+=:" for letter in text):
+        return text
+    return "".join(letter if letter.isalnum() or letter in "._/-+=:" else "\\" + letter for letter in text)
+
+
+def _relative(target: Path, folder: Path) -> str:
+    return tcl_word(Path(os.path.relpath(target.absolute(), folder.absolute())).as_posix())
+
+
+def _representations(atom_names: Sequence[str], marked: Sequence[int]) -> str:
+    """A tube and sticks; a hidden cartoon too, because VMD assigns helix and sheet for one frame only."""
+    drawn = [("Licorice 0.15 12 12", "Name", "all", True)]
+    if has_backbone(atom_names):
+        drawn.insert(0, ("Tube 0.35 12", "ResID", "all", True))
+    if marked:
+        drawn.append(("VDW 0.35 16", "ColorID 1", "index " + " ".join(map(str, marked)), True))
+    if any(str(name).startswith("H") for name in atom_names):
+        drawn.append(("HBonds 3.5 40 2", "ColorID 0", "all", True))
+    if has_backbone(atom_names):
+        drawn.append(("NewCartoon 0.3 10 4.1 0", "Structure", "all", False))
+    lines = []
+    for number, (style, colour, selection, shown) in enumerate(drawn):
+        lines += [
+            f"mol representation {style}",
+            f"mol color {colour}",
+            f"mol selection {{{selection}}}",
+            "mol material Opaque",
+            "mol addrep $mol",
+            f"mol smoothrep $mol {number} $smoothing",
+        ]
+        if not shown:
+            lines += [
+                "# Helix and sheet are those of one frame; `mol ssrecalc top` renews them for the shown one.",
+                f"mol showrep $mol {number} off",
+            ]
+    return "".join(f"    {line}\n" for line in lines)
+
+
+def _label_command(kind: str, atoms: Sequence[int]) -> str:
+    if not atoms:
+        return "    # No label: the collective variable is not a value between single atoms.\n"
+    return f"    label add {kind} {' '.join(f'$mol/{atom}' for atom in atoms)}\n"
+
+
+def _label_help(kind: str, cv: "CollectiveVariable | None", atoms: Sequence[int]) -> str:
+    if cv is None or not atoms:
+        return ""
+    plot = f"Graphics > Labels > {kind} > Graph plots it"
+    return f'puts "smdgen: the label is {cv.name} in {cv.unit}; {plot}."\n'

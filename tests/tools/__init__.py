@@ -1,0 +1,1 @@
+"""What the tests bring along: made-up pulls and a stand-in for VMD."""

@@ -1,0 +1,95 @@
+"""PyMOL opens the script and renders frames; skipped where PyMOL cannot be installed."""
+
+import dataclasses
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smdgen.data.dcd import write_dcd
+from smdgen.data.structure import write_pdb
+from smdgen.view import pymol as view
+from smdgen.view.film import upright
+from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure
+
+STRUCTURE, CV = make_structure(), make_cv()
+needs_pymol = pytest.mark.skipif(importlib.util.find_spec("pymol") is None, reason="PyMOL is not installed")
+
+
+def write_pulls(folder: Path, names: list[str]) -> list[Path]:
+    pulls = [folder / name for name in names]
+    for i, pull in enumerate(pulls):
+        write_dcd(pull, make_pull(11, i), timestep_ps=1.0)
+    write_pdb(folder / "topology.pdb", STRUCTURE, make_pull(2, 0)[0])
+    return pulls
+
+
+def run_script(folder: Path, extra: str) -> str:
+    """What PyMOL prints when it runs the script, from another folder than the script's."""
+    with (folder / "view.pml").open("a") as script:
+        script.write(extra)
+    command = [sys.executable, "-m", "pymol", "-cq", str(folder / "view.pml")]
+    done = subprocess.run(
+        command, cwd=folder.parent, capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.stdout + done.stderr
+
+
+@needs_pymol
+def test_script_runs_in_pymol(tmp_path):
+    """Every frame is there, the distance is that of the last frame, and nothing is complained about."""
+    folder = tmp_path / "a b'c"
+    folder.mkdir()
+    pulls = write_pulls(folder, ["pull_000.dcd", "pull_001.dcd"])
+    view.write_view_pml(folder / "view.pml", folder / "topology.pdb", pulls, CV, STRUCTURE.names, 11)
+    extra = (
+        "python\nprint('FOUND', cmd.count_states('pull_000'), cmd.count_frames(), cmd.get_names(),"
+        " cmd.get_distance('pull_001 and rank 1', 'pull_001 and rank 37', 11))\npython end\n"
+    )
+    text = run_script(folder, extra)
+    distance = end_to_end(make_pull(11, 1))[-1]
+    found = next(line for line in text.splitlines() if line.startswith("FOUND")).split()
+    assert found[1:3] == ["11", "11"]
+    assert float(found[-1]) == pytest.approx(distance, abs=0.01)
+    assert "end_to_end_of_pull_001" in text
+    assert "rror" not in text
+
+
+@needs_pymol
+def test_object_names_that_pymol_would_misread(tmp_path):
+    """`b` and `q` are words of PyMOL's language, and a name may stand twice after cleaning."""
+    pulls = write_pulls(tmp_path, ["b.dcd", "x y.dcd", "x-y.dcd"])
+    view.write_view_pml(tmp_path / "view.pml", tmp_path / "topology.pdb", pulls, CV, STRUCTURE.names, 11)
+    text = run_script(tmp_path, "python\nprint('FOUND', cmd.get_object_list())\npython end\n")
+    assert "FOUND ['pull_b', 'pull_x_y', 'pull_x_y_2']" in text
+
+
+@needs_pymol
+def test_cv_without_label(tmp_path):
+    """A variable between centres has no label, and the script still runs."""
+    cv = dataclasses.replace(CV, kind="gyration", groups=((0, 1, 2),), weights=((1.0, 1.0, 1.0),))
+    pulls = write_pulls(tmp_path, ["pull_000.dcd"])
+    view.write_view_pml(tmp_path / "view.pml", tmp_path / "topology.pdb", pulls, cv, STRUCTURE.names, 11)
+    assert "rror" not in run_script(tmp_path, "")
+
+
+@needs_pymol
+def test_rendered_frames_show_the_pull():
+    """One scale for all frames: the stretched one is taller than the helix by the ratio of their lengths."""
+    frames = upright(make_pull(11, 0)[[0, -1]], [1], [37])
+    pictures = view.render_frames(STRUCTURE, frames, width=120, height=360)
+    assert pictures is not None
+    heights = [np.ptp(np.flatnonzero((picture[..., :3] < 0.98).any(axis=(1, 2)))) for picture in pictures]
+    lengths = np.ptp(frames[..., 1], axis=1)
+    assert [picture.shape[:2] for picture in pictures] == [(360, 120)] * 2
+    assert heights[1] / heights[0] == pytest.approx(lengths[1] / lengths[0], rel=0.15)
+
+
+def test_no_pymol_no_pictures(monkeypatch):
+    """The caller draws by itself then."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setenv("PATH", "")
+    assert view.render_frames(STRUCTURE, make_pull(2, 0)) is None
