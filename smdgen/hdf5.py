@@ -1,7 +1,8 @@
 """HDF5 files that carry a checksum over all their bytes in front of the HDF5 part.
 
 The first 512 bytes are HDF5's "user block", which every HDF5 program skips; it names the kind of file, the
-layout, the version and the SHA-256 of all bytes after it. Damage is found before libhdf5 sees it.
+layout, the version and the SHA-256 of these words and all bytes after. Damage is found before libhdf5
+sees it.
 """
 
 import contextlib
@@ -22,6 +23,10 @@ SCHEMA = 1
 
 SEAL_SIZE = 512
 _MAGIC = "smdgen"
+_EXPLANATION = (
+    "This is an HDF5 file. The line above ends with the SHA-256 of its own first four words\n"
+    "and of all bytes after the first 512, so a change to either is noticed.\n"
+)
 _BLOCK = 1 << 22
 _ABSURD_SIZE = 4 << 30
 _ABSURD_RATIO = 1000
@@ -48,9 +53,9 @@ def create_sealed(path: Path, kind: str, reserve: int) -> Iterator[h5py.File]:
             _reserve(stream, reserve)
             yield file
         stream.flush()
-        checksum = _checksum(stream)
+        seal = _seal(stream, kind, str(SCHEMA), __version__)
         stream.seek(0)
-        stream.write(_seal_text(kind, checksum))
+        stream.write(seal)
 
 
 @contextlib.contextmanager
@@ -63,10 +68,9 @@ def open_sealed(path: Path, kind: str) -> Iterator[h5py.File]:
     """
     seal = read_seal(path, kind)
     with path.open("rb") as stream:
-        if seal != _seal_text(kind, _checksum(stream), seal):
-            raise ArtifactError(
-                f"{path} is damaged or was changed: its checksum does not fit; make it again"
-            )
+        _, _, schema, version, _ = _words(seal)
+        if seal != _seal(stream, kind, schema, version):
+            raise ArtifactError(f"{path} is damaged or was changed: its checksum does not fit; make it again")
     try:
         with h5py.File(path, "r") as file:
             _refuse_tricks(path, file)
@@ -84,7 +88,7 @@ def read_seal(path: Path, kind: str) -> bytes:
     require_regular_file(path, f"a {kind} file of smdgen", ArtifactError)
     with path.open("rb") as stream:
         seal = stream.read(SEAL_SIZE)
-    words = seal.split(b"\n", 1)[0].decode("latin-1").split()
+    words = _words(seal)
     if len(seal) < SEAL_SIZE or len(words) != 5 or words[0] != _MAGIC:
         raise ArtifactError(
             f"{path} is no file of smdgen, expected a {kind}; make it again or name another file"
@@ -99,29 +103,24 @@ def read_seal(path: Path, kind: str) -> bytes:
     return seal
 
 
-def _seal_text(kind: str, checksum: str, like: bytes = b"") -> bytes:
-    """The user block; with `like`, layout and version are taken from that one."""
-    schema, version = (like.split(b"\n", 1)[0].decode("latin-1").split() + [""] * 5)[2:4]
-    line = f"{_MAGIC} {kind} {schema or SCHEMA} {version or __version__} {checksum}\n"
-    text = (
-        line
-        + "This is an HDF5 file (H5MD); the line above holds the SHA-256 of all bytes after the first 512.\n"
-    )
+def _words(seal: bytes) -> list[str]:
+    return seal.split(b"\n", 1)[0].decode("latin-1").split(" ")
+
+
+def _seal(stream: BinaryIO, kind: str, schema: str, version: str) -> bytes:
+    """The user block that belongs to the bytes after it."""
+    line = f"{_MAGIC} {kind} {schema} {version} "
+    digest = hashlib.sha256(line.encode("latin-1"))
+    stream.seek(SEAL_SIZE)
+    while block := stream.read(_BLOCK):
+        digest.update(block)
+    text = f"{line}{digest.hexdigest()}\n{_EXPLANATION}"
     return text.encode("latin-1").ljust(SEAL_SIZE, b"\n")
 
 
 def _reserve(stream: BinaryIO, size: int) -> None:
     if hasattr(os, "posix_fallocate"):  # not on macOS
         os.posix_fallocate(stream.fileno(), 0, SEAL_SIZE + size)
-
-
-def _checksum(stream: BinaryIO) -> str:
-    """SHA-256 over everything after the seal."""
-    digest = hashlib.sha256()
-    stream.seek(SEAL_SIZE)
-    while block := stream.read(_BLOCK):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _refuse_tricks(path: Path, file: h5py.File) -> None:

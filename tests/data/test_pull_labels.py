@@ -1,0 +1,93 @@
+"""Centre and work of frames: rows found by step, other trajectories' tables refused."""
+
+import numpy as np
+import pytest
+
+from smdgen.data.colvars import ColvarsTable, write_colvars_traj
+from smdgen.data.pull_labels import read_labels, table_beside
+
+N_FRAMES = 20
+STEPS = 500 * np.arange(1, N_FRAMES + 1)  # as NAMD writes: the first frame after 500 steps
+DISTANCE = np.linspace(12.0, 30.0, N_FRAMES)
+
+
+def table(**columns):
+    """A row every 100 steps from step 0, as Colvars writes more often than NAMD writes frames."""
+    steps = 100 * np.arange(5 * N_FRAMES + 1)
+    given = {name: np.interp(steps, STEPS, values) for name, values in columns.items()}
+    return ColvarsTable(steps, given)
+
+
+def labels(path, steps=STEPS, chosen=None, values=DISTANCE, name="d", unit="A"):
+    chosen = np.arange(N_FRAMES) if chosen is None else chosen
+    return read_labels(path, steps, chosen, N_FRAMES, name, unit, values[chosen])
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "a.colvars.traj"
+
+
+def test_the_table_has_the_stem_of_the_trajectory(tmp_path):
+    assert table_beside(tmp_path / "pull.1.dcd") == tmp_path / "pull.1.colvars.traj"
+
+
+def test_rows_are_found_by_step_and_stride(path):
+    write_colvars_traj(path, table(d=DISTANCE, x0_d=DISTANCE + 1, W_h=2 * DISTANCE))
+    chosen = np.arange(0, N_FRAMES, 3)
+    found = labels(path, chosen=chosen)
+    np.testing.assert_allclose(found.centre, DISTANCE[chosen] + 1)
+    np.testing.assert_allclose(found.work, 2 * DISTANCE[chosen])
+    assert found.notes == ()
+
+
+def test_the_variable_is_known_by_its_values_when_its_name_differs(path):
+    other = DISTANCE[::-1].copy()
+    write_colvars_traj(path, table(r=other, x0_r=other, ete=DISTANCE, x0_ete=DISTANCE + 2, W_h=DISTANCE))
+    found = labels(path)
+    np.testing.assert_allclose(found.centre, DISTANCE + 2)
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_without_steps_rows_go_one_to_one_if_the_variable_agrees(path, extra):
+    values = np.concatenate([[11.0] * extra, DISTANCE])
+    write_colvars_traj(path, ColvarsTable(7 * np.arange(N_FRAMES + extra), {"d": values, "W_h": values}))
+    np.testing.assert_allclose(labels(path, steps=None).work, DISTANCE)
+
+
+def test_a_table_of_another_trajectory_is_left_out_with_a_note(path):
+    write_colvars_traj(path, table(d=DISTANCE + 0.3, x0_d=DISTANCE, W_h=DISTANCE))
+    found = labels(path)
+    assert found.centre is None
+    assert found.work is None
+    assert "up to 0.30 A from that of the frames" in found.notes[0]
+
+
+def test_another_variable_keeps_the_work_but_not_the_centre(path):
+    write_colvars_traj(path, table(angle=DISTANCE * 3, x0_angle=DISTANCE * 3, W_h=DISTANCE))
+    found = labels(path)
+    assert found.centre is None
+    np.testing.assert_allclose(found.work, DISTANCE)
+    assert "none of which is the CV d" in found.notes[0]
+
+
+def test_rows_that_cannot_be_told_are_left_out(path):
+    write_colvars_traj(path, ColvarsTable(np.arange(7), {"W_h": np.arange(7.0)}))
+    found = labels(path)
+    assert found.work is None
+    assert "7 rows whose steps are not those of the 20 frames" in found.notes[0]
+
+
+def test_several_works_are_not_added_up(path):
+    write_colvars_traj(path, table(d=DISTANCE, x0_d=DISTANCE, W_a=DISTANCE, W_b=DISTANCE))
+    found = labels(path)
+    assert found.work is None
+    assert found.centre is not None
+    assert "W_a, W_b" in found.notes[0]
+
+
+def test_angles_agree_across_the_turn(path):
+    values = np.linspace(170.0, 190.0, N_FRAMES)
+    wrapped = (values + 180) % 360 - 180
+    write_colvars_traj(path, ColvarsTable(STEPS, {"phi": values, "x0_phi": values}))
+    assert labels(path, values=wrapped, name="phi", unit="deg").centre is not None
