@@ -17,7 +17,7 @@ ALLOWED = {
     "store": {"base"},
     "nets": {"base", "physics"},
     "data": {"base", "physics", "store"},
-    "view": {"base", "data"},
+    "view": {"base", "physics", "data"},
     "stages": {"base", "physics", "store", "view", "nets", "data"},
     "cli": {"base", "stages"},
 }
