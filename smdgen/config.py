@@ -85,7 +85,7 @@ class TrainVaeConfig:
 class TrainLstmConfig:
     """Stage 2: the dynamics in the latent space."""
 
-    preset: Preset = "default"
+    preset: Preset | None = None  # None: the autoencoder's own
     epochs: int = 0  # 0: the preset's own
     batch_size: int = 0  # 0: the preset's own
     hidden_size: int = 0  # 0: the preset's own
@@ -140,9 +140,10 @@ def load_settings(config_type: type[Config], path: Path | None, **flags: Any) ->
     values = {} if path is None else _read_table(config_type, path)
     values.update({name: value for name, value in flags.items() if value is not None})
     try:
-        return config_type(**values)
+        config: Config = config_type(**values)
     except TypeError as error:
         raise ConfigError(f"{stage_name(config_type)}: {error}") from error
+    return config
 
 
 def stage_name(config_type: type[Any]) -> str:
@@ -165,7 +166,8 @@ def _read_table(config_type: type[Any], path: Path) -> dict[str, Any]:
     unknown = sorted(set(table) - set(fields))
     if unknown:
         raise ConfigError(
-            f"{path}: unknown setting {', '.join(unknown)}; {stage_name(config_type)} knows {', '.join(sorted(fields))}"
+            f"{path}: unknown setting {', '.join(unknown)}; "
+            f"{stage_name(config_type)} knows {', '.join(sorted(fields))}"
         )
     return {name: _convert(fields[name], value, path) for name, value in table.items()}
 

@@ -1,0 +1,216 @@
+"""The one training loop: AdamW, one-cycle learning rate, averaged weights, exact resume."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from smdgen.errors import TrainingError
+from smdgen.progress import Progress
+
+#: Losses of one batch by name: (indices (n,), generator) -> terms; "loss" is the one minimised.
+BatchLosses = Callable[[Tensor, torch.Generator], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to train.
+
+    Attributes:
+        epochs: Passes over the items.
+        batch_size: Items a batch.
+        learning_rate: The highest.
+        one_cycle: Warm up over 10 % of the steps, then fall as a cosine; otherwise Adam at a
+            constant rate.
+        weight_decay: Of AdamW.
+        average: Decay of the exponential average of the weights per step; 0 for none.
+        gradient_norm: Gradients longer than this are cut.
+        seed: Of order, noise and dropout. Epoch e draws from a generator of its own, so a
+            resumed run needs no generator state.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    one_cycle: bool = True
+    weight_decay: float = 0.0
+    average: float = 0.0
+    gradient_norm: float = math.inf
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class FitState:
+    """Where training stands: everything that a bit-identical continuation needs."""
+
+    epoch: int  # finished epochs
+    weights: dict[str, Tensor]
+    averaged: dict[str, Tensor]
+    optimiser: dict[str, Tensor]  # "<parameter>.<slot>"
+    best: dict[str, Tensor]
+    best_loss: float = math.inf
+    history: dict[str, list[float]] = field(default_factory=dict)
+
+
+def fit(
+    model: nn.Module,
+    losses: BatchLosses,
+    n_items: int,
+    validate: Callable[[], dict[str, float]],
+    settings: FitSettings,
+    progress: Progress,
+    *,
+    label: str,
+    state: FitState | None = None,
+    keep: Callable[[FitState], None] = lambda _: None,
+) -> FitState:
+    """Train a model in place and leave its best weights in it.
+
+    Args:
+        model: The model; its parameters are changed.
+        losses: Terms of one batch.
+        n_items: Items to draw batches from.
+        validate: Terms on the validation items, "loss" among them, with the averaged weights in
+            the model; the epoch with the lowest "loss" is the best.
+        settings: How to train.
+        progress: Told after each epoch.
+        label: What the progress bar says.
+        state: Where to go on from; None to begin.
+        keep: Called with the state after each epoch, to put it on disk.
+
+    Returns:
+        The last state.
+
+    Raises:
+        TrainingError: The loss is no finite number.
+    """
+    parameters = dict(model.named_parameters())
+    optimiser = torch.optim.AdamW(
+        parameters.values(), settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    state = state or _begin(model)
+    _restore(model, optimiser, parameters, state)
+    n_batches = math.ceil(n_items / settings.batch_size)
+    n_steps = n_batches * settings.epochs
+    progress.start(label, settings.epochs)
+    progress.advance(state.epoch)
+    for epoch in range(state.epoch, settings.epochs):
+        averaged = _copy(state.averaged)
+        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
+        order = torch.randperm(n_items, generator=generator)
+        sums: dict[str, float] = {}
+        model.train()
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed * 1_000_003 + epoch)
+            for number, batch in enumerate(order.split(settings.batch_size)):
+                step = epoch * n_batches + number
+                for group in optimiser.param_groups:
+                    group["lr"] = settings.learning_rate * _one_cycle(step / n_steps, settings.one_cycle)
+                terms = _step(model, optimiser, losses(batch, generator), settings, epoch)
+                for name, value in terms.items():
+                    sums[name] = sums.get(name, 0.0) + value * len(batch) / n_items
+                averaged = _average(averaged, model, settings.average, step)
+        state = _after_epoch(model, optimiser, parameters, replace(state, averaged=averaged), sums, validate)
+        keep(state)
+        progress.advance(
+            note=f"loss {sums['loss']:.4g}, validation {state.history['validation loss'][-1]:.4g}"
+        )
+    model.load_state_dict(state.best)
+    model.eval()
+    return state
+
+
+def _begin(model: nn.Module) -> FitState:
+    weights = _copy(model.state_dict())
+    return FitState(0, weights, _copy(weights), {}, _copy(weights))
+
+
+def _step(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    terms: Mapping[str, Tensor],
+    settings: FitSettings,
+    epoch: int,
+) -> dict[str, float]:
+    optimiser.zero_grad(set_to_none=True)
+    terms["loss"].backward()
+    norm = nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
+    if not torch.isfinite(norm):
+        named = ", ".join(f"{name} {value.item():.3g}" for name, value in terms.items())
+        raise TrainingError(
+            f"epoch {epoch + 1}: the gradient is not finite ({named}); "
+            "lower learning_rate, or look at the frames for broken ones"
+        )
+    optimiser.step()
+    return {name: value.item() for name, value in terms.items()}
+
+
+def _one_cycle(progress: float, one_cycle: bool) -> float:
+    """Share of the highest learning rate: up a line over 10 %, down a cosine to 0.001."""
+    if not one_cycle:
+        return 1.0
+    if progress < 0.1:
+        return 0.05 + 0.95 * progress / 0.1
+    return 0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * (progress - 0.1) / 0.9))
+
+
+def _average(averaged: dict[str, Tensor], model: nn.Module, decay: float, step: int) -> dict[str, Tensor]:
+    """Exponential average of the weights, warmed up so that early weights are soon forgotten."""
+    decay = min(decay, (1 + step) / (10 + step))
+    for name, value in model.state_dict().items():
+        if decay and value.is_floating_point():
+            averaged[name].lerp_(value, 1 - decay)
+        else:
+            averaged[name].copy_(value)
+    return averaged
+
+
+@torch.no_grad()
+def _after_epoch(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    parameters: Mapping[str, nn.Parameter],
+    state: FitState,
+    sums: Mapping[str, float],
+    validate: Callable[[], dict[str, float]],
+) -> FitState:
+    weights = _copy(model.state_dict())
+    model.load_state_dict(state.averaged)
+    model.eval()
+    found = validate()
+    model.load_state_dict(weights)
+    history = {name: list(values) for name, values in state.history.items()}
+    for name, value in [*sums.items(), *((f"validation {name}", value) for name, value in found.items())]:
+        history.setdefault(name, []).append(value)
+    better = found["loss"] < state.best_loss
+    return FitState(
+        state.epoch + 1,
+        weights,
+        state.averaged,
+        {
+            f"{name}.{slot}": value.clone()
+            for name, parameter in parameters.items()
+            for slot, value in optimiser.state[parameter].items()
+        },
+        _copy(state.averaged) if better else state.best,
+        found["loss"] if better else state.best_loss,
+        history,
+    )
+
+
+def _restore(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    parameters: Mapping[str, nn.Parameter],
+    state: FitState,
+) -> None:
+    model.load_state_dict(state.weights)
+    for key, value in state.optimiser.items():
+        name, slot = key.rsplit(".", 1)
+        optimiser.state[parameters[name]][slot] = value.clone()
+
+
+def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in tensors.items()}

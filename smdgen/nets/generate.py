@@ -1,0 +1,231 @@
+"""New pulls from a trained pair of networks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from smdgen.nets.features import InternalFeatures
+from smdgen.nets.schedule import Aims, Schedule, draw_aims
+from smdgen.nets.sequence import PaperLstm, SteeredLstm, Steering
+from smdgen.nets.vae import InternalVae, PaperVae
+from smdgen.physics.cvs import CollectiveVariable, evaluate
+from smdgen.physics.cvs import from_dict as cv_from_dict
+from smdgen.physics.geometry import rmsd_matrix, rotation_onto, superpose
+from smdgen.physics.internal import spanning_tree
+from smdgen.progress import Progress, Silent
+
+#: Steps of Heun's method from noise to the next latent.
+N_ODE_STEPS = 20
+
+#: Newton steps that bring the CV onto its target after each sampled step.
+N_NEWTON_STEPS = 3
+
+
+@dataclass(frozen=True)
+class PullModel:
+    """All that a rollout needs.
+
+    Attributes:
+        vae: Either autoencoder.
+        lstm: The LSTM that belongs to it.
+        cv: The pulled CV.
+        schedule: CV of the training pulls against time.
+        landmarks: (n_landmarks, n_atoms, 3), A. Some training frames, on the first one.
+        reach: A. Largest RMSD of a validation frame to its nearest landmark.
+    """
+
+    vae: PaperVae | InternalVae
+    lstm: PaperLstm | SteeredLstm
+    cv: CollectiveVariable
+    schedule: Schedule
+    landmarks: Tensor
+    reach: float
+
+
+def build_vae(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> PaperVae | InternalVae:
+    """The autoencoder of a vae.safetensors, from what `read_model` returned."""
+    sizes = header["sizes"]
+    vae: PaperVae | InternalVae
+    if header["preset"] == "paper":
+        vae = PaperVae(sizes["n_atoms"], sizes["latent_size"], sizes["hidden_size"])
+    else:
+        bonds = np.array(header["bonds"], dtype=np.int64).reshape(-1, 2)
+        features = InternalFeatures(spanning_tree(sizes["n_atoms"], bonds), tensors["weights.features.wide"])
+        vae = InternalVae(features, sizes["latent_size"], sizes["hidden_size"])
+    return _loaded(vae, tensors)
+
+
+def build_lstm(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> PaperLstm | SteeredLstm:
+    """The LSTM of an lstm.safetensors, from what `read_model` returned."""
+    kind = PaperLstm if header["preset"] == "paper" else SteeredLstm
+    return _loaded(kind(**header["sizes"]), tensors)
+
+
+def build_model(
+    vae_tensors: Mapping[str, Tensor],
+    vae_header: Mapping[str, Any],
+    lstm_tensors: Mapping[str, Tensor],
+    lstm_header: Mapping[str, Any],
+    device: str = "cpu",
+) -> PullModel:
+    """Everything a rollout needs, from what `read_model` returned for both files."""
+    place = torch.device("cpu" if device == "auto" else device)
+    return PullModel(
+        build_vae(vae_tensors, vae_header).to(place),
+        build_lstm(lstm_tensors, lstm_header).to(place),
+        cv_from_dict(vae_header["cv"]),
+        Schedule(lstm_tensors["paths"], lstm_header["duration_ps"]),
+        vae_tensors["landmarks"].to(place),
+        vae_header["reach_A"],
+    )
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def _loaded(network: Network, tensors: Mapping[str, Tensor]) -> Network:
+    weights = {
+        name.removeprefix("weights."): value for name, value in tensors.items() if name.startswith("weights.")
+    }
+    network.to(next(value.dtype for value in weights.values() if value.is_floating_point()))
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Generated pulls.
+
+    Attributes:
+        positions: (n_samples, n_steps + 1, n_atoms, 3), A. Frame 0 is the start itself.
+        aims: (n_samples, n_steps + 1). CV aimed at.
+        cv_values: (n_samples, n_steps + 1). CV reached.
+        times_ps: (n_steps + 1,), ps.
+    """
+
+    positions: Tensor
+    aims: Tensor
+    cv_values: Tensor
+    times_ps: Tensor
+
+
+def start_distance(model: PullModel, start: Tensor) -> float:
+    """RMSD, A, from a start (n_atoms, 3), A, to the nearest landmark; compare it with `model.reach`."""
+    return float(rmsd_matrix(start[None], model.landmarks).min())
+
+
+@torch.no_grad()
+def generate(
+    model: PullModel,
+    start: Tensor,
+    n_steps: int,
+    n_samples: int,
+    target: float | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Rollout:
+    """Generate pulls from one start structure.
+
+    The default model sees internal coordinates only; each new frame is laid onto the frame before,
+    so the pull stays where the start is and turns with it. The paper's model sees coordinates: the
+    start is laid onto its first landmark and the way back is the same motion reversed.
+
+    Args:
+        model: The trained networks.
+        start: (n_atoms, 3), A. Anywhere in space, modelled atoms in the model's order.
+        n_steps: Steps to take.
+        n_samples: Pulls to generate.
+        target: CV to end at; None: where the training pulls end.
+        seed: The same seed gives the same pulls.
+        progress: Told after each step.
+
+    Raises:
+        ConfigError: Start or target outside of what the training pulls cover.
+    """
+    progress = progress or Silent()
+    start = start.to(model.landmarks)
+    generator = torch.Generator().manual_seed(seed)
+    cv_start = float(evaluate(model.cv, start))
+    aims = draw_aims(model.schedule, cv_start, n_steps, n_samples, target, generator)
+    progress.start("rollout", n_steps)
+    if isinstance(model.vae, PaperVae):
+        positions = _paper_path(model, start, n_steps).expand(n_samples, -1, -1, -1)
+        progress.advance(n_steps)
+    else:
+        positions = _steered_path(model, start, aims, generator, progress)
+    times = torch.arange(n_steps + 1, dtype=torch.float64) * aims.stride_ps
+    return Rollout(positions.contiguous(), aims.values, evaluate(model.cv, positions), times)
+
+
+def _paper_path(model: PullModel, start: Tensor, n_steps: int) -> Tensor:
+    """(n_steps + 1, n_atoms, 3), A."""
+    assert isinstance(model.vae, PaperVae)
+    assert isinstance(model.lstm, PaperLstm)
+    reference = model.landmarks[0] - model.landmarks[0].mean(-2)
+    centre = start.mean(-2)
+    rotation = rotation_onto(start - centre, reference)
+    mean, _ = model.vae.encode((start - centre) @ rotation)
+    decoded = model.vae.decode(model.lstm(mean[None], n_steps)[0])
+    return torch.cat([start[None], decoded @ rotation.mT + centre])
+
+
+def _steered_path(
+    model: PullModel, start: Tensor, aims: Aims, generator: torch.Generator, progress: Progress
+) -> Tensor:
+    """(n_samples, n_steps + 1, n_atoms, 3), A."""
+    assert isinstance(model.vae, InternalVae)
+    assert isinstance(model.lstm, SteeredLstm)
+    lstm = model.lstm
+    n_samples, n_frames = aims.values.shape
+
+    def normal(size: int) -> Tensor:
+        return torch.randn(n_samples, size, generator=generator).to(start)
+
+    values = aims.values.to(start)
+    z = model.vae.encode(start)[0].expand(n_samples, -1)
+    now, path, state = values[:, 0], [start.expand(n_samples, -1, -1)], None
+    stride = torch.full_like(values[:, :1], aims.stride_ps)
+    for step in range(1, n_frames):
+        aim = values[:, step]
+        known = ((z - lstm.z_centre) / lstm.z_scale)[:, None]
+        context, state = lstm.remember(known, Steering(now[:, None], aim[:, None], stride), state)
+        z = (
+            lstm.sample(context[:, 0], normal(model.vae.latent_size), N_ODE_STEPS) * lstm.z_scale
+            + lstm.z_centre
+        )
+        noise = normal(model.vae.features.n_features)
+        z = steer(model.vae, model.cv, z, noise, aim)
+        frame = model.vae.decode(z, noise)
+        path.append(superpose(frame, path[-1]))
+        now = evaluate(model.cv, frame)
+        progress.advance()
+    return torch.stack(path, 1)
+
+
+def steer(vae: InternalVae, cv: CollectiveVariable, z: Tensor, noise: Tensor, aim: Tensor) -> Tensor:
+    """Move latents the least way that brings the CV of their frames to its target.
+
+    z <- z - g (CV - target) / |g|^2 with g = dCV/dz, some times.
+
+    Args:
+        vae: Decodes.
+        cv: The CV.
+        z: (n, latent_size).
+        noise: (n, n_features). The decoder noise the frames will carry.
+        aim: (n,). Target of each.
+
+    Returns:
+        (n, latent_size).
+    """
+    for _ in range(N_NEWTON_STEPS):
+        with torch.enable_grad():
+            z = z.detach().requires_grad_()
+            value = evaluate(cv, vae.decode(z, noise))
+            (gradient,) = torch.autograd.grad(value.sum(), z)
+        off = (value.detach() - aim)[:, None]
+        z = (z - gradient * off / gradient.square().sum(-1, keepdim=True).clamp_min(1e-12)).detach()
+    return z

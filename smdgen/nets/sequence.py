@@ -1,0 +1,191 @@
+"""The two LSTMs over latents: the paper's deterministic one and our steered, stochastic one."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+#: Frequencies with which the flow time enters the head.
+N_FREQUENCIES = 8
+
+
+class PaperLstm(nn.Module):
+    """Predicts an action vector from the latent now: z(t+1) = z(t) + a(t).
+
+    Source: Cava et al., section 2.2.2. The width is not given there; the latent size is the plainest.
+    """
+
+    def __init__(self, latent_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(latent_size, hidden_size, batch_first=True)
+        self.action = nn.Linear(hidden_size, latent_size)
+
+    def forward(self, z: Tensor, n_steps: int) -> Tensor:
+        """Free-running sequence from a start: (n, latent_size) -> (n, n_steps, latent_size)."""
+        path, state = [], None
+        for _ in range(n_steps):
+            hidden, state = self.lstm(z[:, None], state)
+            z = z + self.action(hidden[:, 0])
+            path.append(z)
+        return torch.stack(path, 1)
+
+
+@dataclass(frozen=True)
+class Steering:
+    """What the steered LSTM is told at each step, besides the latent.
+
+    Attributes:
+        now: (..., n_steps). CV of the frame now, in its unit.
+        aim: (..., n_steps). CV aimed at with the next frame.
+        stride_ps: (..., n_steps), ps. Time to the next frame.
+    """
+
+    now: Tensor
+    aim: Tensor
+    stride_ps: Tensor
+
+
+class SteeredLstm(nn.Module):
+    """Samples the action vector: an LSTM for the memory, a flow-matching head for the step.
+
+    The head moves standard normal noise to the next latent by the ordinary differential equation
+    du/ds = v(u, s | latent now, memory, CV now, CV aimed at, stride), s from 0 to 1.
+
+    Source: Y. Lipman et al., arXiv:2210.02747 (flow matching, the straight path).
+    """
+
+    cv_centre: Tensor  # () mean CV of the training frames
+    cv_scale: Tensor  # () its standard deviation
+    z_centre: Tensor  # (latent_size,) mean latent of the training frames
+    z_scale: Tensor  # (latent_size,) its standard deviation
+
+    def __init__(self, latent_size: int, hidden_size: int, head_size: int, n_blocks: int) -> None:
+        super().__init__()
+        self.latent_size = latent_size
+        n_conditions = 4
+        self.lstm = nn.LSTM(latent_size + n_conditions, hidden_size, batch_first=True)
+        n_in = 2 * latent_size + hidden_size + n_conditions + 2 * N_FREQUENCIES
+        self.enter = nn.Linear(n_in, head_size)
+        self.blocks = nn.ModuleList(_Block(head_size) for _ in range(n_blocks))
+        self.leave = nn.Linear(head_size, latent_size)
+        self.straight = nn.Linear(n_in, latent_size)
+        self.register_buffer("cv_centre", torch.zeros(()))
+        self.register_buffer("cv_scale", torch.ones(()))
+        self.register_buffer("z_centre", torch.zeros(latent_size))
+        self.register_buffer("z_scale", torch.ones(latent_size))
+        self.frequencies: Tensor
+        self.register_buffer("frequencies", torch.pi * torch.arange(1, N_FREQUENCIES + 1) / 2)
+
+    @torch.no_grad()
+    def standardise(self, z: Tensor, cv: Tensor) -> None:
+        """Take the scales from training frames: z (n_frames, latent_size), cv (n_frames,)."""
+        self.z_centre.copy_(z.mean(0))
+        self.z_scale.copy_(z.std(0, correction=0).clamp_min(1e-3))
+        self.cv_centre.copy_(cv.mean())
+        self.cv_scale.copy_(cv.std(correction=0).clamp_min(1e-3))
+
+    def remember(
+        self, z: Tensor, steering: Steering, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Memory after each latent.
+
+        Args:
+            z: (n, n_steps, latent_size), standardised.
+            steering: (n, n_steps) each.
+            state: The LSTM's state before the first step; None at the start of a sequence.
+
+        Returns:
+            Context (n, n_steps, latent_size + hidden_size + 4) for `velocity`, and the state.
+        """
+        conditions = self._conditions(steering)
+        hidden, state = self.lstm(torch.cat([z, conditions], -1), state)
+        return torch.cat([z, hidden, conditions], -1), state
+
+    def velocity(self, u: Tensor, s: Tensor, context: Tensor) -> Tensor:
+        """Velocity of the flow: u (..., latent_size), s (...,) in [0, 1], context of `remember`."""
+        phase = s[..., None] * self.frequencies
+        entered = torch.cat([u, context, phase.sin(), phase.cos()], -1)
+        hidden = self.enter(entered)
+        for block in self.blocks:
+            hidden = block(hidden)
+        velocity: Tensor = self.leave(nn.functional.silu(hidden)) + self.straight(entered)
+        return velocity
+
+    @torch.no_grad()
+    def sample(self, context: Tensor, noise: Tensor, n_ode_steps: int) -> Tensor:
+        """Next latents, standardised: Heun's method from noise (n, latent_size) at s = 0 to s = 1."""
+        u, step = noise, 1.0 / n_ode_steps
+        for i in range(n_ode_steps):
+            s = torch.full(u.shape[:-1], i * step, dtype=u.dtype, device=u.device)
+            first = self.velocity(u, s, context)
+            second = self.velocity(u + step * first, s + step, context)
+            u = u + step / 2 * (first + second)
+        return u
+
+    def _conditions(self, steering: Steering) -> Tensor:
+        now = (steering.now - self.cv_centre) / self.cv_scale
+        aim = (steering.aim - self.cv_centre) / self.cv_scale
+        return torch.stack([now, aim, 3 * (aim - now), steering.stride_ps.log()], -1)
+
+
+class _Block(nn.Module):
+    """A residual block: normalise, widen by SiLU, add."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.norm, self.first, self.second = nn.LayerNorm(size), nn.Linear(size, size), nn.Linear(size, size)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.second(nn.functional.silu(self.first(self.norm(x))))
+        return out
+
+
+def flow_matching_loss(
+    lstm: SteeredLstm, z: Tensor, steering: Steering, generator: torch.Generator
+) -> Tensor:
+    """Mean squared error of the velocity, over sequences, steps and latents.
+
+    Args:
+        lstm: The network.
+        z: (n, n_steps + 1, latent_size). Encoded sequences, as the autoencoder gives them.
+        steering: (n, n_steps) each.
+        generator: Draws the noise, the flow times and the disturbance of the remembered latents.
+
+    Returns:
+        () mean over the batch, so that a larger batch does not change it.
+    """
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=z.dtype).to(z.device)
+
+    z = (z - lstm.z_centre) / lstm.z_scale
+    target = z[:, 1:]
+    context, _ = lstm.remember(z[:, :-1] + MEMORY_NOISE * normal(*target.shape), steering)
+    s = torch.rand(*target.shape[:-1], generator=generator, dtype=z.dtype).to(z.device)
+    noise = normal(*target.shape)
+    u = torch.lerp(noise, target, s[..., None])
+    return (lstm.velocity(u, s, context) - (target - noise)).square().mean()
+
+
+#: Standard deviation of the disturbance of the latents the LSTM sees in training (latents have about
+#: unit variance): a free-running sequence must bear its own small errors.
+MEMORY_NOISE = 0.1
+
+
+def paper_sequence_loss(lstm: PaperLstm, z: Tensor) -> dict[str, Tensor]:
+    """The paper's loss of a free-running sequence.
+
+    Args:
+        lstm: The network.
+        z: (n, n_frames, latent_size). Encoded sequences; the first frame is state A, the last B.
+
+    Returns:
+        "sequence": () mean squared error over all predicted latents; "end": () over the last.
+
+    Source: Cava et al., sections 2.2.2 and 2.3.
+    """
+    path = lstm(z[:, 0], z.shape[1] - 1)
+    squares = (path - z[:, 1:]).square()
+    return {"sequence": squares.mean(), "end": squares[:, -1].mean()}

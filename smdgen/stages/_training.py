@@ -1,0 +1,143 @@
+"""What the two training stages share: devices, checkpoints, and what an interruption leaves behind."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smdgen.errors import ArtifactError, ConfigError
+from smdgen.files import atomic_path
+from smdgen.nets.fit import BatchLosses, FitSettings, FitState, fit
+from smdgen.progress import Progress
+from smdgen.store.artifacts import read_model, write_model
+from smdgen.view.figures import plot_history
+
+#: Modelled atoms up to which one thread is the fastest.
+_ONE_THREAD_ATOMS = 500
+
+
+def choose_device(name: str, n_atoms: int, threads: int) -> torch.device:
+    """The device to train on, and the thread count set to go with it.
+
+    Raises:
+        ConfigError: A device that this machine or torch does not have.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"device {name!r} is not usable here; give --device cpu, or leave it out"
+        ) from error
+    if threads or n_atoms <= _ONE_THREAD_ATOMS:
+        torch.set_num_threads(threads or 1)
+    return device
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run.
+
+    Attributes:
+        model: Trained in place.
+        losses: Terms of a batch; see `nets.fit.fit`.
+        validate: Terms on the validation pulls.
+        n_items: Items an epoch.
+        settings: How to train.
+        identity: What a checkpoint must have been made from to be gone on with: configuration
+            and hashes.
+        checkpoint: Where to keep the state.
+        label: For the progress bar.
+    """
+
+    model: nn.Module
+    losses: BatchLosses
+    validate: Callable[[], dict[str, float]]
+    n_items: int
+    settings: FitSettings
+    identity: dict[str, Any]
+    checkpoint: Path
+    label: str
+
+
+def train(job: Job, *, resume: bool, progress: Progress) -> FitState:
+    """Fit the model, with a checkpoint after every epoch.
+
+    On Ctrl-C the best weights so far are in the model, the checkpoint holds the last whole
+    epoch, and the interruption goes on up, once the caller has saved the model.
+
+    Raises:
+        ArtifactError: `resume` without a checkpoint, or with one of other data or settings.
+        TrainingError: The loss became infinite.
+    """
+    identity = {**job.identity, "settings": asdict(job.settings)}
+    state = _read(job.checkpoint, identity) if resume else None
+
+    def keep(new: FitState) -> None:
+        nonlocal state
+        state = new
+        _write(job.checkpoint, new, identity)
+
+    try:
+        return fit(
+            job.model, job.losses, job.n_items, job.validate, job.settings, progress,
+            label=job.label, state=state, keep=keep,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        if state is None:
+            raise KeyboardInterrupt("no epoch was finished; nothing was written") from None
+        job.model.load_state_dict(state.best)
+        job.model.eval()
+        raise Interrupted(state) from None
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C after at least one epoch; carries the state to save."""
+
+    def __init__(self, state: FitState) -> None:
+        super().__init__(f"kept the best of {state.epoch} epochs; go on with --resume")
+        self.state = state
+
+
+def write_history(folder: Path, name: str, history: dict[str, list[float]], title: str) -> tuple[Path, Path]:
+    """`<name>-losses.csv` and `.png`: every loss term against the epoch."""
+    table, figure = folder / f"{name}-losses.csv", folder / f"{name}-losses.png"
+    lines = [",".join(["epoch", *(key.replace(" ", "_") for key in history)])]
+    for epoch, row in enumerate(zip(*history.values(), strict=True), 1):
+        lines.append(",".join([str(epoch), *(f"{value:.6g}" for value in row)]))
+    with atomic_path(table) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    plot_history(figure, history, title)
+    return table, figure
+
+
+def _write(path: Path, state: FitState, identity: dict[str, Any]) -> None:
+    groups = {"w": state.weights, "a": state.averaged, "o": state.optimiser, "b": state.best}
+    tensors = {f"{letter}:{name}": value for letter, group in groups.items() for name, value in group.items()}
+    best = None if math.isinf(state.best_loss) else state.best_loss
+    header = {"epoch": state.epoch, "best_loss": best, "history": state.history, "identity": identity}
+    write_model(path, "checkpoint", tensors, header)
+
+
+def _read(path: Path, identity: dict[str, Any]) -> FitState:
+    if not path.exists():
+        raise ArtifactError(f"{path} not found: there is no training to resume; leave --resume out")
+    tensors, header = read_model(path, "checkpoint")
+    if header["identity"] != identity:
+        changed = sorted(key for key in identity if header["identity"].get(key) != identity[key])
+        raise ArtifactError(
+            f"{path} belongs to another training ({', '.join(changed)} differ); "
+            "give the same settings, or leave --resume out to begin anew"
+        )
+
+    def group(letter: str) -> dict[str, Tensor]:
+        return {name[2:]: value for name, value in tensors.items() if name.startswith(f"{letter}:")}
+
+    best = math.inf if header["best_loss"] is None else float(header["best_loss"])
+    return FitState(header["epoch"], group("w"), group("a"), group("o"), group("b"), best, header["history"])

@@ -1,0 +1,321 @@
+"""Stage 2: latents.h5 -> lstm.safetensors."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smdgen.config import TrainLstmConfig
+from smdgen.data.dataset import Dataset, open_dataset
+from smdgen.data.windows import windows
+from smdgen.errors import ArtifactError
+from smdgen.files import refuse_overwrite
+from smdgen.nets.fit import FitSettings
+from smdgen.nets.generate import PullModel, build_vae, generate
+from smdgen.nets.schedule import Schedule
+from smdgen.nets.sequence import PaperLstm, SteeredLstm, Steering, flow_matching_loss, paper_sequence_loss
+from smdgen.physics.cvs import evaluate
+from smdgen.physics.geometry import rmsd
+from smdgen.progress import Progress, Silent
+from smdgen.stages._training import Interrupted, Job, choose_device, train, write_history
+from smdgen.store.artifacts import model_hash, read_model, write_model
+from smdgen.store.latents import Latents, read_latents
+from smdgen.store.run_record import RunFolder
+
+PRESETS: dict[str, dict[str, float]] = {
+    # The paper gives sequences of 10 frames and 22 epochs; width, batch size and rate are the plainest.
+    "paper": {"epochs": 22, "batch_size": 32, "hidden_size": 0, "learning_rate": 1e-3},
+    "default": {"epochs": 200, "batch_size": 64, "hidden_size": 256, "learning_rate": 1e-3},
+}
+
+#: Steps of a training sequence, where the pulls are long enough.
+N_STEPS = 10
+
+#: Residual blocks of the flow-matching head, and its width.
+N_BLOCKS, HEAD_SIZE = 4, 512
+
+
+@dataclass(frozen=True)
+class TrainLstmResult:
+    """What the dynamics reached, on validation pulls in 10 steps from their first frames."""
+
+    preset: str
+    n_parameters: int
+    epochs: int
+    one_step_A: float  # mean RMSD of the frame predicted from the true one before
+    free_running_A: float  # mean RMSD of all frames of a rollout
+    real_A: float  # mean RMSD between two real pulls at the same step
+    history: dict[str, list[float]]
+    outputs: tuple[Path, ...]
+    hints: tuple[str, ...] = ("smdgen rollout --steps 10",)
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Rows for the console."""
+        return [
+            ("preset", self.preset),
+            ("parameters", f"{self.n_parameters:,}"),
+            ("epochs", str(self.epochs)),
+            ("one-step error", f"{self.one_step_A:.2f} A RMSD to the true next frame"),
+            ("free-running error", f"{self.free_running_A:.2f} A RMSD to the true pull at the same step"),
+            ("two real pulls", f"{self.real_A:.2f} A RMSD apart at the same step"),
+        ]
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Encoded pulls of one split: (n_frames, latent_size) and (n_frames,), and where each pull lies."""
+
+    z: Tensor
+    cv: Tensor
+    ranges: tuple[slice, ...]
+    interval_ps: float
+
+
+def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstmResult:
+    """Train the LSTM on the encoded training pulls.
+
+    Args:
+        config: Settings; zeros stand for the preset's own.
+        run_dir: The run folder, with dataset.h5, vae.safetensors and latents.h5.
+        progress: Told after each epoch.
+
+    Raises:
+        ArtifactError: A step is missing or belongs to another model, or a model is in the way.
+        TrainingError: The loss became infinite.
+        KeyboardInterrupt: Stopped by the user; what was reached is on disk.
+    """
+    folder = RunFolder(run_dir)
+    dataset = open_dataset(folder.require(folder.dataset, "prepare"))
+    latents = read_latents(folder.require(folder.latents, "train-vae"))
+    vae_tensors, vae_header = read_model(folder.require(folder.vae, "train-vae"), "vae")
+    _check_same_run(folder, dataset, latents, vae_header)
+    preset = vae_header["preset"] if config.preset is None else config.preset
+    if preset != vae_header["preset"]:
+        raise ArtifactError(
+            f"{folder.vae} is of preset {vae_header['preset']}, asked for {preset}; "
+            f"run `smdgen train-vae --preset {preset}` first"
+        )
+    if not config.resume:
+        refuse_overwrite(folder.lstm, config.force)
+    with folder.lock():
+        device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
+        parts = {split: sequences(latents, split) for split in ("train", "validation")}
+        settings = {**PRESETS[preset], **{k: v for k in PRESETS[preset] if (v := getattr(config, k))}}
+        torch.manual_seed(config.seed)
+        lstm, sizes = _new_lstm(preset, settings, parts["train"])
+        job = _job(config, preset, settings, folder, latents, lstm.to(device), parts, device)
+        try:
+            state, stop = train(job, resume=config.resume, progress=progress), None
+        except Interrupted as interruption:
+            state, stop = interruption.state, interruption
+        schedule = cv_schedule(latents)
+        model = PullModel(
+            build_vae(vae_tensors, vae_header), lstm.cpu(), dataset.cv, schedule,
+            vae_tensors["landmarks"], vae_header["reach_A"],
+        )  # fmt: skip
+        errors = _errors(model, dataset, progress)
+        header = {
+            "preset": preset, "sizes": sizes, "settings": settings, "config": _plain(config),
+            "vae_sha256": latents.vae_hash, "content_hash": dataset.content_hash,
+            "duration_ps": schedule.duration_ps, "interval_ps": parts["train"].interval_ps,
+            "epochs": state.epoch,
+        }  # fmt: skip
+        tensors = {f"weights.{name}": value for name, value in lstm.state_dict().items()}
+        write_model(folder.lstm, "lstm", {**tensors, "paths": schedule.paths}, header)
+        files = write_history(folder.path, "lstm", state.history, "LSTM losses")
+    if stop is not None:
+        raise stop
+    n_parameters = sum(p.numel() for p in lstm.parameters())
+    return TrainLstmResult(preset, n_parameters, state.epoch, *errors, state.history, (folder.lstm, *files))
+
+
+def sequences(latents: Latents, split: str) -> Sequences:
+    """The encoded pulls of one split, one after another."""
+    chosen = [(start, stop) for _, start, stop, name in latents.pulls if name == split]
+    rows = np.concatenate([np.arange(start, stop) for start, stop in chosen])
+    ends = np.cumsum([stop - start for start, stop in chosen])
+    ranges = tuple(slice(int(end - (b - a)), int(end)) for end, (a, b) in zip(ends, chosen, strict=True))
+    steps = np.concatenate([np.diff(latents.times_ps[start:stop]) for start, stop in chosen])
+    z = torch.from_numpy(latents.means[rows])
+    return Sequences(
+        z, torch.from_numpy(latents.cv_values[rows]).to(z.dtype), ranges, float(np.median(steps))
+    )
+
+
+def cv_schedule(latents: Latents) -> Schedule:
+    """CV against time of the training pulls, at as many even times as the typical pull has frames."""
+    pulls = [(start, stop) for _, start, stop, split in latents.pulls if split == "train"]
+    n_times = int(np.median([stop - start for start, stop in pulls]))
+    even = np.linspace(0, 1, n_times)
+    paths = [
+        np.interp(even, np.linspace(0, 1, stop - start), latents.cv_values[start:stop])
+        for start, stop in pulls
+    ]
+    durations = [latents.times_ps[stop - 1] - latents.times_ps[start] for start, stop in pulls]
+    return Schedule(torch.from_numpy(np.stack(paths)).float(), float(np.median(durations)))
+
+
+def draw_batch(data: Sequences, n: int, stride: int, generator: torch.Generator) -> tuple[Tensor, Steering]:
+    """Sequences with one stride from anywhere in the pulls.
+
+    Args:
+        data: Encoded pulls.
+        n: Sequences to draw.
+        stride: Frames between two steps.
+        generator: Draws where they begin.
+
+    Returns:
+        Latents (n, n_steps + 1, latent_size) and what steers them, (n, n_steps) each.
+    """
+    longest = max(part.stop - part.start for part in data.ranges)
+    n_steps = max(1, min(N_STEPS, (longest - 1) // stride))
+    table = torch.from_numpy(windows(data.ranges, n_steps + 1, stride))
+    rows = table[torch.randint(len(table), (n,), generator=generator)]
+    cv = data.cv[rows]
+    stride_ps = torch.full_like(cv[:, 1:], stride * data.interval_ps)
+    return data.z[rows], Steering(cv[:, :-1], cv[:, 1:], stride_ps)
+
+
+def strides(data: Sequences) -> tuple[int, int]:
+    """Least and largest stride to train on: from every frame to a quarter of a pull."""
+    longest = max(part.stop - part.start for part in data.ranges)
+    return 1, max(1, (longest - 1) // 4)
+
+
+def _new_lstm(
+    preset: str, settings: dict[str, float], data: Sequences
+) -> tuple[PaperLstm | SteeredLstm, dict[str, int]]:
+    latent = data.z.shape[1]
+    if preset == "paper":
+        sizes = {"latent_size": latent, "hidden_size": int(settings["hidden_size"]) or latent}
+        return PaperLstm(**sizes).to(data.z.dtype), sizes
+    sizes = {"latent_size": latent, "hidden_size": int(settings["hidden_size"]),
+             "head_size": max(HEAD_SIZE, latent), "n_blocks": N_BLOCKS}  # fmt: skip
+    lstm = SteeredLstm(**sizes).to(data.z.dtype)
+    lstm.standardise(data.z, data.cv)
+    return lstm, sizes
+
+
+def _job(
+    config: TrainLstmConfig,
+    preset: str,
+    settings: dict[str, float],
+    folder: RunFolder,
+    latents: Latents,
+    lstm: PaperLstm | SteeredLstm,
+    parts: dict[str, Sequences],
+    device: torch.device,
+) -> Job:
+    losses = _paper_losses(lstm, device) if isinstance(lstm, PaperLstm) else _steered_losses(lstm, device)
+    n_windows = max(1, len(parts["train"].z) // (1 if preset == "paper" else N_STEPS))
+    if preset == "paper":
+        n_windows = len(windows(parts["train"].ranges, N_STEPS, _paper_stride(parts["train"])))
+
+    def validate() -> dict[str, float]:
+        generator = torch.Generator().manual_seed(0)
+        rounds = [losses(parts["validation"], 128, generator) for _ in range(4)]
+        return {name: float(np.mean([terms[name].item() for terms in rounds])) for name in rounds[0]}
+
+    return Job(
+        model=lstm,
+        losses=lambda batch, generator: losses(parts["train"], len(batch), generator),
+        validate=validate,
+        n_items=n_windows,
+        settings=FitSettings(
+            int(settings["epochs"]), int(settings["batch_size"]), settings["learning_rate"],
+            one_cycle=preset != "paper", average=0.0 if preset == "paper" else 0.995,
+            gradient_norm=math.inf if preset == "paper" else 1.0, seed=config.seed,
+        ),
+        identity={"kind": "lstm", "preset": preset, "values": settings, "vae": latents.vae_hash},
+        checkpoint=folder.path / "lstm.checkpoint",
+        label="train-lstm",
+    )  # fmt: skip
+
+
+Losses = Callable[[Sequences, int, torch.Generator], dict[str, Tensor]]
+
+
+def _steered_losses(lstm: SteeredLstm, device: torch.device) -> Losses:
+    def losses(data: Sequences, n: int, generator: torch.Generator) -> dict[str, Tensor]:
+        low, high = strides(data)
+        exponent = float(torch.rand((), generator=generator))
+        stride = round(low * (high / low) ** exponent)
+        z, steering = draw_batch(data, n, stride, generator)
+        on_device = Steering(steering.now.to(device), steering.aim.to(device), steering.stride_ps.to(device))
+        return {"loss": flow_matching_loss(lstm, z.to(device), on_device, generator)}
+
+    return losses
+
+
+def _paper_losses(lstm: PaperLstm, device: torch.device) -> Losses:
+    def losses(data: Sequences, n: int, generator: torch.Generator) -> dict[str, Tensor]:
+        table = torch.from_numpy(windows(data.ranges, N_STEPS, _paper_stride(data)))
+        rows = table[torch.randint(len(table), (n,), generator=generator)]
+        terms = paper_sequence_loss(lstm, data.z[rows].to(device))
+        return {"loss": terms["sequence"] + terms["end"], **terms}
+
+    return losses
+
+
+def _paper_stride(data: Sequences) -> int:
+    """Frames between two of the 10 frames of a sequence that spans a pull."""
+    longest: int = max(part.stop - part.start for part in data.ranges)
+    return max(1, (longest - 1) // N_STEPS)
+
+
+@torch.no_grad()
+def _errors(model: PullModel, dataset: Dataset, progress: Progress) -> tuple[float, float, float]:
+    """One-step and free-running error on the validation pulls, and two real pulls apart, A."""
+    pulls = dataset.of_split("validation")
+    real = []
+    for pull in pulls:
+        frames = np.linspace(pull.start, pull.stop - 1, N_STEPS + 1).round().astype(np.int64)
+        real.append(torch.from_numpy(dataset.positions(frames)).to(model.landmarks.dtype))
+    progress.start("validation rollouts", len(pulls))
+    one_step, free = [], []
+    for number, x in enumerate(real):
+        path = generate(model, x[0], N_STEPS, 1, None, number, Silent()).positions[0]
+        free.append(rmsd(path[1:], x[1:]).mean())
+        one_step.append(_one_step_error(model, x, number))
+        progress.advance()
+    apart = [rmsd(a[1:], b[1:]).mean() for i, a in enumerate(real) for b in real[:i]]
+    mean = [float(torch.stack(values).mean()) if values else math.nan for values in (one_step, free, apart)]
+    return mean[0], mean[1], mean[2]
+
+
+def _one_step_error(model: PullModel, pull: Tensor, seed: int) -> Tensor:
+    """() A. Mean RMSD to the true next frame, each predicted from the true frames before it."""
+    z = model.vae.encode(pull[:-1])[0]
+    if isinstance(model.lstm, PaperLstm):
+        hidden, _ = model.lstm.lstm(z[None])
+        return rmsd(model.vae.decode(z + model.lstm.action(hidden[0])), pull[1:]).mean()
+    lstm = model.lstm
+    cv = evaluate(model.cv, pull)
+    stride = torch.full_like(cv[1:], model.schedule.duration_ps / N_STEPS)
+    context, _ = lstm.remember(
+        ((z - lstm.z_centre) / lstm.z_scale)[None], Steering(cv[None, :-1], cv[None, 1:], stride[None])
+    )
+    noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed), dtype=z.dtype)
+    following = lstm.sample(context[0], noise, 20) * lstm.z_scale + lstm.z_centre
+    return rmsd(model.vae.decode(following), pull[1:]).mean()
+
+
+def _check_same_run(
+    folder: RunFolder, dataset: Dataset, latents: Latents, vae_header: dict[str, object]
+) -> None:
+    if vae_header["content_hash"] != dataset.content_hash:
+        raise ArtifactError(
+            f"{folder.vae} was trained on another {folder.dataset.name}; run `smdgen train-vae` again"
+        )
+    if latents.vae_hash != model_hash(folder.vae):
+        raise ArtifactError(
+            f"{folder.latents} belongs to another {folder.vae.name}; run `smdgen train-vae` again"
+        )
+
+
+def _plain(config: TrainLstmConfig) -> dict[str, object]:
+    return {name: value for name, value in asdict(config).items() if name not in {"resume", "force"}}

@@ -1,0 +1,293 @@
+"""Stage 1: dataset.h5 -> vae.safetensors and latents.h5."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smdgen.config import TrainVaeConfig
+from smdgen.data.dataset import Dataset, Pull, open_dataset
+from smdgen.data.structure import structure_to_json
+from smdgen.errors import ArtifactError
+from smdgen.files import refuse_overwrite
+from smdgen.nets.features import InternalFeatures
+from smdgen.nets.fit import FitSettings, FitState
+from smdgen.nets.losses import TERM_NAMES, internal_losses, paper_losses
+from smdgen.nets.vae import InternalVae, PaperVae
+from smdgen.physics.cvs import evaluate
+from smdgen.physics.cvs import to_dict as cv_to_dict
+from smdgen.physics.energy import BondedEnergy
+from smdgen.physics.geometry import rmsd, rmsd_matrix, superpose
+from smdgen.physics.internal import spanning_tree
+from smdgen.progress import Progress
+from smdgen.stages._training import Interrupted, Job, choose_device, train, write_history
+from smdgen.store.artifacts import model_hash, write_model
+from smdgen.store.latents import write_latents
+from smdgen.store.run_record import RunFolder
+
+#: Frames kept with the model to judge how near a start is to the training data.
+N_LANDMARKS = 200
+
+#: Most latents of the default preset; a smaller system has as many as internal features.
+MOST_LATENTS = 512
+
+PRESETS: dict[str, dict[str, float]] = {
+    # The paper gives sizes, dropout and epochs; batch size, optimiser (Adam) and rate are the plainest.
+    "paper": {"epochs": 8, "batch_size": 32, "latent_size": 60, "hidden_size": 100, "learning_rate": 1e-3,
+              "kl_weight": 1.0, "energy_weight": 1.0, "cartesian_weight": 1.0},
+    "default": {"epochs": 40, "batch_size": 128, "latent_size": 0, "hidden_size": 0, "learning_rate": 1e-3,
+                "kl_weight": 0.003, "energy_weight": 0.02, "cartesian_weight": 1.0},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainVaeResult:
+    """What the autoencoder reached."""
+
+    preset: str
+    latent_size: int
+    n_parameters: int
+    epochs: int
+    reconstruction_A: float  # mean RMSD of validation frames
+    history: dict[str, list[float]]
+    outputs: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ("smdgen train-lstm",)
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Rows for the console."""
+        return [
+            ("preset", self.preset),
+            ("latent size", str(self.latent_size)),
+            ("parameters", f"{self.n_parameters:,}"),
+            ("epochs", str(self.epochs)),
+            ("validation reconstruction", f"{self.reconstruction_A:.3f} A RMSD"),
+        ]
+
+
+def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeResult:
+    """Train the autoencoder on the training pulls.
+
+    Args:
+        config: Settings; zeros stand for the preset's own.
+        run_dir: The run folder, with dataset.h5.
+        progress: Told after each epoch.
+
+    Raises:
+        ArtifactError: No dataset, a damaged one, an existing model without `force`.
+        TrainingError: The loss became infinite.
+        KeyboardInterrupt: Stopped by the user; what was reached is on disk.
+    """
+    folder = RunFolder(run_dir)
+    dataset = open_dataset(folder.require(folder.dataset, "prepare"))
+    if not config.resume:
+        refuse_overwrite(folder.vae, config.force)
+    with folder.lock():
+        device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
+        notes = _thin_data(dataset)
+        for note in notes:
+            progress.note(note)
+        frames = {split: _frames(dataset, split, config) for split in ("train", "validation")}
+        torch.manual_seed(config.seed)
+        vae = _new_vae(config, dataset, frames["train"])
+        settings = settings_of(config, vae)
+        job = _job(config, settings, folder, dataset, vae.to(device), frames, device)
+        try:
+            state, stop = train(job, resume=config.resume, progress=progress), None
+        except Interrupted as interruption:
+            state, stop = interruption.state, interruption
+        result = _save(folder, config, settings, dataset, vae.cpu(), frames, state)
+    if stop is not None:
+        raise stop
+    return replace(result, notes=notes)
+
+
+def settings_of(config: TrainVaeConfig, vae: PaperVae | InternalVae) -> dict[str, float]:
+    """The preset's values, with the user's in place of those that were given."""
+    values = dict(PRESETS[config.preset])
+    for name in values:
+        given = getattr(config, name)
+        unset = given < 0 if name.endswith("_weight") else given == 0
+        if not unset:
+            values[name] = given
+    values["latent_size"] = vae.latent_size
+    return values
+
+
+def _thin_data(dataset: Dataset) -> tuple[str, ...]:
+    pulls = dataset.of_split("train")
+    n_frames = sum(pull.n_frames for pull in pulls)
+    if len(pulls) >= 16:
+        return ()
+    return (
+        f"{len(pulls)} training pulls with {n_frames} frames are few: expect generated pulls "
+        "that vary less than real ones; 16 pulls or more are better",
+    )
+
+
+def _frames(dataset: Dataset, split: str, config: TrainVaeConfig) -> Tensor:
+    """(n, n_atoms, 3), A. All frames of one split."""
+    pulls = dataset.of_split(split)  # type: ignore[arg-type]
+    if not pulls:
+        raise ArtifactError(
+            f"{dataset.path} has no {split} pulls; run `smdgen prepare` again with more pulls"
+        )
+    dtype = getattr(torch, config.precision)
+    return torch.cat([torch.from_numpy(dataset.positions(pull)) for pull in pulls]).to(dtype)
+
+
+def _new_vae(config: TrainVaeConfig, dataset: Dataset, x: Tensor) -> PaperVae | InternalVae:
+    preset = PRESETS[config.preset]
+    latent = config.latent_size or int(preset["latent_size"])
+    hidden = config.hidden_size or int(preset["hidden_size"])
+    if config.preset == "paper":
+        return PaperVae(dataset.structure.n_atoms, latent, hidden).to(x.dtype)
+    tree = spanning_tree(dataset.structure.n_atoms, dataset.structure.bonds)
+    features = InternalFeatures.fit(x, tree)
+    latent = min(latent or MOST_LATENTS, features.n_features)
+    hidden = hidden or min(max(256, 2 * features.n_features), 1024)
+    vae = InternalVae(features, latent, hidden).to(x.dtype)
+    vae.start_from_components(features.encode(x))
+    return vae
+
+
+def _hidden_size(vae: PaperVae | InternalVae) -> int:
+    first = vae.encoder[0] if isinstance(vae, PaperVae) else vae.network_in[0]
+    assert isinstance(first, torch.nn.Linear)
+    return first.out_features
+
+
+def _job(
+    config: TrainVaeConfig,
+    settings: dict[str, float],
+    folder: RunFolder,
+    dataset: Dataset,
+    vae: PaperVae | InternalVae,
+    frames: dict[str, Tensor],
+    device: torch.device,
+) -> Job:
+    frames = {split: x.to(device) for split, x in frames.items()}
+    energy = BondedEnergy(dataset.terms, device, frames["train"].dtype)
+    losses = _losses(vae, settings, energy, dataset, frames["train"])
+
+    def validate() -> dict[str, float]:
+        generator = torch.Generator().manual_seed(0)
+        x = frames["validation"]
+        sums: dict[str, float] = {}
+        for part in x.split(512):
+            for name, value in losses(part, generator).items():
+                sums[name] = sums.get(name, 0.0) + value.item() * len(part) / len(x)
+        return sums
+
+    paper = config.preset == "paper"
+    return Job(
+        model=vae,
+        losses=lambda batch, generator: losses(frames["train"][batch.to(device)], generator),
+        validate=validate,
+        n_items=len(frames["train"]),
+        settings=FitSettings(
+            int(settings["epochs"]), int(settings["batch_size"]), settings["learning_rate"],
+            one_cycle=not paper, average=0.0 if paper else 0.99,
+            gradient_norm=math.inf if paper else 5.0, seed=config.seed,
+        ),
+        identity={"kind": "vae", "preset": config.preset, "values": settings, "dataset": dataset.content_hash,
+                  "precision": config.precision},
+        checkpoint=folder.path / "vae.checkpoint",
+        label="train-vae",
+    )  # fmt: skip
+
+
+def _losses(
+    vae: PaperVae | InternalVae,
+    settings: dict[str, float],
+    energy: BondedEnergy,
+    dataset: Dataset,
+    x: Tensor,
+) -> Callable[[Tensor, torch.Generator], dict[str, Tensor]]:
+    def cv(frames: Tensor) -> Tensor:
+        return evaluate(dataset.cv, frames)
+
+    scale = energy.three(x).std(0).clamp_min(1e-3)
+    weights = {
+        "recon": 1.0, "cv": settings["cartesian_weight"], "shape": settings["cartesian_weight"],
+        "kl": settings["kl_weight"], **dict.fromkeys(TERM_NAMES, settings["energy_weight"]),
+    }  # fmt: skip
+
+    def losses(batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        if isinstance(vae, PaperVae):
+            terms = paper_losses(vae, batch, energy.three, cv, generator)
+        else:
+            terms = internal_losses(vae, batch, energy.three, scale, cv, generator)
+        total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+        return {"loss": total, **terms}
+
+    return losses
+
+
+def _save(
+    folder: RunFolder,
+    config: TrainVaeConfig,
+    settings: dict[str, float],
+    dataset: Dataset,
+    vae: PaperVae | InternalVae,
+    frames: dict[str, Tensor],
+    state: FitState,
+) -> TrainVaeResult:
+    with torch.no_grad():
+        x = frames["validation"]
+        again = torch.cat([vae.decode(vae.encode(part)[0]) for part in x.split(1024)])
+        reconstruction = float(rmsd(again, x).mean())
+    landmarks = _landmarks(frames["train"])
+    header = {
+        "preset": config.preset,
+        "sizes": {"n_atoms": dataset.structure.n_atoms, "latent_size": vae.latent_size,
+                  "hidden_size": _hidden_size(vae)},
+        "settings": settings,
+        "config": {name: value for name, value in asdict(config).items() if name not in {"resume", "force"}},
+        "structure": structure_to_json(dataset.structure),
+        "atom_hash": dataset.structure.atom_hash,
+        "bonds": dataset.structure.bonds.tolist(),
+        "cv": cv_to_dict(dataset.cv),
+        "content_hash": dataset.content_hash,
+        "terms": dataset.terms.source,
+        "units": {"length": "A", "energy": "kcal/mol"},
+        "epochs": state.epoch,
+        "validation_rmsd_A": reconstruction,
+        "reach_A": float(rmsd_matrix(x, landmarks).min(1).values.max()),
+    }  # fmt: skip
+    tensors = {f"weights.{name}": value for name, value in vae.state_dict().items()}
+    write_model(folder.vae, "vae", {**tensors, "landmarks": landmarks}, header)
+    _encode_all(folder, dataset, vae)
+    files = write_history(folder.path, "vae", state.history, "Autoencoder losses")
+    return TrainVaeResult(
+        config.preset, vae.latent_size, sum(p.numel() for p in vae.parameters()), state.epoch,
+        reconstruction, state.history, (folder.vae, folder.latents, *files),
+    )  # fmt: skip
+
+
+def _landmarks(x: Tensor) -> Tensor:
+    """(n, n_atoms, 3), A. Evenly spaced training frames, on the first."""
+    chosen = x[torch.linspace(0, len(x) - 1, min(N_LANDMARKS, len(x))).round().long()]
+    first = chosen[0] - chosen[0].mean(0)
+    return superpose(chosen, first)
+
+
+@torch.no_grad()
+def _encode_all(folder: RunFolder, dataset: Dataset, vae: PaperVae | InternalVae) -> None:
+    """latents.h5: the mean latent of every frame of every pull."""
+    dtype = next(vae.parameters()).dtype
+
+    def encode(pull: Pull) -> np.ndarray[Any, Any]:
+        x = torch.from_numpy(dataset.positions(pull)).to(dtype)
+        return torch.cat([vae.encode(part)[0] for part in x.split(4096)]).numpy()
+
+    write_latents(
+        folder.latents, np.concatenate([encode(pull) for pull in dataset.pulls]), dataset.cv_values,
+        dataset.times_ps, [(p.name, p.start, p.stop, p.split) for p in dataset.pulls],
+        model_hash(folder.vae), dataset.cv.unit,
+    )  # fmt: skip
