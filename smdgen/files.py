@@ -107,6 +107,15 @@ def require_regular_file(path: Path, kind: str, error_type: type[SmdgenError]) -
     return status.st_size
 
 
+def read_text_lines(path: Path) -> list[str]:
+    """Lines of a text file in any encoding that keeps ASCII, with any line ends, without a byte-order mark.
+
+    Bytes above 127 become the characters of latin-1; those occur in remarks only.
+    """
+    text = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf").decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
 def _node_kind(mode: int) -> str:
     kinds = {
         stat.S_IFDIR: "a folder",

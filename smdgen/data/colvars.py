@@ -102,7 +102,7 @@ def write_colvars_input(path: Path, *definitions: str, trajectory_frequency: int
         _check_braces(path, definition)
     text = "\n".join([f"colvarsTrajFrequency {trajectory_frequency}", *(d.strip("\n") for d in definitions)])
     with atomic_path(Path(path)) as temporary:
-        temporary.write_text(text + "\n", encoding="ascii")
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _header_names(tokens: list[str]) -> list[str]:
@@ -127,9 +127,11 @@ def _parse_row(tokens: list[str], n_columns: int) -> tuple[int, list[float]] | N
     if n_columns == 0 or len(tokens) != n_columns + 1:
         return None
     try:
-        return int(tokens[0]), [np.nan if token == "vector" else float(token) for token in tokens[1:]]
+        step = int(tokens[0])
+        values = [np.nan if token == "vector" else float(token) for token in tokens[1:]]
     except ValueError:
         return None
+    return (step, values) if abs(step) < 2**62 else None
 
 
 def _note_once(notes: list[str], note: str) -> list[str]:
@@ -140,7 +142,7 @@ def _table(
     path: Path, names: list[str], steps: list[int], rows: list[list[float]], notes: list[str]
 ) -> ColvarsTable:
     values = np.array(rows, dtype=np.float64)
-    scalar = np.isfinite(values).all(axis=0)
+    scalar = np.atleast_1d(np.isfinite(values).all(axis=0))
     if not scalar.any():
         raise TrajectoryError(f"{path} has no column of finite numbers; {_EXPECTED}")
     if not scalar.all():
@@ -155,7 +157,7 @@ def _checked_columns(path: Path, steps: ArrayLike, columns: Mapping[str, ArrayLi
     for name in columns:
         if not _NAME.fullmatch(name):
             raise ConfigError(
-                f"column name {name!r}: the Colvars Dashboard takes a letter and at most 17 letters, digits, _"
+                f"column name {name!r}: the Dashboard takes a letter and at most 17 letters, digits, _"
             )
     n_rows = len(np.asarray(steps))
     for name, column in columns.items():

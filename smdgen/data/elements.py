@@ -1,0 +1,88 @@
+"""Chemical elements of atoms, from their masses or from the names of atoms and residues."""
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Standard atomic weights, dalton. Source: IUPAC 2021, abridged to four figures.
+ATOMIC_WEIGHTS = {
+    "H": 1.008, "HE": 4.0026, "LI": 6.94, "B": 10.81, "C": 12.011, "N": 14.007, "O": 15.999, "F": 18.998,
+    "NE": 20.180, "NA": 22.990, "MG": 24.305, "AL": 26.982, "SI": 28.085, "P": 30.974, "S": 32.06,
+    "CL": 35.45, "AR": 39.95, "K": 39.098, "CA": 40.078, "MN": 54.938, "FE": 55.845, "CO": 58.933,
+    "NI": 58.693, "CU": 63.546, "ZN": 65.38, "SE": 78.971, "BR": 79.904, "RB": 85.468, "CD": 112.41,
+    "I": 126.90, "CS": 132.91, "BA": 137.33, "HG": 200.59, "PB": 207.2,
+}  # fmt: skip
+
+#: Residue names of proteins: PDB, CHARMM and Amber spellings, and the caps.
+PROTEIN_RESIDUES = frozenset(
+    """ALA ARG ASN ASP CYS GLN GLU GLY HIS ILE LEU LYS MET PHE PRO SER THR TRP TYR VAL
+    HSD HSE HSP HID HIE HIP CYX CYM CYS2 ASH ASPP GLH GLUP LYN LSN LYSN MSE SEC PYL HYP SEP TPO PTR AIB
+    ACE NME NMA NH2 CT2 CT3 NHE ALAD DALA ASPH GLUH HISD HISE HISH HISP TYM SERD ARGN ORN NLE
+    NALA CALA NARG CARG NASN CASN NASP CASP NCYS CCYS NCYX CCYX NGLN CGLN NGLU CGLU NGLY CGLY NHID CHID
+    NHIE CHIE NHIP CHIP NILE CILE NLEU CLEU NLYS CLYS NMET CMET NPHE CPHE NPRO CPRO NSER CSER NTHR CTHR
+    NTRP CTRP NTYR CTYR NVAL CVAL""".split()
+)
+
+WATER_RESIDUES = frozenset("HOH WAT TIP3 TIP4 TIP5 TP3M TP4M SPC SPCE SOL DOD H2O OH2 TIP".split())
+
+#: Ions by residue and atom name as CHARMM, Amber and the PDB spell them.
+_IONS = {
+    "SOD": "NA", "NA": "NA", "NA+": "NA", "CLA": "CL", "CL": "CL", "CL-": "CL", "POT": "K", "K": "K",
+    "K+": "K",
+    "CAL": "CA", "CA": "CA", "CA2+": "CA", "MG": "MG", "MG2+": "MG", "ZN": "ZN", "ZN2": "ZN", "CES": "CS",
+    "CES+": "CS", "LIT": "LI", "RUB": "RB", "BAR": "BA", "CAD": "CD", "MN": "MN", "FE": "FE", "FE2": "FE",
+    "CU": "CU", "NI": "NI", "BR": "BR", "IOD": "I", "HG": "HG", "CO": "CO",
+}  # fmt: skip
+
+_TWO_LETTER = ("CL", "BR", "ZN", "MG", "MN", "FE", "SE", "SI", "LI", "RB")
+_ORGANIC = "HCNOPSF"
+
+
+def masses_of(elements: NDArray[np.str_]) -> NDArray[np.float64]:
+    """(n,), dalton. Mass of each element; 0 where it is unknown."""
+    return np.array([ATOMIC_WEIGHTS.get(element.upper(), 0.0) for element in elements], dtype=np.float64)
+
+
+def elements_of_masses(
+    masses: NDArray[np.float64], names: NDArray[np.str_], residue_names: NDArray[np.str_]
+) -> NDArray[np.str_]:
+    """Element of each atom by its mass, where the mass is that of an element; else by its name.
+
+    Hydrogens made heavy (1.5 to 4.1 dalton and a name that begins with H) are hydrogens still.
+
+    Args:
+        masses: (n,), dalton.
+        names: (n,) atom names.
+        residue_names: (n,).
+    """
+    symbols = np.array([*ATOMIC_WEIGHTS])
+    weights = np.array([*ATOMIC_WEIGHTS.values()])
+    nearest = np.abs(masses[:, None] - weights).argmin(axis=1) if len(masses) else np.zeros(0, dtype=int)
+    fits = np.abs(masses - weights[nearest]) < 0.06 + 0.002 * weights[nearest]
+    found = symbols[nearest]
+    elements = [
+        element.capitalize() if fit else guess_element(name, residue)
+        for element, fit, name, residue in zip(found, fits, names, residue_names, strict=True)
+    ]
+    heavy = (masses > 1.5) & (masses < 4.5) & np.char.startswith(np.char.lstrip(names, "0123456789"), "H")
+    return np.where(heavy, "H", np.array(elements, dtype=np.str_))
+
+
+def guess_element(name: str, residue_name: str) -> str:
+    """Element of an atom from its own name and its residue's; '' if nothing fits.
+
+    In a protein CA is a carbon, CD a carbon and HG a hydrogen; in an ion residue CA is calcium.
+    """
+    atom, residue = name.strip().upper(), residue_name.strip().upper()
+    if residue in _IONS and (atom in _IONS or atom == residue):
+        return _IONS.get(atom, _IONS[residue]).capitalize()
+    letters = re.sub(r"^[0-9*']+", "", atom)
+    if residue in PROTEIN_RESIDUES or residue in WATER_RESIDUES:
+        if letters.startswith("SE") and residue in ("MSE", "SEC"):
+            return "Se"
+        return letters[0] if letters[:1] in tuple(_ORGANIC) else ""
+    for symbol in _TWO_LETTER:
+        if letters.startswith(symbol):
+            return symbol.capitalize()
+    return letters[0] if letters[:1] in tuple(_ORGANIC + "IK") else ""

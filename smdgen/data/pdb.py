@@ -1,0 +1,327 @@
+"""PDB files as VMD, NAMD, CHARMM-GUI and the Protein Data Bank write them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from smdgen.data.atoms import Structure, sorted_bonds
+from smdgen.data.bonding import find_bonds
+from smdgen.data.elements import ATOMIC_WEIGHTS, PROTEIN_RESIDUES, WATER_RESIDUES, guess_element, masses_of
+from smdgen.errors import TopologyError
+from smdgen.files import atomic_path, read_text_lines, require_regular_file
+
+_ADVICE = "expected a PDB file with ATOM lines: write or copy it again"
+_MAX_COORDINATE = 9999.999  # what %8.3f holds
+
+
+@dataclass(frozen=True)
+class _Atom:
+    serial: str
+    name: str
+    altloc: str
+    residue_name: str
+    chain: str
+    residue_id: str
+    insertion: str
+    segment: str
+    element: str
+    part: int  # grows at every TER
+    occupancy: float
+    position: tuple[float, float, float]
+
+
+def read_pdb(path: Path) -> Structure:
+    """Atoms of the first model of a PDB, with bonds from CONECT, the backbone's template and distances.
+
+    Of alternative locations each residue keeps the one with the highest occupancy.
+
+    Raises:
+        TopologyError: It is no PDB, cut, or a line cannot be read.
+    """
+    require_regular_file(path, "a PDB file", TopologyError)
+    lines = read_text_lines(path)
+    all_atoms, rest = _first_model(path, lines)
+    residue_ids = _residue_numbers(path, all_atoms)
+    kept, notes = _choose_altlocs(path, all_atoms)
+    atoms = [all_atoms[i] for i in kept]
+    numbers = residue_ids[kept]
+    names, residue_names, chains, segments, insertions = (
+        np.array([getattr(atom, field) for atom in atoms], dtype=np.str_)
+        for field in ("name", "residue_name", "chain", "segment", "insertion")
+    )
+    elements = np.array([atom.element or guess_element(atom.name, atom.residue_name) for atom in atoms])
+    positions = np.array([atom.position for atom in atoms], dtype=np.float64)
+    if not np.isfinite(positions).all():
+        bad = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
+        raise TopologyError(f"{path}: atom {bad + 1} has a coordinate that is not finite; {_ADVICE}")
+    parts = np.array([atom.part for atom in atoms])
+    residues = _count_changes(segments, chains, parts, numbers, insertions, residue_names)
+    bonds = find_bonds(names, elements, residues, _count_changes(segments, chains, parts), positions)
+    if not all(atom.element for atom in atoms):
+        notes.append(f"{path.name} has no element column; elements come from the names")
+    if len(set(zip(residues.tolist(), names.tolist(), strict=True))) < len(names):
+        notes.append(f"{path.name} has atoms of the same name in one residue")
+    if any(line.startswith(("ATOM", "HETATM")) for line in rest):
+        notes.append(f"{path.name} holds several models; the first is taken")
+    return Structure(
+        names=names,
+        residue_names=residue_names,
+        residue_ids=numbers,
+        insertion_codes=insertions,
+        chain_ids=chains,
+        segment_ids=segments,
+        elements=elements,
+        masses=masses_of(elements),
+        bonds=sorted_bonds(np.concatenate([bonds, _conect(lines, atoms)])),
+        positions=positions,
+        cell=_cell(lines),
+        path=Path(path),
+        notes=tuple(notes),
+    )
+
+
+def read_pdb_models(path: Path) -> NDArray[np.float64]:
+    """Coordinates of every model of a PDB, all atom lines as they stand.
+
+    Returns:
+        (n_models, n_atoms, 3), A.
+
+    Raises:
+        TopologyError: As `read_pdb`, or models of different length.
+    """
+    require_regular_file(path, "a PDB file", TopologyError)
+    rest: Sequence[str] = read_text_lines(path)
+    models: list[list[tuple[float, float, float]]] = []
+    while any(line.startswith(("ATOM", "HETATM")) for line in rest):
+        atoms, rest = _first_model(path, rest)
+        models.append([atom.position for atom in atoms])
+        if len(models[-1]) != len(models[0]):
+            raise TopologyError(
+                f"{path}: model {len(models)} has {len(models[-1])} atoms, the first has {len(models[0])}; "
+                "models must be of one length"
+            )
+    if not models:
+        raise TopologyError(f"{path} has no ATOM lines; {_ADVICE}")
+    return np.array(models, dtype=np.float64)
+
+
+def write_pdb(path: Path, structure: Structure, positions: ArrayLike | None = None) -> None:
+    """Write one model; the same input gives the same bytes.
+
+    Args:
+        path: Written whole or not at all.
+        structure: Names longer than four letters are cut, numbers above 9999 become hybrid-36.
+        positions: (n_atoms, 3), A; None for the structure's own.
+
+    Raises:
+        TopologyError: No positions, or some that a PDB cannot hold.
+        ArtifactError: The file cannot be written.
+    """
+    placed = structure.positions if positions is None else np.asarray(positions, dtype=np.float64)
+    if placed is None or placed.shape != (structure.n_atoms, 3):
+        found = "none" if placed is None else str(placed.shape)
+        raise TopologyError(f"cannot write {path}: positions are {found}, expected ({structure.n_atoms}, 3)")
+    if not (np.abs(placed) <= _MAX_COORDINATE / 10).all() and not (
+        np.isfinite(placed).all() and placed.min() > -1000 and placed.max() < _MAX_COORDINATE
+    ):
+        raise TopologyError(f"cannot write {path}: a PDB holds -999.999 to 9999.999 A only; centre the atoms")
+    lines = [_cryst1(structure.cell)] if structure.cell is not None else []
+    for i in range(structure.n_atoms):
+        lines.append(_atom_line(structure, i, placed[i]))
+        if i + 1 < structure.n_atoms and _place(structure, i) != _place(structure, i + 1):
+            lines.append("TER")
+    with atomic_path(Path(path)) as temporary:
+        temporary.write_text("\n".join([*lines, "END"]) + "\n", encoding="latin-1", errors="replace")
+
+
+def _first_model(path: Path, lines: Sequence[str]) -> tuple[list[_Atom], Sequence[str]]:
+    """Atoms up to the first ENDMDL or END, and the lines after it."""
+    atoms: list[_Atom] = []
+    part = 0
+    for number, line in enumerate(lines):
+        record = line[:6].rstrip().upper()
+        if record in ("ATOM", "HETATM"):
+            atoms.append(_parse_atom(path, number + 1, line, part))
+        elif record == "TER":
+            part += 1
+        elif record in ("ENDMDL", "END") and atoms:
+            return atoms, lines[number + 1 :]
+    if not atoms:
+        start = next((line.strip()[:30] for line in lines if line.strip()), "")
+        raise TopologyError(f"{path} has no ATOM lines; it starts with {start!r}; {_ADVICE}")
+    return atoms, []
+
+
+def _parse_atom(path: Path, number: int, line: str, part: int) -> _Atom:
+    try:
+        x, y, z = float(line[30:38]), float(line[38:46]), float(line[46:54])
+    except ValueError as error:
+        raise TopologyError(
+            f"{path}, line {number}: no coordinates in columns 31 to 54 of {line[:60]!r}; {_ADVICE}"
+        ) from error
+    element = line[76:78].strip()
+    # CHARMM writes residue numbers above 9999 one column to the right, where the insertion code is.
+    is_wide = line[26:27].isdigit()
+    return _Atom(
+        serial=line[6:11].strip(),
+        name=line[12:16].strip(),
+        altloc=line[16:17].strip(),
+        residue_name=line[17:21].strip(),
+        chain=line[21:22].strip(),
+        residue_id=line[22:27].strip() if is_wide else line[22:26].strip(),
+        insertion="" if is_wide else line[26:27].strip(),
+        segment=line[72:76].strip(),
+        element=element.capitalize() if element.upper() in ATOMIC_WEIGHTS else "",
+        part=part,
+        occupancy=_number_or(line[54:60], 1.0),
+        position=(x, y, z),
+    )
+
+
+def _number_or(text: str, default: float) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return default
+
+
+def _residue_numbers(path: Path, atoms: Sequence[_Atom]) -> NDArray[np.int64]:
+    """(n_atoms,). Residue numbers, also hybrid-36 (A000 = 10000) and VMD's hexadecimal (2710 after 9999)."""
+    numbers = np.zeros(len(atoms), dtype=np.int64)
+    previous, is_hex = 0, False
+    for i, atom in enumerate(atoms):
+        text = atom.residue_id
+        is_hex = (is_hex or (previous == 9999 and text.lower() == "2710")) and _is_hexadecimal(text)
+        try:
+            numbers[i] = int(text, 16) if is_hex else decode_hybrid36(text, 4)
+        except ValueError as error:
+            raise TopologyError(
+                f"{path}: atom {i + 1} ({atom.name}) has residue number {text!r}; {_ADVICE}"
+            ) from error
+        previous = int(numbers[i])
+    return numbers
+
+
+def _is_hexadecimal(text: str) -> bool:
+    return len(text) >= 4 and all(letter in "0123456789abcdefABCDEF" for letter in text)
+
+
+def decode_hybrid36(text: str, width: int) -> int:
+    """A number as hybrid-36 writes it: decimal, then A000 to ZZZZ, then a000 to zzzz (for width 4).
+
+    Source: R. W. Grosse-Kunstleve, cctbx, "Hybrid-36".
+    """
+    if text.lstrip("-").isdigit() or len(text) != width:
+        return int(text)
+    if text != text.upper() and text != text.lower():
+        raise ValueError(f"mixed case in {text!r}")
+    offset = -10 * 36 ** (width - 1) if text == text.upper() else 16 * 36 ** (width - 1)
+    value = int(text, 36)
+    return value + offset + int(10**width)
+
+
+def encode_hybrid36(number: int, width: int) -> str:
+    """The inverse of `decode_hybrid36`, right-justified; numbers beyond it start again."""
+    if -(10 ** (width - 1)) < number < 10**width:
+        return f"{number:{width}d}"
+    rest = (number - 10**width) % (52 * 36 ** (width - 1))
+    block = 26 * 36 ** (width - 1)
+    value = rest % block + 10 * 36 ** (width - 1)
+    digits = ""
+    while value:
+        value, digit = divmod(value, 36)
+        digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[digit] + digits
+    return digits if rest < block else digits.lower()
+
+
+def _choose_altlocs(path: Path, atoms: Sequence[_Atom]) -> tuple[list[int], list[str]]:
+    """Indices of the atoms kept, and a note if some are not."""
+    occupancies: dict[tuple[object, ...], dict[str, list[float]]] = {}
+    for atom in atoms:
+        if atom.altloc:
+            occupancies.setdefault(_residue_key(atom), {}).setdefault(atom.altloc, []).append(atom.occupancy)
+    best = {
+        residue: min(locations, key=lambda place: (-np.mean(locations[place]), place))
+        for residue, locations in occupancies.items()
+    }
+    kept = [i for i, atom in enumerate(atoms) if not atom.altloc or best[_residue_key(atom)] == atom.altloc]
+    left_out = len(atoms) - len(kept)
+    if not left_out:
+        return kept, []
+    n_residues = sum(len(locations) > 1 for locations in occupancies.values())
+    return kept, [
+        f"{path.name}: {n_residues} residues have alternative locations; the highest occupancy is kept, "
+        f"{left_out} atoms are left out"
+    ]
+
+
+def _residue_key(atom: _Atom) -> tuple[object, ...]:
+    return atom.segment, atom.chain, atom.residue_id, atom.insertion, atom.part
+
+
+def _count_changes(*columns: NDArray[np.generic]) -> NDArray[np.int64]:
+    """(n,). Number of the run of equal rows that an atom is in, from 0."""
+    changed = np.zeros(len(columns[0]), dtype=bool)
+    for column in columns:
+        changed[1:] |= column[1:] != column[:-1]
+    return np.cumsum(changed)
+
+
+def _conect(lines: Sequence[str], atoms: Sequence[_Atom]) -> NDArray[np.int64]:
+    """Bonds of the CONECT lines; serial numbers that are there twice or not at all are passed over."""
+    places: dict[str, int] = {}
+    twice = set()
+    for i, atom in enumerate(atoms):
+        if atom.serial in places:
+            twice.add(atom.serial)
+        places[atom.serial] = i
+    pairs = []
+    for line in lines:
+        if line.startswith("CONECT"):
+            fields = [line[start : start + 5].strip() for start in range(6, min(len(line), 31), 5)]
+            known = [places.get(field, -1) if field not in twice else -1 for field in fields if field]
+            pairs += [
+                (known[0], other) for other in known[1:] if min(known[0], other) >= 0 and known[0] != other
+            ]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _cell(lines: Sequence[str]) -> NDArray[np.float64] | None:
+    """Unit cell of the CRYST1 line; None without, or with a dummy one."""
+    for line in lines:
+        if line.startswith("CRYST1"):
+            try:
+                cuts = ((6, 15), (15, 24), (24, 33), (33, 40), (40, 47), (47, 54))
+                cell = np.array([float(line[start:stop]) for start, stop in cuts])
+            except ValueError:
+                return None
+            is_real = np.isfinite(cell).all() and (cell[:3] > 2.0).all()
+            return cell if is_real and ((cell[3:] > 1) & (cell[3:] < 179)).all() else None
+    return None
+
+
+def _cryst1(cell: NDArray[np.float64]) -> str:
+    lengths = "".join(f"{length:9.3f}" for length in cell[:3])
+    return f"CRYST1{lengths}{''.join(f'{angle:7.2f}' for angle in cell[3:])} P 1           1"
+
+
+def _place(structure: Structure, i: int) -> tuple[str, str]:
+    return str(structure.segment_ids[i]), str(structure.chain_ids[i])
+
+
+def _atom_line(structure: Structure, i: int, position: NDArray[np.float64]) -> str:
+    name, residue = str(structure.names[i])[:4], str(structure.residue_names[i])[:4]
+    element = str(structure.elements[i]).upper()
+    shown = f"{name:<4s}" if len(element) == 2 or len(name) == 4 else f" {name:<3s}"
+    record = "ATOM  " if residue in PROTEIN_RESIDUES | WATER_RESIDUES else "HETATM"
+    number = encode_hybrid36(int(structure.residue_ids[i]), 4)
+    chain = str(structure.chain_ids[i])[:1]
+    x, y, z = position
+    return (
+        f"{record}{encode_hybrid36(i + 1, 5)} {shown} {residue:<4s}{chain:1s}{number}"
+        f"{str(structure.insertion_codes[i])[:1]:1s}   {x:8.3f}{y:8.3f}{z:8.3f}{1.0:6.2f}{0.0:6.2f}      "
+        f"{str(structure.segment_ids[i])[:4]:<4s}{element:>2s}"
+    )

@@ -1,0 +1,138 @@
+"""Structures from files: one function for every format, and what is done with them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smdgen.data.atoms import Structure, structure_from_json, structure_to_json, subset
+from smdgen.data.matching import match_atoms
+from smdgen.data.pdb import read_pdb, read_pdb_models, write_pdb
+from smdgen.data.psf import PsfTerms, read_psf, read_psf_terms, write_psf
+from smdgen.data.selection import select_atoms
+from smdgen.errors import TopologyError, TrajectoryError
+from smdgen.files import require_regular_file
+
+__all__ = [
+    "PsfTerms",
+    "Structure",
+    "find_topology",
+    "match_atoms",
+    "read_pdb_models",
+    "read_positions",
+    "read_psf_terms",
+    "read_structure",
+    "select_atoms",
+    "structure_from_json",
+    "structure_to_json",
+    "subset",
+    "write_pdb",
+    "write_psf",
+]
+
+#: Endings of files that say which atoms there are, the most trusted first.
+TOPOLOGY_SUFFIXES = (".psf", ".prmtop", ".parm7", ".pdb", ".cif", ".mmcif", ".ent")
+_FULL_TOPOLOGIES = 3  # how many of these list bonds
+
+_EXPECTED = "a structure (PSF, PDB, prmtop or mmCIF)"
+
+
+def read_structure(path: Path) -> Structure:
+    """Atoms of a PSF, PDB, prmtop or mmCIF; the content decides which it is.
+
+    Raises:
+        TopologyError: The file is missing, of another kind, damaged or cut.
+    """
+    path = Path(path)
+    require_regular_file(path, _EXPECTED, TopologyError)
+    try:
+        return _reader_of(path)(path)
+    except OSError as error:
+        raise TopologyError(f"cannot read {path}: {error.strerror}; check the disk") from error
+
+
+def read_positions(path: Path, n_atoms: int) -> NDArray[np.float64]:
+    """Coordinates for a structure that has none: of a PDB, DCD (first frame), inpcrd or NAMD .coor file.
+
+    Returns:
+        (n_atoms, 3), A.
+
+    Raises:
+        TopologyError: The file cannot be read or has another number of atoms.
+        TrajectoryError: A DCD cannot be read.
+    """
+    from smdgen.data.coordinates import read_inpcrd, read_namd_coordinates
+    from smdgen.data.dcd import DcdFile
+
+    path = Path(path)
+    require_regular_file(path, "coordinates (PDB, DCD, inpcrd or .coor)", TopologyError)
+    kind = path.suffix.lower()
+    if kind == ".dcd":
+        with DcdFile(path) as dcd:
+            positions = dcd.read(slice(0, 1))[0].astype(np.float64)
+    elif kind in (".inpcrd", ".rst7", ".crd", ".restrt"):
+        positions = read_inpcrd(path)
+    elif kind == ".coor":
+        positions = read_namd_coordinates(path)
+    else:
+        found = read_structure(path).positions
+        if found is None:
+            raise TopologyError(f"{path} has no coordinates; give a PDB, DCD, inpcrd or .coor file")
+        positions = found
+    if len(positions) != n_atoms:
+        raise TopologyError(
+            f"{path} has {len(positions)} atoms, not {n_atoms} as the structure; give the file of the same system"
+        )
+    if not np.isfinite(positions).all():
+        raise TrajectoryError(f"{path} has coordinates that are not finite; write it again")
+    return np.asarray(positions, dtype=np.float64)
+
+
+def find_topology(trajectory: Path) -> Path:
+    """The structure that belongs to a trajectory: of the same stem, or the only one beside it.
+
+    A PSF or prmtop goes before a PDB, which then is just coordinates.
+
+    Raises:
+        TopologyError: There is none, or several that would do.
+    """
+    trajectory = Path(trajectory)
+    beside = sorted(
+        path
+        for path in trajectory.parent.iterdir()
+        if path.suffix.lower() in TOPOLOGY_SUFFIXES and path != trajectory and path.is_file()
+    )
+    for candidates in ([path for path in beside if path.stem == trajectory.stem], beside):
+        full = [path for path in candidates if path.suffix.lower() in TOPOLOGY_SUFFIXES[:_FULL_TOPOLOGIES]]
+        chosen = full or candidates
+        if len(chosen) == 1:
+            return chosen[0]
+    folder = trajectory.parent.resolve().name or str(trajectory.parent)
+    if not beside:
+        raise TopologyError(
+            f"no PSF, prmtop or PDB beside {trajectory} (in {folder}); copy it there or name it with --top"
+        )
+    names = ", ".join(path.name for path in beside[:8])
+    raise TopologyError(
+        f"{len(beside)} structures beside {trajectory} could be its own: {names}; choose one with --top"
+    )
+
+
+def _reader_of(path: Path) -> Callable[[Path], Structure]:
+    from smdgen.data.mmcif import read_mmcif
+    from smdgen.data.prmtop import read_prmtop
+
+    with path.open("rb") as stream:
+        head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").decode("latin-1")
+    start = head.lstrip()
+    if start.startswith("PSF"):
+        return read_psf
+    if start.startswith(("%VERSION", "%FLAG")):
+        return read_prmtop
+    if start.lower().startswith("data_"):
+        return read_mmcif
+    if head.startswith("\x1f\x8b"):
+        raise TopologyError(f"{path} is packed with gzip; unpack it first")
+    by_suffix = {".psf": read_psf, ".prmtop": read_prmtop, ".parm7": read_prmtop, ".cif": read_mmcif}
+    return by_suffix.get(path.suffix.lower(), read_pdb)
