@@ -1,0 +1,107 @@
+"""Build an OpenMM System from a PSF and CHARMM parameter files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from smdgen.errors import ConfigError, TopologyError
+
+#: Endings of residue topologies; an .inp file tells by its name. Source: CHARMM's toppar folder.
+_TOPOLOGY_SUFFIXES = {".rtf", ".top"}
+
+
+def system_from_psf(path: Path, masses: Sequence[float], parameters: Sequence[Path], constraints: str) -> Any:
+    """The OpenMM System of a PSF.
+
+    Older parameter files have no MASS lines, and OpenMM then takes every atom for hydrogen, makes every
+    bond rigid and gives every atom hydrogen's Born radius. So each type of the PSF is declared first, with
+    its mass.
+
+    Args:
+        path: The PSF.
+        masses: (n_atoms,), dalton. From the PSF.
+        parameters: CHARMM .prm, .par, .inp, .rtf, .top, .str files.
+        constraints: "hbonds" or "none".
+
+    Returns:
+        The System, without solvent and without cutoff.
+
+    Raises:
+        ConfigError: A parameter file that cannot be read.
+        TopologyError: A PSF that cannot be read, or a type or term the files lack; the message names it.
+    """
+    from openmm import app
+
+    try:
+        psf = app.CharmmPsfFile(str(path))
+    except Exception as error:
+        raise TopologyError(
+            f"{path} cannot be read as a PSF ({_one_line(error)}); write it again with psfgen"
+        ) from error
+    known = read_parameters(psf, masses, parameters)
+    try:
+        return psf.createSystem(
+            known, nonbondedMethod=app.NoCutoff, constraints=app.HBonds if constraints == "hbonds" else None
+        )
+    except Exception as error:
+        names = ", ".join(Path(file).name for file in parameters)
+        raise TopologyError(
+            f"{names} cannot describe {path.name}: {_one_line(error)}; "
+            "add the parameter file that has it with --params"
+        ) from error
+
+
+def read_parameters(psf: Any, masses: Sequence[float], parameters: Sequence[Path]) -> Any:
+    """CHARMM parameters in which every atom type of the PSF has its mass and element.
+
+    Raises:
+        ConfigError: A file that is no CHARMM parameter file.
+    """
+    from openmm import app
+
+    known = app.CharmmParameterSet()
+    _declare_types(known, psf, masses)
+    for file in sorted((Path(path) for path in parameters), key=_reading_order):
+        try:
+            if _is_topology(file):
+                known.readTopologyFile(str(file))
+            elif file.suffix.lower() == ".str":
+                known.readStreamFile(str(file))
+            else:
+                known.readParameterFile(str(file), permissive=True)
+        except Exception as error:
+            raise ConfigError(
+                f"{file} cannot be read as a CHARMM parameter file ({_one_line(error)}); "
+                "give prm, rtf or str files"
+            ) from error
+    return known
+
+
+def _declare_types(known: Any, psf: Any, masses: Sequence[float]) -> None:
+    from openmm.app.element import Element
+    from openmm.app.internal.charmm.topologyobjects import AtomType
+
+    for number, (atom, mass) in enumerate(zip(psf.atom_list, masses, strict=True)):
+        name = atom.attype
+        if isinstance(name, int) or name in known.atom_types_str:
+            continue
+        element = Element.getByMass(mass)
+        kind = AtomType(
+            name=name, number=-1 - number, mass=mass, atomic_number=element.atomic_number if element else 0
+        )
+        known.atom_types_str[kind.name] = kind
+        known.atom_types_tuple[(kind.name, kind.number)] = kind
+
+
+def _is_topology(file: Path) -> bool:
+    suffix = file.suffix.lower()
+    return suffix in _TOPOLOGY_SUFFIXES or (suffix == ".inp" and "top" in file.name.lower())
+
+
+def _reading_order(file: Path) -> int:
+    """Topologies declare types, so they come first; streams add to both."""
+    return 0 if _is_topology(file) else 2 if file.suffix.lower() == ".str" else 1
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,265 @@
+"""Build an OpenMM System from a structure and a force field, by the most trusted route its files allow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smdgen.errors import ConfigError, TopologyError
+from smdgen.physics.charmm_files import system_from_psf
+from smdgen.physics.nonbonded import add_obc2, fold_lennard_jones, remove_forces
+
+#: OpenMM force-field files by the name a user gives; any other name is taken as the path of an XML file.
+FORCEFIELDS: dict[str, tuple[str, ...]] = {
+    "charmm36": ("charmm36.xml", "charmm36/water.xml"),
+    "amber14": ("amber14-all.xml", "amber14/tip3p.xml"),
+}
+
+_PRMTOP_SUFFIXES = {".prmtop", ".parm7"}
+
+
+class MolecularStructure(Protocol):
+    """What this module needs of a structure; `smdgen.data.structure.Structure` has it all."""
+
+    @property
+    def names(self) -> NDArray[np.str_]: ...  # noqa: D102
+    @property
+    def residue_names(self) -> NDArray[np.str_]: ...  # noqa: D102
+    @property
+    def residue_ids(self) -> NDArray[np.int64]: ...  # noqa: D102
+    @property
+    def insertion_codes(self) -> NDArray[np.str_]: ...  # noqa: D102
+    @property
+    def chain_ids(self) -> NDArray[np.str_]: ...  # noqa: D102
+    @property
+    def segment_ids(self) -> NDArray[np.str_]: ...  # noqa: D102
+    @property
+    def elements(self) -> NDArray[np.str_]: ...  # noqa: D102
+    @property
+    def masses(self) -> NDArray[np.float64]: ...  # noqa: D102
+    @property
+    def bonds(self) -> NDArray[np.int64]: ...  # noqa: D102
+    @property
+    def path(self) -> Path | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class MolecularSystem:
+    """An OpenMM System with the topology it was built from; particle i is atom i of the structure."""
+
+    system: Any  # openmm.System
+    topology: Any  # openmm.app.Topology
+    source: str  # in words: which files
+    notes: tuple[str, ...] = ()
+
+
+def build_system(
+    structure: MolecularStructure,
+    parameters: Sequence[Path] = (),
+    forcefield: str = "charmm36",
+    solvent: str = "vacuum",
+    *,
+    cmap: bool = True,
+    constraints: str = "hbonds",
+) -> MolecularSystem:
+    """The OpenMM System of a structure.
+
+    Routes, in order of trust: an OpenMM System XML as `parameters`; an Amber prmtop as the structure; a PSF
+    with CHARMM `parameters`; else the force field, matched by residues and bonds.
+
+    Args:
+        structure: Atoms and bonds. For a PSF with parameters and for a prmtop its file is read again, for
+            the terms it lists.
+        parameters: CHARMM .prm, .rtf, .str, .inp files, or one System XML.
+        forcefield: A key of `FORCEFIELDS` or the path of an OpenMM force-field XML.
+        solvent: "vacuum" or "obc2" (generalised Born, OBC II).
+        cmap: False leaves out the CHARMM backbone correction map.
+        constraints: "hbonds" (bonds to hydrogen are rigid) or "none".
+
+    Returns:
+        The system, without a restraint. There is no cutoff.
+
+    Raises:
+        ConfigError: An unknown force field, solvent or constraint, or a parameter file that cannot be read.
+        TopologyError: The force field has no parameters for an atom, residue or bond of the structure.
+    """
+    if solvent not in ("vacuum", "obc2"):
+        raise ConfigError(f"solvent {solvent!r} is not known; choose vacuum or obc2")
+    if constraints not in ("hbonds", "none"):
+        raise ConfigError(f"constraints {constraints!r} is not known; choose hbonds or none")
+    built = _by_trust(structure, parameters, forcefield, constraints)
+    notes = list(built.notes)
+    silent_psf = _psf_without_cross_terms(structure)
+    if (silent_psf or not cmap) and remove_forces(built.system, "CMAPTorsionForce"):
+        notes.append("CMAP is left out" + (": the PSF lists no cross-terms" if silent_psf else ""))
+    fold_lennard_jones(built.system)
+    if solvent == "obc2":
+        add_obc2(built.system, built.topology)
+    return MolecularSystem(built.system, built.topology, built.source, tuple(notes))
+
+
+def _by_trust(
+    structure: MolecularStructure, parameters: Sequence[Path], forcefield: str, constraints: str
+) -> MolecularSystem:
+    missing = [path for path in parameters if not Path(path).is_file()]
+    if missing:
+        raise ConfigError(
+            f"parameter file {missing[0]} does not exist; give the path of a prm, rtf, str or XML file"
+        )
+    topology = openmm_topology(structure)
+    suffix = structure.path.suffix.lower() if structure.path is not None else ""
+    if len(parameters) == 1 and Path(parameters[0]).suffix.lower() == ".xml":
+        system = _system_from_xml(Path(parameters[0]), structure)
+        return MolecularSystem(system, topology, f"OpenMM system {Path(parameters[0]).name}")
+    if suffix in _PRMTOP_SUFFIXES and structure.path is not None:
+        return _system_from_prmtop(structure.path, constraints)
+    if parameters and suffix == ".psf" and structure.path is not None:
+        system = system_from_psf(structure.path, structure.masses.tolist(), parameters, constraints)
+        names = ", ".join(Path(path).name for path in parameters)
+        return MolecularSystem(system, topology, f"{structure.path.name} with {names}")
+    if parameters:
+        raise ConfigError(
+            f"--params belongs to a PSF, but the structure is {structure.path}; "
+            "give the PSF, or leave --params out"
+        )
+    system = _system_from_forcefield(topology, forcefield, constraints)
+    return MolecularSystem(system, topology, f"force field {forcefield}")
+
+
+def openmm_topology(structure: MolecularStructure, split_unbonded: bool = False) -> Any:
+    """An OpenMM Topology with the structure's own residues and bonds; atom i is atom i of the structure.
+
+    Args:
+        structure: Atoms and bonds.
+        split_unbonded: A residue that is not bonded to the one before begins a new chain, so that no reader
+            bonds them.
+
+    Raises:
+        TopologyError: An atom's element is unknown.
+    """
+    from openmm import app
+
+    topology = app.Topology()
+    rows = residue_rows(structure)
+    linked = (
+        {(min(rows[i], rows[j]), max(rows[i], rows[j])) for i, j in structure.bonds}
+        if split_unbonded
+        else set()
+    )
+    atoms: list[Any] = []
+    chain_key, last_row = None, -1
+    for i, name in enumerate(structure.names):
+        if rows[i] != last_row:
+            here = (str(structure.segment_ids[i]), str(structure.chain_ids[i]))
+            if here != chain_key or (split_unbonded and (last_row, rows[i]) not in linked):
+                chain, chain_key = topology.addChain(here[1] or here[0]), here
+            last_row = rows[i]
+            code = str(structure.insertion_codes[i])
+            number = str(int(structure.residue_ids[i]))
+            residue = topology.addResidue(str(structure.residue_names[i]), chain, number, code or " ")
+        atoms.append(topology.addAtom(str(name), _element(structure, i), residue))
+    for i, j in structure.bonds:
+        topology.addBond(atoms[i], atoms[j])
+    return topology
+
+
+def residue_rows(structure: MolecularStructure) -> list[int]:
+    """Number of the residue of each atom, counted from 0 in file order."""
+    keys = (structure.segment_ids, structure.chain_ids, structure.residue_ids, structure.insertion_codes)
+    new = np.ones(len(structure.names), dtype=bool)
+    new[1:] = np.any([key[1:] != key[:-1] for key in (*keys, structure.residue_names)], axis=0)
+    return [int(row) for row in np.cumsum(new) - 1]
+
+
+def _element(structure: MolecularStructure, i: int) -> Any:
+    from openmm.app.element import Element
+
+    symbol = str(structure.elements[i])
+    try:
+        return Element.getBySymbol(symbol)
+    except KeyError:
+        pass
+    where = f"{structure.residue_names[i]} {structure.residue_ids[i]} {structure.names[i]}"
+    raise TopologyError(
+        f"atom {where} has no known element ({symbol or 'none'}); "
+        "add the element column, or give a PSF or prmtop"
+    )
+
+
+def _constraint(constraints: str) -> Any:
+    from openmm import app
+
+    return app.HBonds if constraints == "hbonds" else None
+
+
+def _system_from_xml(path: Path, structure: MolecularStructure) -> Any:
+    import openmm
+
+    try:
+        system = openmm.XmlSerializer.deserialize(path.read_text(encoding="utf-8"))
+    except (openmm.OpenMMException, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} is no OpenMM System XML ({error}); write one with XmlSerializer"
+        ) from error
+    if not isinstance(system, openmm.System):
+        raise ConfigError(f"{path} holds a {type(system).__name__}, expected an OpenMM System")
+    if system.getNumParticles() != len(structure.names):
+        raise TopologyError(
+            f"{path} has {system.getNumParticles()} particles, the structure {len(structure.names)} atoms; "
+            "they must be of the same system"
+        )
+    return system
+
+
+def _system_from_prmtop(path: Path, constraints: str) -> MolecularSystem:
+    from openmm import app
+
+    try:
+        prmtop = app.AmberPrmtopFile(str(path))
+        system = prmtop.createSystem(nonbondedMethod=app.NoCutoff, constraints=_constraint(constraints))
+    except Exception as error:
+        raise TopologyError(
+            f"{path} cannot be read as an Amber prmtop ({error}); write it again with tleap"
+        ) from error
+    return MolecularSystem(system, prmtop.topology, f"prmtop {path.name}")
+
+
+def _system_from_forcefield(topology: Any, forcefield: str, constraints: str) -> Any:
+    from openmm import app
+
+    files = FORCEFIELDS.get(forcefield)
+    if files is None:
+        if not Path(forcefield).is_file():
+            raise ConfigError(
+                f"force field {forcefield!r} is not known; "
+                f"choose {', '.join(FORCEFIELDS)}, or give an OpenMM XML file"
+            )
+        files = (forcefield,)
+    field = app.ForceField(*files)
+    try:
+        return field.createSystem(
+            topology, nonbondedMethod=app.NoCutoff, constraints=_constraint(constraints)
+        )
+    except (ValueError, KeyError) as error:
+        text = " ".join(str(error).split())
+        raise TopologyError(
+            f"force field {forcefield} does not fit the structure ({text}); give a PSF with --params, "
+            "a prmtop, or a structure with all hydrogens and caps"
+        ) from error
+
+
+def _psf_without_cross_terms(structure: MolecularStructure) -> bool:
+    """A PSF lists every term of its molecule: without cross-terms it has no CMAP in any force field."""
+    path = structure.path
+    if path is None or path.suffix.lower() != ".psf":
+        return False
+    for line in path.read_text(encoding="latin-1").splitlines():
+        if "!NCRTERM" in line:
+            count = line.split()[0]
+            if count.isdigit() and int(count) > 0:
+                return False
+            break
+    return True
