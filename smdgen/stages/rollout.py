@@ -1,0 +1,357 @@
+"""Generate new pulls from a start structure: models + start -> DCDs, tables and view scripts."""
+
+import hashlib
+import json
+import math
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smdgen import __version__
+from smdgen.config import RolloutConfig
+from smdgen.data.start import Start, read_start
+from smdgen.data.structure import Structure, structure_from_json
+from smdgen.errors import ArtifactError, ConfigError, TopologyError
+from smdgen.files import sha256_file
+from smdgen.progress import Progress
+from smdgen.store.folder import refuse_results, whole_folder
+from smdgen.store.run_record import RunFolder
+
+if TYPE_CHECKING:
+    from smdgen.nets.generate import PullModel, Rollout
+    from smdgen.physics.cvs import CollectiveVariable
+
+#: What a rollout leaves in its folder; nothing else there is ever replaced.
+FILES = (
+    "pull_*.dcd", "pull_*.colvars.traj", "pull_*.colvars.in", "topology.pdb", "topology.psf",
+    "view.vmd", "view.pml", "cv.csv", "rollout.json",
+)  # fmt: skip
+
+#: A start farther from the training frames than this many times their own reach is refused.
+REFUSED_FROM = 2.0
+
+
+@dataclass(frozen=True)
+class Models:
+    """The two networks with what their files say about them."""
+
+    pull_model: "PullModel"
+    structure: Structure
+    cv: "CollectiveVariable"
+    header: dict[str, Any]
+    paths: tuple[Path, Path]
+    shipped: bool
+
+
+@dataclass(frozen=True)
+class RolloutResult:
+    """What the command line shows.
+
+    Attributes:
+        outputs: Files written.
+        n_samples: Pulls generated.
+        n_steps: Steps of each.
+        cv: Column name of the collective variable.
+        first: CV of the start.
+        last: (n_samples,). CV of the last frames.
+        aimed: (n_samples,). What these were aimed at.
+        largest_miss: Largest |CV - aim| of any frame, in the CV's unit.
+        distance: A. RMSD of the start to the nearest training frame.
+        reach: A. The same for held-out frames, at most.
+        duration_ps: ps. Time from the first to the last frame.
+        model: Which models were used, in words.
+        start: Where the start comes from.
+        hints: What to type next.
+    """
+
+    outputs: tuple[Path, ...]
+    n_samples: int
+    n_steps: int
+    cv: str
+    first: float
+    last: tuple[float, ...]
+    aimed: tuple[float, ...]
+    largest_miss: float
+    distance: float
+    reach: float
+    duration_ps: float
+    model: str
+    start: str
+    hints: tuple[str, ...]
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Rows of the table."""
+        last = f"{np.mean(self.last):.2f}" + (f" +- {np.std(self.last):.2f}" if self.n_samples > 1 else "")
+        plural = "s" * (self.n_samples > 1)
+        return [
+            (
+                "generated",
+                f"{self.n_samples} pull{plural} of {self.n_steps} steps, {self.duration_ps:.4g} ps each",
+            ),
+            ("model", self.model),
+            (
+                "start",
+                f"{self.start}; {self.distance:.2f} A from the nearest training frame, "
+                f"held-out frames up to {self.reach:.2f}",
+            ),
+            (self.cv, f"{self.first:.2f} -> {last} (aimed at {np.mean(self.aimed):.2f})"),
+            ("largest miss", f"{self.largest_miss:.3f} between {self.cv} and its aim, over all frames"),
+        ]
+
+
+def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResult:
+    """Generate pulls and write them where VMD and PyMOL find everything together.
+
+    Args:
+        config: Start, steps, samples, target, seed, output.
+        run_dir: The run folder with the trained models; without models there, the shipped ones are
+            used if the start fits them.
+        progress: Told about each step.
+
+    Raises:
+        ConfigError: Settings out of range, or a start unlike the training data.
+        ArtifactError: Models missing, damaged or of different runs; output in the way.
+        TopologyError: The start lacks modelled atoms.
+        TrajectoryError: The start's coordinates cannot be a structure.
+    """
+    began = time.monotonic()
+    _check_settings(config)
+    folder = RunFolder(run_dir)
+    output = config.output or folder.rollout
+    refuse_results(output, FILES, config.force)
+    models = load_models(folder, config, progress)
+    start = _load_start(config, folder, models)
+    for note in start.notes:
+        progress.note(note)
+    distance = check_start(models, start, progress)
+    rollout = _generate(models, start, config, progress)
+    with whole_folder(output, FILES, config.force) as new:
+        _write(new, rollout, models, start, config, distance)
+        names = sorted(file.name for file in new.iterdir())
+    if folder.path.is_dir():
+        inputs = [*models.paths, *([config.start] if config.start else [])]
+        folder.record("rollout", sys.argv, time.monotonic() - began, inputs)
+    return _result(tuple(output / name for name in names), rollout, models, start, config, distance, run_dir)
+
+
+def plan(config: RolloutConfig, run_dir: Path) -> list[tuple[str, str]]:
+    """What a dry run shows: which models, which start, which folder."""
+    folder = RunFolder(run_dir)
+    vae, lstm, shipped = _model_paths(folder)
+    return [
+        ("models", f"{vae}, {lstm}" + (" (shipped with smdgen)" if shipped else "")),
+        ("start", str(config.start or f"a held-out pull of {folder.dataset}")),
+        ("writes", f"{config.samples} pulls of {config.steps} steps to {config.output or folder.rollout}"),
+    ]
+
+
+def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) -> Models:
+    """The models of a run folder, or the shipped ones where there is no run.
+
+    Raises:
+        ArtifactError: A step of the run is missing, or nothing fits.
+    """
+    from smdgen.nets.generate import build_model
+    from smdgen.physics.cvs import from_dict
+    from smdgen.store.artifacts import read_model
+
+    vae_path, lstm_path, shipped = _model_paths(folder)
+    progress.start("models")
+    vae, vae_header = read_model(vae_path, "vae")
+    lstm, lstm_header = read_model(lstm_path, "lstm")
+    structure = structure_from_json(vae_header["structure"])
+    if shipped:
+        _check_shipped_fits(config, folder, structure)
+        progress.note(
+            f"no models in {folder.path}: using the deca-alanine model shipped with smdgen; "
+            "train your own with `smdgen prepare`, `smdgen train-vae`, `smdgen train-lstm`"
+        )
+    model = build_model(vae, vae_header, lstm, lstm_header, config.device)
+    cv = from_dict(vae_header["cv"])
+    return Models(model, structure, cv, vae_header, (vae_path, lstm_path), shipped)
+
+
+def check_start(models: Models, start: Start, progress: Progress) -> float:
+    """RMSD, A, from the start to the nearest training frame.
+
+    Raises:
+        ConfigError: It is so far that what follows would mean nothing.
+    """
+    import torch
+
+    from smdgen.nets.generate import start_distance
+
+    model = models.pull_model
+    distance = float(start_distance(model, torch.from_numpy(start.positions).to(model.landmarks)))
+    reach = float(model.reach)
+    found = f"the start is {distance:.2f} A from the nearest training frame, real ones at most {reach:.2f} A"
+    if not distance <= REFUSED_FROM * reach:
+        raise ConfigError(
+            f"{found}; give a start like the training pulls (not mirrored, the same fold), "
+            "or train on pulls that begin like it"
+        )
+    if distance > reach:
+        progress.note(f"{found}: the model has seen nothing quite like it, look at the result with care")
+    return distance
+
+
+def _check_settings(config: RolloutConfig) -> None:
+    for name, value in (("--steps", config.steps), ("--samples", config.samples)):
+        if value < 1:
+            raise ConfigError(f"{name} is {value}, expected 1 or more")
+    if config.target is not None and not math.isfinite(config.target):
+        raise ConfigError(
+            f"--to is {config.target}, expected a number in the unit of the collective variable"
+        )
+
+
+def _model_paths(folder: RunFolder) -> tuple[Path, Path, bool]:
+    """VAE, LSTM, and whether they are the shipped ones.
+
+    Raises:
+        ArtifactError: A run was begun and a step is missing.
+    """
+    if folder.dataset.exists() or folder.vae.exists() or folder.lstm.exists():
+        return folder.require(folder.vae, "train-vae"), folder.require(folder.lstm, "train-lstm"), False
+    shipped = Path(str(resources.files("smdgen"))) / "models" / "deca_alanine"
+    vae, lstm = shipped / "vae.safetensors", shipped / "lstm.safetensors"
+    if not (vae.is_file() and lstm.is_file()):
+        raise ArtifactError(_no_models(folder))
+    return vae, lstm, True
+
+
+def _no_models(folder: RunFolder) -> str:
+    return (
+        f"no trained models in {folder.path}; run `smdgen prepare TRAJECTORY...`, `smdgen train-vae` and "
+        "`smdgen train-lstm` first, or name their run folder with --run"
+    )
+
+
+def _check_shipped_fits(config: RolloutConfig, folder: RunFolder, structure: Structure) -> None:
+    if config.start is None:
+        raise ArtifactError(
+            f"{_no_models(folder)}; the shipped model needs a start: `smdgen rollout start.pdb`"
+        )
+    try:
+        read_start(config.start, structure)
+    except TopologyError as error:
+        if not config.start.is_file():
+            raise
+        raise ArtifactError(
+            f"{_no_models(folder)} (the shipped deca-alanine model does not fit: {error})"
+        ) from error
+
+
+def _load_start(config: RolloutConfig, folder: RunFolder, models: Models) -> Start:
+    """The user's start, or the first frame of a held-out pull."""
+    if config.start is not None:
+        return read_start(config.start, models.structure)
+    from smdgen.data.dataset import open_dataset
+
+    dataset = open_dataset(folder.require(folder.dataset, "prepare"))
+    if dataset.structure.atom_hash != models.structure.atom_hash:
+        raise ArtifactError(
+            f"{models.paths[0]} was trained on {models.structure.n_atoms} other atoms than the "
+            f"{dataset.structure.n_atoms} of {folder.dataset}; run `smdgen train-vae` again or give a start"
+        )
+    pull = (dataset.of_split("test") or dataset.of_split("validation") or dataset.pulls)[0]
+    frame = dataset.positions(np.array([pull.start]))[0]
+    return Start(dataset.structure, frame, f"first frame of {pull.name} ({pull.split})", pull=pull.name)
+
+
+def _generate(models: Models, start: Start, config: RolloutConfig, progress: Progress) -> "Rollout":
+    import torch
+
+    from smdgen.nets.generate import generate
+
+    positions = torch.from_numpy(start.positions)
+    return generate(
+        models.pull_model, positions, config.steps, config.samples, config.target, config.seed, progress
+    )
+
+
+def _write(
+    folder: Path, rollout: "Rollout", models: Models, start: Start, config: RolloutConfig, distance: float
+) -> None:
+    from smdgen.view.pull_folder import write_pull_folder
+
+    positions = rollout.positions.cpu().numpy().astype(np.float32)
+    times, aims = rollout.times_ps.cpu().numpy(), rollout.aims.cpu().numpy()
+    write_pull_folder(folder, start.structure, models.cv, positions, times, aims)
+    report = _report(models, start, config, distance, float(times[1] - times[0]))
+    (folder / "rollout.json").write_text(
+        json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+    )
+
+
+def _report(
+    models: Models, start: Start, config: RolloutConfig, distance: float, interval: float
+) -> Mapping[str, Any]:
+    """rollout.json: how the pulls came about; no dates and no paths, so that it is the same every time."""
+    from smdgen.physics.cvs import to_dict
+
+    return {
+        "kind": "rollout",
+        "schema": 1,
+        "version": __version__,
+        "units": {"length": "A", "time": "ps", models.cv.name: models.cv.unit},
+        "atom_hash": start.structure.atom_hash,
+        "dataset_hash": models.header.get("content_hash"),
+        "models": {path.name: sha256_file(path) for path in models.paths},
+        "shipped_models": models.shipped,
+        "start": start.source if config.start is None else config.start.name,
+        "start_pull": start.pull,
+        "start_sha256": hashlib.sha256(np.ascontiguousarray(start.positions).tobytes()).hexdigest(),
+        "start_distance_A": round(distance, 4),
+        "reach_A": round(float(models.pull_model.reach), 4),
+        "n_steps": config.steps,
+        "n_samples": config.samples,
+        "target": config.target,
+        "seed": config.seed,
+        "time_per_step_ps": interval,
+        "cv": to_dict(models.cv),
+    }
+
+
+def _result(
+    outputs: tuple[Path, ...],
+    rollout: "Rollout",
+    models: Models,
+    start: Start,
+    config: RolloutConfig,
+    distance: float,
+    run_dir: Path,
+) -> RolloutResult:
+    values, aims = rollout.cv_values.double().cpu().numpy(), rollout.aims.double().cpu().numpy()
+    folder = outputs[0].parent
+    which = "shipped with smdgen (deca-alanine backbone)" if models.shipped else str(models.paths[0].parent)
+    hints = [
+        f"vmd -e {shlex.quote(str(folder / 'view.vmd'))}",
+        f"pymol {shlex.quote(str(folder / 'view.pml'))}",
+    ]
+    if not models.shipped and config.output is None:
+        option = "" if run_dir == Path("smdgen-run") else f" --run {shlex.quote(str(run_dir))}"
+        hints.append(f"smdgen analyze{option}")
+    return RolloutResult(
+        outputs=outputs,
+        n_samples=config.samples,
+        n_steps=config.steps,
+        cv=models.cv.column,
+        first=float(values[0, 0]),
+        last=tuple(values[:, -1].tolist()),
+        aimed=tuple(aims[:, -1].tolist()),
+        largest_miss=float(np.abs(values - aims).max()),
+        distance=distance,
+        reach=float(models.pull_model.reach),
+        duration_ps=float(rollout.times_ps[-1]),
+        model=which,
+        start=start.source,
+        hints=tuple(hints),
+    )

@@ -1,0 +1,331 @@
+"""The report on generated pulls beside real ones: tables, figures and one page that ties them together."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smdgen.view.figures import Band, plot_bands, plot_ramachandran
+from smdgen.view.film import FilmRow, plot_film_strip, upright
+from smdgen.view.pymol import render_frames
+
+if TYPE_CHECKING:
+    from smdgen.data.structure import Structure
+    from smdgen.physics.cvs import CollectiveVariable
+    from smdgen.physics.quality import QualityTable
+    from smdgen.physics.quality_rows import QualityRow
+
+Array = NDArray[np.floating[Any]]
+
+ENERGIES = ("bond", "angle", "torsion")
+HYDROGEN_BONDS = ("i_i3", "i_i4")
+_FAULTS = {
+    "clash": "frames with a clash",
+    "inverted_centre": "frames with a centre of the wrong hand",
+    "positive_phi": "residues with phi > 0 (glycine left out)",
+    "left_turn": "turns like a left-handed helix",
+    "cis_omega": "cis peptide bonds",
+}
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Numbers of a set of pulls; the first two axes are pulls and frames.
+
+    Attributes:
+        cv: (n_pulls, n_frames), in the variable's unit.
+        energies: (n_pulls, n_frames, 3), kcal/mol. Bonds, angles, torsions.
+        hydrogen_bonds: (n_pulls, n_frames, 2), i to i + 3 and i to i + 4; None without a protein backbone.
+        phi_psi: (n_pulls, n_frames, n_residues, 2), degrees.
+        faults: Name to (n_pulls, n_frames), a share or 0 / 1; NaN where it does not apply.
+    """
+
+    cv: Array
+    energies: Array
+    hydrogen_bonds: Array | None
+    phi_psi: Array
+    faults: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class FilmFrames:
+    """The frames of the film strip.
+
+    Attributes:
+        steps: Frame numbers of the generated pull.
+        generated: (n, n_atoms, 3), A. Of the first generated pull.
+        real: (n, n_atoms, 3), A. Of one real pull, at the same places of the way.
+    """
+
+    steps: Sequence[int]
+    generated: Array
+    real: Array
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything the report says.
+
+    Attributes:
+        structure: The modelled atoms.
+        cv: The collective variable.
+        names: Of the generated pulls.
+        times_ps: (n_frames,), ps. Of the generated pulls.
+        generated: Their numbers, at their own frames.
+        real: Numbers of held-out pulls over the same way, more finely spaced.
+        real_names: Of the held-out pulls.
+        rmsd_to_start: (n_pulls, n_frames), A.
+        rmsd_to_real: (n_pulls, n_frames), A. To the nearest held-out frame at the same step.
+        aims: (n_pulls, n_frames). The CV aimed at; None if unknown.
+        film: Frames to show.
+        quality: The table of figures.
+        notes: What a reader has to know.
+        provenance: Inputs, hashes, what was compared with what; for report.json.
+    """
+
+    structure: "Structure"
+    cv: "CollectiveVariable"
+    names: Sequence[str]
+    times_ps: Array
+    generated: Measures
+    real: Measures
+    real_names: Sequence[str]
+    rmsd_to_start: Array
+    rmsd_to_real: Array
+    aims: Array | None
+    film: FilmFrames
+    quality: "QualityTable"
+    notes: Sequence[str]
+    provenance: Mapping[str, Any]
+
+
+def write_report(folder: Path, comparison: Comparison) -> None:
+    """Write tables, figures and report.md into a folder that exists."""
+    (folder / "cv.csv").write_text(frame_table(comparison), encoding="utf-8")
+    (folder / "quality.csv").write_text(quality_csv(comparison.quality), encoding="utf-8")
+    (folder / "report.json").write_text(_json(comparison), encoding="utf-8")
+    figures = _draw(folder, comparison)
+    (folder / "report.md").write_text(_page(comparison, figures), encoding="utf-8")
+
+
+def frame_table(comparison: Comparison) -> str:
+    """The text of cv.csv: one row a generated frame, units in the column names."""
+    measures, lines = comparison.generated, io.StringIO()
+    columns: dict[str, Array] = {comparison.cv.column: measures.cv}
+    if comparison.aims is not None:
+        columns[f"{comparison.cv.name}_aim_{comparison.cv.unit}"] = comparison.aims
+    for i, name in enumerate(ENERGIES):
+        columns[f"{name}_energy_kcal_mol"] = measures.energies[..., i]
+    columns["rmsd_to_start_A"] = comparison.rmsd_to_start
+    columns["rmsd_to_nearest_real_A"] = comparison.rmsd_to_real
+    if measures.hydrogen_bonds is not None:
+        for i, name in enumerate(HYDROGEN_BONDS):
+            columns[f"hydrogen_bonds_{name}"] = measures.hydrogen_bonds[..., i]
+    columns |= {name: values for name, values in measures.faults.items() if np.isfinite(values).all()}
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(["frame", "time_ps", "pull", *columns])
+    for pull, name in enumerate(comparison.names):
+        for frame, time in enumerate(comparison.times_ps):
+            values = [f"{column[pull, frame]:.6g}" for column in columns.values()]
+            writer.writerow([frame, f"{time:.6g}", name, *values])
+    return lines.getvalue()
+
+
+def quality_csv(table: "QualityTable") -> str:
+    """The text of quality.csv: one row a figure."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(["key", "figure", "generated", "generated_spread", "real", "real_spread", "goal", "met"])
+    for row in table.rows:
+        numbers = (row.generated, row.generated_spread, row.real, row.real_spread)
+        shown = ["" if math.isnan(number) else f"{number:.6g}" for number in numbers]
+        writer.writerow([row.key, row.label, *shown, row.goal, "" if row.met is None else int(row.met)])
+    return lines.getvalue()
+
+
+def quality_lines(table: "QualityTable") -> list[tuple[str, str]]:
+    """The table for the console: label, and figure beside the same figure of real pulls."""
+    return [
+        (row.label, f"{_number(row.generated):>7}  real {_number(row.real):>7}  {_verdict(row)}".rstrip())
+        for row in table.rows
+    ]
+
+
+def _draw(folder: Path, comparison: Comparison) -> list[tuple[str, str]]:
+    """Draw all figures; their names and what they show."""
+    drawn = [
+        ("cv.png", _draw_cv(folder / "cv.png", comparison)),
+        ("film.png", _draw_film(folder / "film.png", comparison)),
+        ("energies.png", _draw_energies(folder / "energies.png", comparison)),
+    ]
+    if comparison.generated.phi_psi.size and comparison.real.phi_psi.size:
+        drawn.append(("ramachandran.png", _draw_ramachandran(folder / "ramachandran.png", comparison)))
+    if comparison.generated.hydrogen_bonds is not None:
+        drawn.append(("hydrogen_bonds.png", _draw_hydrogen_bonds(folder / "hydrogen_bonds.png", comparison)))
+    return drawn
+
+
+def _draw_cv(path: Path, comparison: Comparison) -> str:
+    name, unit = _words(comparison.cv.name), comparison.cv.unit
+    aims = comparison.aims
+    target = None if aims is None or np.ptp(aims, axis=0).max() > 1e-3 else aims[0]
+    band = Band(
+        f"{name} against the frame", f"{name}, {unit}", comparison.generated.cv, comparison.real.cv, target
+    )
+    plot_bands(path, [band], "Generated pulls beside real pulls that no network was trained on")
+    return (
+        f"The {name} of the generated pulls (blue) and of real pulls over the same part of the way. "
+        "Generated lines should rise with the median and stay in the shaded band."
+    )
+
+
+def _draw_film(path: Path, comparison: Comparison) -> str:
+    first, last = _ends(comparison)
+    steps, cv = comparison.film.steps, comparison.cv
+    rows = []
+    for label, frames in (("generated", comparison.film.generated), ("real", comparison.film.real)):
+        turned = upright(frames, first, last)
+        values = _cv_values(cv, frames)
+        captions = [f"frame {step}\n{value:.1f} {cv.unit}" for step, value in zip(steps, values, strict=True)]
+        rows.append(FilmRow(label, turned, captions))
+    together = np.concatenate([row.positions for row in rows])
+    pictures = render_frames(comparison.structure, together)
+    if pictures is not None:
+        half = len(rows[0].positions)
+        rows = [
+            FilmRow(row.label, row.positions, row.captions, part)
+            for row, part in zip(rows, (pictures[:half], pictures[half:]), strict=True)
+        ]
+    title = f"{comparison.names[0]} and the real pull {comparison.real_names[0]} at the same steps"
+    elements = [str(element) for element in comparison.structure.elements]
+    plot_film_strip(path, rows, comparison.structure.bonds, elements, title)
+    return "Frames of one generated and of one real pull, from the start (left) to the end (right)."
+
+
+def _draw_energies(path: Path, comparison: Comparison) -> str:
+    pair = comparison.generated.energies, comparison.real.energies
+    bands = [
+        Band(f"{name}s", "energy, kcal/mol", pair[0][..., i], pair[1][..., i])
+        for i, name in enumerate(ENERGIES)
+    ]
+    plot_bands(path, bands, "Bonded energies, from TorchMD")
+    return "Energies of bonds, angles and torsions. Above the band: broken geometry; below it: too smooth."
+
+
+def _draw_ramachandran(path: Path, comparison: Comparison) -> str:
+    flat = [measures.phi_psi[:, 1:].reshape(-1, 2) for measures in (comparison.generated, comparison.real)]
+    plot_ramachandran(path, flat[0], flat[1], "Backbone torsions of all residues and frames")
+    return "phi and psi of every residue. Generated dots should lie where the real ones do."
+
+
+def _draw_hydrogen_bonds(path: Path, comparison: Comparison) -> str:
+    generated, real = comparison.generated.hydrogen_bonds, comparison.real.hydrogen_bonds
+    assert generated is not None
+    assert real is not None
+    titles = ("3-10 helix: CO of residue i to NH of i + 3", "alpha helix: CO of residue i to NH of i + 4")
+    bands = [
+        Band(title, "number of bonds", generated[..., i], real[..., i]) for i, title in enumerate(titles)
+    ]
+    plot_bands(path, bands, "Hydrogen bonds of the backbone (Kabsch and Sander's energy)")
+    return "Hydrogen bonds that hold the helix. They should break at the same steps as in real pulls."
+
+
+def _page(comparison: Comparison, figures: Sequence[tuple[str, str]]) -> str:
+    """The text of report.md."""
+    (n_pulls, n_frames), n_real = comparison.generated.cv.shape, len(comparison.real_names)
+    compared = (
+        f"{n_pulls} generated pull{'s' * (n_pulls > 1)} of {n_frames - 1} steps against "
+        f"{n_real} held-out real pull{'s' * (n_real > 1)}, step by step."
+    )
+    lines = [
+        "# Generated pulls beside real ones",
+        "",
+        compared,
+        "",
+        *(f"* {note}" for note in comparison.notes),
+        *([""] if comparison.notes else []),
+        "## Figures in numbers",
+        "",
+        "*real* is the same figure of real pulls against other real pulls: what a perfect generator gets.",
+        "",
+        "| figure | generated | real | goal | met |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {row.label} | {_number(row.generated)} | {_number(row.real)} | {row.goal} | {_met(row)} |"
+            for row in comparison.quality.rows
+        ),
+        "",
+        "## Faults",
+        "",
+        "| share of | generated | real |",
+        "|---|---|---|",
+        *(f"| {name} | {generated} | {real} |" for name, generated, real in _fault_rows(comparison)),
+        "",
+    ]
+    for name, text in figures:
+        lines += [text, "", f"![{text}]({name})", ""]
+    lines.append("All numbers are in cv.csv (one row a frame), quality.csv and report.json.")
+    return "\n".join(lines) + "\n"
+
+
+def _fault_rows(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
+    """Each fault with its share in both sets; the start frame is not generated and does not count."""
+    for name, label in _FAULTS.items():
+        generated, real = comparison.generated.faults.get(name), comparison.real.faults.get(name)
+        if generated is not None and real is not None and np.isfinite(generated).all():
+            yield label, f"{100 * generated[:, 1:].mean():.2f} %", f"{100 * real.mean():.2f} %"
+
+
+def _json(comparison: Comparison) -> str:
+    content = {
+        **comparison.provenance,
+        "pulls": list(comparison.names),
+        "held_out_pulls": list(comparison.real_names),
+        "notes": list(comparison.notes),
+        "quality": comparison.quality.to_dict(),
+        "faults": [
+            {"share_of": name, "generated": generated, "real": real}
+            for name, generated, real in _fault_rows(comparison)
+        ],
+    }
+    return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _cv_values(cv: "CollectiveVariable", frames: Array) -> Array:
+    import torch
+
+    from smdgen.physics.cvs import evaluate
+
+    values: Array = evaluate(cv, torch.from_numpy(np.asarray(frames, dtype=np.float64))).numpy()
+    return values
+
+
+def _ends(comparison: Comparison) -> tuple[Sequence[int], Sequence[int]]:
+    """Atoms at the two ends of the pulled direction."""
+    groups = comparison.cv.groups
+    if len(groups) > 1:
+        return groups[0], groups[-1]
+    return [0], [comparison.structure.n_atoms - 1]
+
+
+def _words(name: str) -> str:
+    return "end-to-end distance" if name == "end_to_end" else name.replace("_", " ")
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}"
+
+
+def _verdict(row: "QualityRow") -> str:
+    return f"goal {row.goal}: {_met(row)}" if row.goal and row.met is not None else ""
+
+
+def _met(row: "QualityRow") -> str:
+    return "" if row.met is None else "yes" if row.met else "no"

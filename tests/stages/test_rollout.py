@@ -1,0 +1,247 @@
+"""The rollout stage: whatever start it is given, files that fit together and stay as they are."""
+
+import dataclasses
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from smdgen.config import RolloutConfig
+from smdgen.data.colvars import read_colvars_traj
+from smdgen.data.dcd import DcdFile, write_dcd
+from smdgen.data.structure import read_structure, structure_to_json, subset, write_pdb, write_psf
+from smdgen.errors import ArtifactError, ConfigError, SmdgenError, TopologyError
+from smdgen.nets import generate as nets
+from smdgen.physics import cvs
+from smdgen.progress import Silent
+from smdgen.stages import rollout
+from smdgen.store.artifacts import write_model
+from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure
+from tests.tools.vmd import Vmd
+
+STRUCTURE, CV = make_structure(), make_cv()
+START = make_pull(2, 0)[0]
+
+
+@pytest.fixture
+def run_dir(tmp_path, monkeypatch):
+    """A run folder with models that stretch the start by a tenth a step, with a little seeded noise."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    header = {"structure": structure_to_json(STRUCTURE), "cv": cvs.to_dict(CV), "content_hash": "0" * 64}
+    write_model(folder / "vae.safetensors", "vae", {"w": torch.zeros(1)}, header)
+    write_model(folder / "lstm.safetensors", "lstm", {"w": torch.zeros(1)}, {})
+    model = SimpleNamespace(landmarks=torch.from_numpy(START)[None], reach=1.0, cv=CV)
+    monkeypatch.setattr(nets, "build_model", lambda *_: model, raising=False)
+    monkeypatch.setattr(nets, "start_distance", lambda *_: 0.5)
+    monkeypatch.setattr(nets, "generate", stretch)
+    return folder
+
+
+def stretch(model, start, n_steps, n_samples, target=None, seed=0, progress=None):
+    noise = 0.01 * torch.randn(n_samples, n_steps + 1, generator=torch.Generator().manual_seed(seed))
+    factor = 1 + 0.1 * torch.arange(n_steps + 1) + noise
+    factor[:, 0] = 1
+    positions = start.mean(0) + factor[..., None, None] * (start - start.mean(0))
+    values = cvs.evaluate(CV, positions)
+    times = 2.5 * torch.arange(n_steps + 1, dtype=torch.float64)
+    return nets.Rollout(positions, values, values, times)
+
+
+def write_start(folder: Path, positions=START, structure=STRUCTURE, name: str = "start.pdb") -> Path:
+    write_pdb(folder / name, structure, positions)
+    return folder / name
+
+
+def read_pull(path: Path) -> np.ndarray:
+    with DcdFile(path) as pull:
+        return pull.read(slice(None))
+
+
+def test_files_fit_together(run_dir, tmp_path):
+    """Names, frames, times, tables: each as the others say."""
+    config = RolloutConfig(start=write_start(tmp_path), steps=4, samples=2)
+    result = rollout.run(config, run_dir, Silent())
+    folder = run_dir / "rollout"
+    assert {path.name for path in result.outputs} == {path.name for path in folder.iterdir()} == {
+        "pull_000.dcd", "pull_000.colvars.traj", "pull_000.colvars.in",
+        "pull_001.dcd", "pull_001.colvars.traj", "pull_001.colvars.in", "topology.pdb", "view.vmd", "view.pml", "cv.csv", "rollout.json",
+    }  # fmt: skip
+    with DcdFile(folder / "pull_001.dcd") as pull:
+        np.testing.assert_allclose(pull.times_ps, [0, 2.5, 5, 7.5, 10], rtol=1e-6)
+        frames = pull.read(slice(None))
+    np.testing.assert_allclose(frames[0], START, atol=2e-3)
+    table = read_colvars_traj(folder / "pull_001.colvars.traj")
+    np.testing.assert_allclose(table.columns["end_to_end"], end_to_end(frames), rtol=1e-5)
+    assert "atomNumbers 2\n" in (folder / "pull_001.colvars.in").read_text()
+    rows = [line.split(",") for line in (folder / "cv.csv").read_text().splitlines()]
+    assert rows[0] == ["frame", "time_ps", "pull", "end_to_end_A", "end_to_end_aim_A"]
+    assert [row[0] for row in rows[1:]] == list("0123401234")
+    np.testing.assert_allclose([float(row[3]) for row in rows[6:]], end_to_end(frames), atol=1e-4)
+    assert result.first == pytest.approx(end_to_end(START), abs=1e-3)
+
+
+def test_vmd_shows_it(run_dir, tmp_path):
+    """The written script finds the written files, frame for frame."""
+    rollout.run(RolloutConfig(start=write_start(tmp_path), steps=4, samples=2), run_dir, Silent())
+    vmd = Vmd()
+    vmd.source(run_dir / "rollout" / "view.vmd")
+    assert [(molecule.n_atoms, molecule.n_frames) for molecule in vmd.molecules] == [(40, 5)] * 2
+    assert vmd.labels[0] == ("Bonds", [(0, 1), (0, 37)])
+
+
+def test_start_in_any_order_and_with_more_atoms(run_dir, tmp_path):
+    """Atoms are found by residue and name, others left out; the output has the model's order."""
+    more = dataclasses.replace(
+        make_structure(11), residue_ids=np.repeat(np.arange(1, 12), 4), segment_ids=np.full(44, "MINE")
+    )
+    order = np.random.default_rng(0).permutation(44)
+    positions = make_pull(2, 5, n_residues=11)[0]
+    start = write_start(tmp_path, positions[order], subset(more, order))
+    rollout.run(RolloutConfig(start=start, steps=2), run_dir, Silent())
+    written = read_structure(run_dir / "rollout" / "topology.pdb")
+    assert written.names.tolist() == STRUCTURE.names.tolist()
+    assert written.residue_ids.tolist() == STRUCTURE.residue_ids.tolist()
+    assert set(written.segment_ids) == {"MINE"}
+    np.testing.assert_allclose(read_pull(run_dir / "rollout" / "pull_000.dcd")[0], positions[:40], atol=2e-3)
+
+
+def test_psf_with_coordinates_beside_and_first_frame_of_a_dcd(run_dir, tmp_path):
+    """A PSF takes its coordinates from the file of its name, a DCD its atoms from the topology beside it."""
+    structure = dataclasses.replace(STRUCTURE, types=np.full(40, "CT"), charges=np.zeros(40))
+    write_psf(tmp_path / "system.psf", structure)
+    write_dcd(tmp_path / "system.dcd", np.stack([START, START + 5]), timestep_ps=1.0)
+    for name in ("system.psf", "system.dcd"):
+        rollout.run(RolloutConfig(start=tmp_path / name, steps=2, force=True), run_dir, Silent())
+        np.testing.assert_allclose(read_pull(run_dir / "rollout" / "pull_000.dcd")[0], START, atol=1e-5)
+
+
+def test_psf_is_written_when_training_had_one(run_dir, tmp_path):
+    """VMD then shows the real bonds; the script loads it, and no frame of a PDB comes in between."""
+    structure = dataclasses.replace(STRUCTURE, types=np.full(40, "CT"), charges=np.zeros(40))
+    header = {"structure": structure_to_json(structure), "cv": cvs.to_dict(CV)}
+    write_model(run_dir / "vae.safetensors", "vae", {"w": torch.zeros(1)}, header)
+    rollout.run(RolloutConfig(start=write_start(tmp_path), steps=4), run_dir, Silent())
+    psf = read_structure(run_dir / "rollout" / "topology.psf")
+    np.testing.assert_array_equal(psf.bonds, STRUCTURE.bonds)
+    vmd = Vmd()
+    vmd.source(run_dir / "rollout" / "view.vmd")
+    assert vmd.molecules[0].n_frames == 5
+
+
+def test_same_seed_same_bytes(run_dir, tmp_path):
+    """In another folder, at another time; another seed gives another pull."""
+    start = write_start(tmp_path)
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        config = RolloutConfig(start=start, steps=3, samples=2, seed=seed, output=tmp_path / name / "out")
+        rollout.run(config, run_dir, Silent())
+    files = {name: {f.name: f.read_bytes() for f in (tmp_path / name / "out").iterdir()} for name in "abc"}
+    assert files["a"] == files["b"]
+    assert files["a"]["pull_000.dcd"] != files["c"]["pull_000.dcd"]
+
+
+def test_output_is_not_replaced_unless_told(run_dir, tmp_path):
+    """With --force nothing of the old pulls stays, and what is not ours is left alone."""
+    start = write_start(tmp_path)
+    rollout.run(RolloutConfig(start=start, steps=3, samples=3), run_dir, Silent())
+    folder = run_dir / "rollout"
+    (folder / "notes.txt").write_text("mine")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(ArtifactError, match="--force"):
+        rollout.run(RolloutConfig(start=start, steps=2), run_dir, Silent())
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    rollout.run(RolloutConfig(start=start, steps=2, force=True), run_dir, Silent())
+    assert [path.name for path in sorted(folder.glob("*.dcd"))] == ["pull_000.dcd"]
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_nothing_is_half_written(run_dir, tmp_path, monkeypatch):
+    """When the model breaks down the folder of the last time is as it was, and no temporary file stays."""
+    start = write_start(tmp_path)
+    rollout.run(RolloutConfig(start=start, steps=3), run_dir, Silent())
+    before = sorted(run_dir.rglob("*"))
+
+    def broken(*arguments):
+        result = stretch(*arguments)
+        result.positions[0, -1] = float("nan")
+        return result
+
+    monkeypatch.setattr(nets, "generate", broken)
+    with pytest.raises(SmdgenError, match="finite"):
+        rollout.run(RolloutConfig(start=start, steps=3, force=True), run_dir, Silent())
+    assert sorted(run_dir.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"steps": 0}, ConfigError, "--steps"),
+        ({"samples": 0}, ConfigError, "--samples"),
+        ({"target": float("nan")}, ConfigError, "--to"),
+        ({"start": Path("no.pdb")}, TopologyError, "no such file"),
+    ],
+)
+def test_wrong_settings(run_dir, tmp_path, settings, error, words):
+    """One line each, and nothing is written."""
+    config = dataclasses.replace(RolloutConfig(start=write_start(tmp_path)), **settings)
+    with pytest.raises(error, match=words):
+        rollout.run(config, run_dir, Silent())
+    assert not (run_dir / "rollout").exists()
+
+
+def test_start_that_lacks_atoms(run_dir, tmp_path):
+    """The first atom that is missing is named."""
+    start = write_start(tmp_path, START[:-1], subset(STRUCTURE, np.arange(39)))
+    with pytest.raises(TopologyError, match=r"O\b"):
+        rollout.run(RolloutConfig(start=start), run_dir, Silent())
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(0.5, "taken"), (1.5, "noted"), (2.5, "refused")])
+def test_start_unlike_the_training_data(run_dir, tmp_path, monkeypatch, factor, verdict):
+    """The distance is said; beyond twice the reach of real frames nothing is generated."""
+    monkeypatch.setattr(nets, "start_distance", lambda *_: factor)
+    progress, config = Silent(), RolloutConfig(start=write_start(tmp_path), steps=2)
+    if verdict == "refused":
+        with pytest.raises(ConfigError, match="is 2\\.50 A"):
+            rollout.run(config, run_dir, progress)
+        assert not (run_dir / "rollout").exists()
+        return
+    rollout.run(config, run_dir, progress)
+    assert any("1.50 A" in note for note in progress.notes) == (verdict == "noted")
+
+
+def test_missing_step_is_named(run_dir, tmp_path):
+    """A run that was begun is not finished with somebody else's model."""
+    (run_dir / "lstm.safetensors").unlink()
+    with pytest.raises(ArtifactError, match="smdgen train-lstm"):
+        rollout.run(RolloutConfig(start=write_start(tmp_path)), run_dir, Silent())
+
+
+def test_empty_folder_uses_the_shipped_model_if_it_fits(run_dir, tmp_path, monkeypatch):
+    """It says so; a start with other atoms is told which commands come first."""
+    shipped = tmp_path / "models" / "deca_alanine"
+    shipped.mkdir(parents=True)
+    for name in ("vae.safetensors", "lstm.safetensors"):
+        (run_dir / name).replace(shipped / name)
+    monkeypatch.setattr(rollout.resources, "files", lambda _: tmp_path)
+    progress = Silent()
+    result = rollout.run(RolloutConfig(start=write_start(tmp_path), steps=2), run_dir, progress)
+    assert "shipped" in result.model
+    assert any("shipped" in note for note in progress.notes)
+    other = write_start(tmp_path, make_pull(2, 0, 4)[0], make_structure(4), "other.pdb")
+    with pytest.raises(ArtifactError, match=r"smdgen prepare.*train-vae.*train-lstm.*first"):
+        rollout.run(RolloutConfig(start=other, output=tmp_path / "x"), run_dir, Silent())
+
+
+def test_record_and_report(run_dir, tmp_path):
+    """record.json says what was done; rollout.json says how the pulls came about, without paths and dates."""
+    rollout.run(RolloutConfig(start=write_start(tmp_path), steps=2, seed=7), run_dir, Silent())
+    entry = json.loads((run_dir / "record.json").read_text())[-1]
+    assert entry["command"] == "rollout"
+    assert str(tmp_path / "start.pdb") in entry["inputs"]
+    report = (run_dir / "rollout" / "rollout.json").read_text()
+    assert json.loads(report)["seed"] == 7
+    assert str(tmp_path) not in report
