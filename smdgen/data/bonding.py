@@ -109,4 +109,4 @@ def _both(
     """Pairs of which both atoms are there and near enough for a bond."""
     pairs = np.stack([first, second], axis=1)[(first >= 0) & (second >= 0)]
     distances = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
-    return pairs[distances < LONGEST_PEPTIDE_BOND]
+    return np.asarray(pairs[distances < LONGEST_PEPTIDE_BOND], dtype=np.int64)

@@ -72,6 +72,13 @@ class DcdFile:
             return frames
         return (self.first_step + frames * self.steps_per_frame) * timestep
 
+    @property
+    def steps(self) -> NDArray[np.int64] | None:
+        """(n_frames,). MD step of every frame; None if the header does not say."""
+        if self.steps_per_frame < 1:
+            return None
+        return self.first_step + np.arange(self.n_frames, dtype=np.int64) * self.steps_per_frame
+
     @cached_property
     def cells(self) -> NDArray[np.float64] | None:
         """(n_frames, 6), A A A deg deg deg. Unit cells; None without, or with dummy ones."""

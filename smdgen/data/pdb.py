@@ -219,8 +219,7 @@ def decode_hybrid36(text: str, width: int) -> int:
     if text != text.upper() and text != text.lower():
         raise ValueError(f"mixed case in {text!r}")
     offset = -10 * 36 ** (width - 1) if text == text.upper() else 16 * 36 ** (width - 1)
-    value = int(text, 36)
-    return value + offset + int(10**width)
+    return int(int(text, 36) + offset + 10**width)
 
 
 def encode_hybrid36(number: int, width: int) -> str:

@@ -82,7 +82,7 @@ def read_positions(path: Path, n_atoms: int) -> NDArray[np.float64]:
         positions = found
     if len(positions) != n_atoms:
         raise TopologyError(
-            f"{path} has {len(positions)} atoms, not {n_atoms} as the structure; give the file of the same system"
+            f"{path} has {len(positions)} atoms, the structure has {n_atoms}; give a file of the same system"
         )
     if not np.isfinite(positions).all():
         raise TrajectoryError(f"{path} has coordinates that are not finite; write it again")

@@ -1,0 +1,209 @@
+"""The process in which MDTraj or h5py reads a trajectory for `smdgen.data.guarded`.
+
+It answers first with a summary, having read every frame once, then with coordinates for every line
+`{"frames": [...], "atoms": [...]}` on its input. An answer is one line of JSON, then raw bytes.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MEMORY_BYTES = 4 << 30  # of address space, of which the libraries take about 1 GB
+_SCAN_BYTES = 16 << 20
+_HDF5_SUFFIXES = (".h5", ".hdf5", ".h5md")
+
+
+class _Reader(Protocol):
+    n_frames: int
+    notes: list[str]
+
+    def block(self, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """(n, n_atoms, 3) A, and (n, 8): time ps, step, cell; NaN for what is not known."""
+
+
+class _MdtrajReader:
+    def __init__(self, path: Path) -> None:
+        import mdtraj
+
+        self._file = mdtraj.open(str(path))
+        self._scale = 10.0 if str(_unit(self._file)).startswith("nano") else 1.0
+        self._has_steps = path.suffix in (".xtc", ".trr")
+        self.n_frames = len(self._file)
+        self.notes: list[str] = []
+        self._place = 0
+
+    def block(self, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        if start != self._place:
+            self._file.seek(start)
+        found = self._file.read(n_frames=stop - start)
+        positions = np.asarray(found[0], dtype=np.float32)
+        if len(positions) != stop - start:
+            raise ValueError(f"{stop - start} frames wanted from frame {start + 1}, {len(positions)} found")
+        self._place = stop
+        table = np.full((len(positions), 8), np.nan)
+        table[:, 0] = found[1]
+        if self._has_steps:
+            table[:, 1] = found[2]
+            table[:, 2:] = _cells_of_vectors(np.asarray(found[3], dtype=np.float64) * self._scale)
+        elif found[2] is not None and found[3] is not None:
+            table[:, 2:5] = np.asarray(found[2]) * self._scale
+            table[:, 5:] = found[3]
+        return positions * np.float32(self._scale), table
+
+
+class _Hdf5Reader:
+    """MDTraj's own H5 layout (nm) and H5MD with one group of particles."""
+
+    def __init__(self, path: Path) -> None:
+        import h5py
+
+        self._file = h5py.File(path, "r")
+        self._positions, self._times, self._scale = self._find()
+        for data in (self._positions, self._times):
+            if data is not None:
+                _refuse_foreign_data(data)
+        self.n_frames = int(self._positions.shape[0])
+        self.notes: list[str] = []
+
+    def _find(self) -> tuple[Any, Any, float]:
+        if "coordinates" in self._file:
+            return self._file["coordinates"], self._file.get("time"), 10.0
+        groups = list(self._file["particles"].values()) if "particles" in self._file else []
+        if len(groups) == 1 and "position" in groups[0]:
+            position = groups[0]["position"]
+            unit = position["value"].attrs.get("unit", "Angstrom")
+            text = unit.decode() if isinstance(unit, bytes) else str(unit)
+            return position["value"], position.get("time"), 10.0 if text == "nm" else 1.0
+        raise ValueError("an H5 file with neither /coordinates (MDTraj) nor one group of /particles (H5MD)")
+
+    def block(self, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        positions = np.asarray(self._positions[start:stop], dtype=np.float32) * np.float32(self._scale)
+        table = np.full((len(positions), 8), np.nan)
+        if self._times is not None and self._times.shape == (self.n_frames,):
+            table[:, 0] = self._times[start:stop]
+        if "cell_lengths" in self._file and "cell_angles" in self._file:
+            table[:, 2:5] = self._file["cell_lengths"][start:stop] * self._scale
+            table[:, 5:] = self._file["cell_angles"][start:stop]
+        return positions, table
+
+
+def main(path: Path, requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer with the summary, then with each request's coordinates, until the input ends."""
+    try:
+        with _plain_name(path) as plain:
+            reader: _Reader = _Hdf5Reader(plain) if plain.suffix in _HDF5_SUFFIXES else _MdtrajReader(plain)
+            summary, table = _scan(reader)
+            _send(answers, summary, table)
+            for line in requests:
+                request = json.loads(line)
+                _send(answers, {}, _read(reader, request["frames"], request["atoms"]))
+    except (Exception, SystemExit) as error:  # any failure of a library is the answer
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        _send(answers, {"error": reason}, np.zeros(0))
+
+
+@contextlib.contextmanager
+def _plain_name(path: Path) -> Iterator[Path]:
+    """A name for the file that MDTraj takes: it refuses capitals in endings and letters beyond ASCII."""
+    with tempfile.TemporaryDirectory(prefix="smdgen-") as folder:
+        plain = Path(folder) / f"trajectory{path.suffix.lower()}"
+        if plain.suffix in (".ncdf", ".netcdf"):
+            plain = plain.with_suffix(".nc")
+        try:
+            plain.symlink_to(path)
+        except OSError:
+            plain = path
+        yield plain
+
+
+def _scan(reader: _Reader) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Read every frame once: what can be read, its times, steps and cells."""
+    if reader.n_frames < 1:
+        raise ValueError("it holds no frame")
+    first, _ = reader.block(0, 1)
+    n_atoms = first.shape[1]
+    if first.ndim != 3 or n_atoms < 1:
+        raise ValueError("it holds no atoms")
+    size = max(1, _SCAN_BYTES // (12 * n_atoms))
+    tables = []
+    for start in range(0, reader.n_frames, size):
+        positions, table = reader.block(start, min(start + size, reader.n_frames))
+        empty = ~positions.any(axis=(1, 2))
+        if n_atoms > 1 and empty.any():
+            frame = start + int(np.argmax(empty)) + 1
+            raise ValueError(f"frame {frame} of {reader.n_frames} is all zeros, as in a file that was cut")
+        tables.append(table)
+    return {"n_frames": reader.n_frames, "n_atoms": n_atoms, "notes": reader.notes}, np.concatenate(tables)
+
+
+def _read(reader: _Reader, frames: list[int], atoms: list[int] | None) -> NDArray[np.float32]:
+    """(n, n_selected, 3), A."""
+    columns: Any = slice(None) if atoms is None else np.array(atoms, dtype=np.int64)
+    parts = []
+    start = 0
+    while start < len(frames):
+        stop = start + 1
+        while stop < len(frames) and frames[stop] == frames[stop - 1] + 1 and stop - start < 64:
+            stop += 1
+        parts.append(reader.block(frames[start], frames[stop - 1] + 1)[0][:, columns])
+        start = stop
+    return np.ascontiguousarray(np.concatenate(parts))
+
+
+def _send(answers: BinaryIO, header: dict[str, Any], content: NDArray[Any]) -> None:
+    raw = np.ascontiguousarray(content).tobytes()
+    answers.write(json.dumps({**header, "n_bytes": len(raw)}).encode() + b"\n")
+    answers.write(raw)
+    answers.flush()
+
+
+def _unit(file: Any) -> str:
+    return getattr(file, "distance_unit", "angstroms")
+
+
+def _cells_of_vectors(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 6), A A A deg deg deg, from (n, 3, 3) box vectors as rows."""
+    lengths = np.linalg.norm(boxes, axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cosines = [
+            (boxes[:, i] * boxes[:, j]).sum(-1) / (lengths[:, i] * lengths[:, j])
+            for i, j in ((1, 2), (0, 2), (0, 1))
+        ]
+        return np.concatenate([lengths, np.degrees(np.arccos(np.stack(cosines, axis=-1)))], axis=-1)
+
+
+def _refuse_foreign_data(data: Any) -> None:
+    """No data outside the file: it could name any file of the machine. No absurd sizes."""
+    if data.external or data.is_virtual:
+        raise ValueError("it takes data from other files, which is refused")
+    stored = max(data.id.get_storage_size(), 1)
+    if data.nbytes > 4 << 30 and data.nbytes > 1000 * stored:
+        raise ValueError(f"it claims {data.nbytes} bytes of coordinates and stores {stored}")
+
+
+def _limit_memory() -> None:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _limit_memory()
+    # Libraries print to C's stdout, so the answers get a descriptor of their own.
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    main(Path(sys.argv[1]), sys.stdin.buffer, channel)
