@@ -73,7 +73,13 @@ def spanning_tree(n_atoms: int, bonds: NDArray[np.int64]) -> InternalTree:
     if n_atoms < 4:
         raise TopologyError(f"found {n_atoms} modelled atoms, expected at least 4; widen --select")
     neighbours = _neighbours(n_atoms, bonds)
-    parent = _breadth_first(neighbours, _an_end(neighbours))
+    root = _an_end(neighbours)
+    if root is None:  # rings only: cut them open first
+        cut = _breadth_first(neighbours, 0)
+        neighbours = _neighbours(n_atoms, np.array([(i, up) for i, up in enumerate(cut) if up >= 0]))
+        root = _an_end(neighbours)
+        assert root is not None, "a tree has ends"
+    parent = _breadth_first(neighbours, root)
     depth = _depths(parent)
     primary = _primary_children(parent, depth)
     return InternalTree(parent, primary, depth)
@@ -180,13 +186,9 @@ def _parts(neighbours: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     return part
 
 
-def _an_end(neighbours: Sequence[Sequence[int]]) -> int:
-    """The first atom with one neighbour; in a graph of rings only, a leaf of its spanning tree."""
-    for atom, others in enumerate(neighbours):
-        if len(others) == 1:
-            return atom
-    parent = _breadth_first(neighbours, 0)
-    return next(atom for atom in range(len(parent)) if atom not in set(parent.tolist()))
+def _an_end(neighbours: Sequence[Sequence[int]]) -> int | None:
+    """The first atom with one neighbour; None in a graph of rings only."""
+    return next((atom for atom, others in enumerate(neighbours) if len(others) == 1), None)
 
 
 def _breadth_first(neighbours: Sequence[Sequence[int]], root: int) -> NDArray[np.int64]:

@@ -1,0 +1,82 @@
+"""The training loop."""
+
+import pytest
+import torch
+from torch import nn
+
+from smdgen.errors import TrainingError
+from smdgen.nets.fit import FitSettings, fit
+from smdgen.progress import Silent
+
+
+def regression(seed=0):
+    """A linear problem with dropout (so that random state matters), its losses and its validation."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.1), nn.Linear(8, 1))
+    x = torch.randn(64, 3, generator=torch.Generator().manual_seed(1))
+    y = x @ torch.tensor([[1.0], [-2.0], [0.5]])
+
+    def losses(batch, generator):
+        disturbed = x[batch] + 0.01 * torch.randn(len(batch), 3, generator=generator)
+        return {"loss": (model(disturbed) - y[batch]).square().mean()}
+
+    def validate():
+        return {"loss": float((model(x) - y).square().mean())}
+
+    return model, losses, validate
+
+
+def run(model, losses, validate, settings, **options):
+    return fit(model, losses, 64, validate, settings, Silent(), label="test", **options)
+
+
+SETTINGS = FitSettings(epochs=12, batch_size=10, learning_rate=0.02, average=0.9, gradient_norm=5.0)
+
+
+def test_it_learns_and_leaves_the_best_weights_in_the_model():
+    model, losses, validate = regression()
+    before = validate()["loss"]
+    state = run(model, losses, validate, SETTINGS)
+    assert state.best_loss < 0.05 * before
+    assert validate()["loss"] == pytest.approx(state.best_loss)
+    assert state.best_loss == min(state.history["validation loss"])
+    assert len(state.history["loss"]) == 12
+
+
+def test_resuming_continues_bit_for_bit():
+    whole = regression()
+    expected = run(*whole, SETTINGS)
+    states = []
+    first = regression()
+
+    def keep(state):
+        states.append(state)
+        if state.epoch == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(*first, SETTINGS, keep=keep)
+    second = regression(seed=99)
+    found = run(*second, SETTINGS, state=states[-1])
+    assert found.history == expected.history
+    for name, value in whole[0].state_dict().items():
+        assert torch.equal(second[0].state_dict()[name], value), name
+
+
+def test_another_seed_gives_other_weights():
+    weights = []
+    for seed in (0, 1):
+        model, losses, validate = regression()
+        run(model, losses, validate, FitSettings(3, 10, 0.02, seed=seed))
+        weights.append(model[0].weight.detach().clone())
+    assert not torch.equal(*weights)
+
+
+def test_a_loss_that_is_no_number_stops_with_the_terms_named():
+    model, _, validate = regression()
+
+    def losses(batch, generator):
+        return {"loss": model(torch.full((1, 3), float("nan"))).sum(), "recon": torch.tensor(1.0)}
+
+    with pytest.raises(TrainingError, match="epoch 1.*recon 1"):
+        run(model, losses, validate, SETTINGS)

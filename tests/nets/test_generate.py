@@ -1,0 +1,89 @@
+"""Rollouts: they start where told, hit their aims, and turn with the start."""
+
+import pytest
+import torch
+
+from smdgen.errors import ConfigError
+from smdgen.nets.generate import PullModel, generate, start_distance, steer
+from smdgen.nets.schedule import Schedule
+from smdgen.nets.sequence import PaperLstm, SteeredLstm
+from smdgen.nets.vae import PaperVae
+from smdgen.physics.cvs import evaluate
+from smdgen.physics.geometry import rmsd, superpose
+
+
+def turn(x):
+    """A rotation by 2 rad about a skew axis and a shift."""
+    axis = torch.nn.functional.normalize(torch.tensor([1.0, -2.0, 0.5], dtype=x.dtype), dim=0)
+    cross = torch.linalg.cross(torch.eye(3, dtype=x.dtype), axis.expand(3, 3))
+    rotation = torch.linalg.matrix_exp(2 * cross)
+    return x @ rotation + torch.tensor([10.0, -4.0, 3.0], dtype=x.dtype)
+
+
+@pytest.fixture(params=["default", "paper"])
+def model(request, x, vae, ends):
+    """Untrained networks are as good as trained ones for what is tested here."""
+    torch.manual_seed(1)
+    cv = evaluate(ends, x)
+    n_pulls = 10
+    paths = torch.sort(cv).values.reshape(-1, n_pulls).T.float().double()
+    landmarks = superpose(x[::10], x[0] - x[0].mean(0))
+    if request.param == "paper":
+        networks = PaperVae(7, 4, 10).double().eval(), PaperLstm(4, 4).double().eval()
+    else:
+        lstm = SteeredLstm(vae.latent_size, 16, 16, 1).double().eval()
+        lstm.standardise(vae.encode(x)[0].detach(), cv)
+        networks = vae, lstm
+    return PullModel(*networks, ends, Schedule(paths, 100.0), landmarks, 1.0)
+
+
+def a_start(model):
+    return model.landmarks[int(evaluate(model.cv, model.landmarks).argsort()[2])]
+
+
+def test_the_first_frame_is_the_start_and_the_same_seed_gives_the_same_pulls(model):
+    start = a_start(model)
+    first, second, other = (generate(model, start, 4, 3, seed=s).positions for s in (1, 1, 2))
+    assert torch.equal(first[:, 0], start.expand(3, -1, -1))
+    assert torch.equal(first, second)
+    if isinstance(model.lstm, SteeredLstm):
+        assert rmsd(first[0, 1:], other[0, 1:]).min() > 1e-3
+        assert rmsd(first[0, 1:], first[1, 1:]).min() > 1e-3
+
+
+def test_a_turned_start_gives_the_turned_pull(model):
+    start = a_start(model)
+    expected = turn(generate(model, start, 3, 2, seed=3).positions)
+    found = generate(model, turn(start), 3, 2, seed=3).positions
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
+def test_a_mirrored_start_is_far_from_all_landmarks(model):
+    start = a_start(model)
+    assert start_distance(model, turn(start)) < 1e-6
+    assert start_distance(model, start * torch.tensor([1.0, 1.0, -1.0])) > 0.1
+
+
+def test_steering_meets_the_target_with_the_decoder_noise_on(x, vae, ends):
+    z = vae.encode(x[:20])[0].detach()
+    noise = torch.randn(
+        20, vae.features.n_features, generator=torch.Generator().manual_seed(0), dtype=z.dtype
+    )
+    value = evaluate(ends, vae.decode(z, noise)).detach()
+    aim = value + torch.linspace(-0.3, 0.3, 20, dtype=z.dtype)
+    moved = steer(vae, ends, z, noise, aim)
+    off = (evaluate(ends, vae.decode(moved, noise)) - aim).abs()
+    assert off.max() < 0.01
+    still = steer(vae, ends, z, noise, value)
+    torch.testing.assert_close(still, z, atol=1e-9, rtol=0)
+
+
+def test_each_frame_is_laid_onto_the_one_before(model):
+    path = generate(model, a_start(model), 4, 1, seed=0).positions[0]
+    if isinstance(model.lstm, SteeredLstm):
+        torch.testing.assert_close(superpose(path[1:], path[:-1]), path[1:], atol=1e-6, rtol=0)
+
+
+def test_a_target_out_of_reach_is_refused(model):
+    with pytest.raises(ConfigError, match="outside"):
+        generate(model, a_start(model), 3, 1, target=100.0)

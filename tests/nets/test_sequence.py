@@ -1,0 +1,80 @@
+"""The LSTMs."""
+
+import torch
+
+from smdgen.nets.sequence import PaperLstm, SteeredLstm, Steering, flow_matching_loss, paper_sequence_loss
+
+
+def steered(latent=3):
+    torch.manual_seed(0)
+    return SteeredLstm(latent, hidden_size=8, head_size=16, n_blocks=2).double()
+
+
+def steering(n, n_steps, generator):
+    now = torch.rand(n, n_steps, generator=generator, dtype=torch.float64)
+    return Steering(now, now + 0.1, torch.full_like(now, 20.0))
+
+
+def test_paper_lstm_adds_its_action_to_the_latent():
+    torch.manual_seed(0)
+    lstm, z = PaperLstm(4, 6), torch.randn(2, 4)
+    path = lstm(z, 3)
+    hidden, state = lstm.lstm(z[:, None])
+    torch.testing.assert_close(path[:, 0], z + lstm.action(hidden[:, 0]))
+    hidden, _ = lstm.lstm(path[:, :1], state)
+    torch.testing.assert_close(path[:, 1], path[:, 0] + lstm.action(hidden[:, 0]))
+    assert path.shape == (2, 3, 4)
+
+
+def test_paper_loss_compares_the_free_running_sequence_and_its_end():
+    torch.manual_seed(0)
+    lstm, z = PaperLstm(4, 6), torch.randn(5, 10, 4)
+    terms = paper_sequence_loss(lstm, z)
+    off = lstm(z[:, 0], 9) - z[:, 1:]
+    torch.testing.assert_close(terms["sequence"], off.square().mean())
+    torch.testing.assert_close(terms["end"], off[:, -1].square().mean())
+
+
+def test_memory_step_by_step_equals_the_whole_sequence():
+    lstm, generator = steered(), torch.Generator().manual_seed(0)
+    z, told = torch.randn(2, 5, 3, generator=generator, dtype=torch.float64), steering(2, 5, generator)
+    whole, _ = lstm.remember(z, told)
+    state, parts = None, []
+    for i in range(5):
+        now = Steering(told.now[:, i : i + 1], told.aim[:, i : i + 1], told.stride_ps[:, i : i + 1])
+        part, state = lstm.remember(z[:, i : i + 1], now, state)
+        parts.append(part)
+    torch.testing.assert_close(torch.cat(parts, 1), whole)
+
+
+def test_sampling_follows_the_flow_of_a_known_gaussian():
+    """For data N(m, s^2) the straight-path velocity is known; its flow must turn N(0, 1) into N(m, s^2)."""
+    lstm = steered(latent=1)
+    m, sd = 0.7, 0.3
+
+    def velocity(u, s, _):
+        """E[data - noise | u] for u = (1 - s) noise + s data, jointly Gaussian."""
+        s = s[..., None]
+        variance = (1 - s) ** 2 + (s * sd) ** 2
+        return m + (s * sd**2 - (1 - s)) / variance * (u - s * m)
+
+    lstm.velocity = velocity
+    noise = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
+    found = lstm.sample(torch.zeros(9, 1, dtype=torch.float64), noise, 50)
+    torch.testing.assert_close(found, m + sd * noise, atol=2e-3, rtol=0)
+
+
+def test_flow_loss_is_least_for_the_true_velocity_and_keeps_to_its_generator():
+    lstm, generator = steered(), torch.Generator().manual_seed(0)
+    z, told = torch.randn(40, 4, 3, generator=generator, dtype=torch.float64), steering(40, 3, generator)
+    losses = [flow_matching_loss(lstm, z, told, torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
+    assert losses[0] == losses[1] != losses[2]
+    lstm.standardise(z.flatten(0, 1), told.now.flatten())
+    scaled = (z - lstm.z_centre) / lstm.z_scale
+    lstm.velocity = lambda u, s, context: torch.zeros_like(u)
+    draw = torch.Generator().manual_seed(3)
+    torch.randn(40, 3, 3, generator=draw, dtype=z.dtype)
+    torch.rand(40, 3, generator=draw, dtype=z.dtype)
+    noise = torch.randn(40, 3, 3, generator=draw, dtype=z.dtype)
+    expected = (scaled[:, 1:] - noise).square().mean()
+    torch.testing.assert_close(flow_matching_loss(lstm, z, told, torch.Generator().manual_seed(3)), expected)
