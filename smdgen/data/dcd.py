@@ -171,7 +171,7 @@ class DcdFile:
         layout = self.layout
         kept = self._first_damaged()
         excess = layout.excess_bytes if kept == layout.n_fitting else 0
-        if kept == layout.n_fitting and not excess:
+        if kept and kept == layout.n_fitting and not excess:
             return kept, _declared_note(kept, layout.declared_frames)
         found = self._describe_damage(kept, excess)
         if kept == 0:
