@@ -1,11 +1,111 @@
 """mmCIF files of the Protein Data Bank: the atoms of the first model."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from smdgen.data.atom_records import AtomRecord, assemble
 from smdgen.data.atoms import Structure
+from smdgen.data.elements import ATOMIC_WEIGHTS
 from smdgen.errors import TopologyError
+from smdgen.files import read_text_lines, require_regular_file
+
+_ADVICE = "expected an mmCIF with an _atom_site table: write or copy it again"
+_WORD = re.compile(r"'((?:[^']|'(?=\S))*)'|\"((?:[^\"]|\"(?=\S))*)\"|(\S+)")
+_NEEDED = ("label_atom_id", "label_comp_id", "Cartn_x", "Cartn_y", "Cartn_z")
+_CELL = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
 
 
 def read_mmcif(path: Path) -> Structure:
-    """Not yet."""
-    raise TopologyError(f"{path}: mmCIF is not read yet; convert it to PDB")
+    """Atoms of the first model of an mmCIF, in the authors' naming, with bonds from distances.
+
+    Raises:
+        TopologyError: It has no table of atoms, or a row that does not fit it.
+    """
+    require_regular_file(path, "an mmCIF file", TopologyError)
+    lines = read_text_lines(path)
+    columns, rows = _atom_site(path, lines)
+    models = [row[columns["pdbx_PDB_model_num"]] if "pdbx_PDB_model_num" in columns else "1" for row in rows]
+    first = [row for row, model in zip(rows, models, strict=True) if model == models[0]]
+    records = [_record(path, columns, row) for row in first]
+    numbers = [record.residue_id for record in records]
+    try:
+        residue_ids = np.array([int(number) if number else 0 for number in numbers], dtype=np.int64)
+    except (ValueError, OverflowError) as error:
+        raise TopologyError(f"{path}: a residue number is no number ({error}); {_ADVICE}") from error
+    return assemble(path, records, residue_ids, _cell(lines), np.zeros((0, 2), dtype=np.int64))
+
+
+def _atom_site(path: Path, lines: Sequence[str]) -> tuple[dict[str, int], list[list[str]]]:
+    """Columns of the table of atoms by name, and its rows."""
+    names = [line.split()[0] for line in lines if line.startswith("_atom_site.")]
+    columns = {name.removeprefix("_atom_site."): i for i, name in enumerate(names)}
+    missing = [name for name in _NEEDED if name not in columns]
+    if missing:
+        raise TopologyError(f"{path} has no atoms: _atom_site.{missing[0]} is not there; {_ADVICE}")
+    start = max(i for i, line in enumerate(lines) if line.startswith("_atom_site.")) + 1
+    rows = []
+    for number, line in enumerate(lines[start:], start=start + 1):
+        if not line.strip() or line.startswith(("#", "loop_", "data_", "_")):
+            break
+        row = ["".join(match) for match in _WORD.findall(line)]
+        if len(row) != len(columns):
+            raise TopologyError(
+                f"{path}, line {number}: {len(row)} values in a table of {len(columns)} columns; {_ADVICE}"
+            )
+        rows.append(row)
+    if not rows:
+        raise TopologyError(f"{path} lists no atoms; {_ADVICE}")
+    return columns, rows
+
+
+def _record(path: Path, columns: dict[str, int], row: Sequence[str]) -> AtomRecord:
+    def value(*names: str) -> str:
+        for name in names:
+            if name in columns and row[columns[name]] not in (".", "?"):
+                return row[columns[name]]
+        return ""
+
+    try:
+        x, y, z = (float(value(f"Cartn_{axis}")) for axis in "xyz")
+    except ValueError as error:
+        raise TopologyError(f"{path}: atom {value('id')} has no coordinates; {_ADVICE}") from error
+    element = value("type_symbol")
+    return AtomRecord(
+        serial=value("id"),
+        name=value("auth_atom_id", "label_atom_id"),
+        altloc=value("label_alt_id"),
+        residue_name=value("auth_comp_id", "label_comp_id"),
+        chain=value("auth_asym_id", "label_asym_id"),
+        residue_id=value("auth_seq_id", "label_seq_id"),
+        insertion=value("pdbx_PDB_ins_code"),
+        segment="",
+        element=element.capitalize() if element.upper() in ATOMIC_WEIGHTS else "",
+        part=0,
+        occupancy=_occupancy(value("occupancy")),
+        position=(x, y, z),
+    )
+
+
+def _occupancy(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 1.0
+
+
+def _cell(lines: Sequence[str]) -> NDArray[np.float64] | None:
+    """(6,), A A A deg deg deg; None without, or with a dummy one."""
+    found: dict[str, float] = {}
+    for line in lines:
+        words = line.split()
+        if len(words) == 2 and words[0].startswith("_cell."):
+            try:
+                found[words[0].removeprefix("_cell.")] = float(words[1])
+            except ValueError:
+                continue
+    cell = np.array([found.get(name, 0.0) for name in _CELL])
+    return cell if (cell[:3] > 2.0).all() and ((cell[3:] > 1) & (cell[3:] < 179)).all() else None

@@ -1,36 +1,21 @@
 """PDB files as VMD, NAMD, CHARMM-GUI and the Protein Data Bank write them."""
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smdgen.data.atoms import Structure, sorted_bonds
-from smdgen.data.bonding import find_bonds
-from smdgen.data.elements import ATOMIC_WEIGHTS, PROTEIN_RESIDUES, WATER_RESIDUES, guess_element, masses_of
+from smdgen.data.atom_records import AtomRecord, assemble
+from smdgen.data.atoms import Structure
+from smdgen.data.elements import ATOMIC_WEIGHTS, PROTEIN_RESIDUES, WATER_RESIDUES
+from smdgen.data.hybrid36 import decode_hybrid36, encode_hybrid36
 from smdgen.errors import TopologyError
 from smdgen.files import atomic_path, read_text_lines, require_regular_file
 
 _ADVICE = "expected a PDB file with ATOM lines: write or copy it again"
 _MAX_COORDINATE = 9999.999  # what %8.3f holds
-
-
-@dataclass(frozen=True)
-class _Atom:
-    serial: str
-    name: str
-    altloc: str
-    residue_name: str
-    chain: str
-    residue_id: str
-    insertion: str
-    segment: str
-    element: str
-    part: int  # grows at every TER
-    occupancy: float
-    position: tuple[float, float, float]
 
 
 def read_pdb(path: Path) -> Structure:
@@ -43,44 +28,13 @@ def read_pdb(path: Path) -> Structure:
     """
     require_regular_file(path, "a PDB file", TopologyError)
     lines = read_text_lines(path)
-    all_atoms, rest = _first_model(path, lines)
-    residue_ids = _residue_numbers(path, all_atoms)
-    kept, notes = _choose_altlocs(path, all_atoms)
-    atoms = [all_atoms[i] for i in kept]
-    numbers = residue_ids[kept]
-    names, residue_names, chains, segments, insertions = (
-        np.array([getattr(atom, field) for atom in atoms], dtype=np.str_)
-        for field in ("name", "residue_name", "chain", "segment", "insertion")
-    )
-    elements = np.array([atom.element or guess_element(atom.name, atom.residue_name) for atom in atoms])
-    positions = np.array([atom.position for atom in atoms], dtype=np.float64)
-    if not np.isfinite(positions).all():
-        bad = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
-        raise TopologyError(f"{path}: atom {bad + 1} has a coordinate that is not finite; {_ADVICE}")
-    parts = np.array([atom.part for atom in atoms])
-    residues = _count_changes(segments, chains, parts, numbers, insertions, residue_names)
-    bonds = find_bonds(names, elements, residues, _count_changes(segments, chains, parts), positions)
-    if not all(atom.element for atom in atoms):
-        notes.append(f"{path.name} has no element column; elements come from the names")
-    if len(set(zip(residues.tolist(), names.tolist(), strict=True))) < len(names):
-        notes.append(f"{path.name} has atoms of the same name in one residue")
+    atoms, rest = _first_model(path, lines)
+    cell = _cell(lines)
+    structure = assemble(path, atoms, _residue_numbers(path, atoms), cell, _conect(lines, atoms))
     if any(line.startswith(("ATOM", "HETATM")) for line in rest):
-        notes.append(f"{path.name} holds several models; the first is taken")
-    return Structure(
-        names=names,
-        residue_names=residue_names,
-        residue_ids=numbers,
-        insertion_codes=insertions,
-        chain_ids=chains,
-        segment_ids=segments,
-        elements=elements,
-        masses=masses_of(elements),
-        bonds=sorted_bonds(np.concatenate([bonds, _conect(lines, atoms)])),
-        positions=positions,
-        cell=_cell(lines),
-        path=Path(path),
-        notes=tuple(notes),
-    )
+        note = f"{path.name} holds several models; the first is taken"
+        return dataclasses.replace(structure, notes=(*structure.notes, note))
+    return structure
 
 
 def read_pdb_models(path: Path) -> NDArray[np.float64]:
@@ -137,9 +91,9 @@ def write_pdb(path: Path, structure: Structure, positions: ArrayLike | None = No
         temporary.write_text("\n".join([*lines, "END"]) + "\n", encoding="latin-1", errors="replace")
 
 
-def _first_model(path: Path, lines: Sequence[str]) -> tuple[list[_Atom], Sequence[str]]:
+def _first_model(path: Path, lines: Sequence[str]) -> tuple[list[AtomRecord], Sequence[str]]:
     """Atoms up to the first ENDMDL or END, and the lines after it."""
-    atoms: list[_Atom] = []
+    atoms: list[AtomRecord] = []
     part = 0
     for number, line in enumerate(lines):
         record = line[:6].rstrip().upper()
@@ -155,7 +109,7 @@ def _first_model(path: Path, lines: Sequence[str]) -> tuple[list[_Atom], Sequenc
     return atoms, []
 
 
-def _parse_atom(path: Path, number: int, line: str, part: int) -> _Atom:
+def _parse_atom(path: Path, number: int, line: str, part: int) -> AtomRecord:
     try:
         x, y, z = float(line[30:38]), float(line[38:46]), float(line[46:54])
     except ValueError as error:
@@ -165,7 +119,7 @@ def _parse_atom(path: Path, number: int, line: str, part: int) -> _Atom:
     element = line[76:78].strip()
     # CHARMM writes residue numbers above 9999 one column to the right, where the insertion code is.
     is_wide = line[26:27].isdigit()
-    return _Atom(
+    return AtomRecord(
         serial=line[6:11].strip(),
         name=line[12:16].strip(),
         altloc=line[16:17].strip(),
@@ -188,7 +142,7 @@ def _number_or(text: str, default: float) -> float:
         return default
 
 
-def _residue_numbers(path: Path, atoms: Sequence[_Atom]) -> NDArray[np.int64]:
+def _residue_numbers(path: Path, atoms: Sequence[AtomRecord]) -> NDArray[np.int64]:
     """(n_atoms,). Residue numbers, also hybrid-36 (A000 = 10000) and VMD's hexadecimal (2710 after 9999)."""
     numbers = np.zeros(len(atoms), dtype=np.int64)
     previous, is_hex = 0, False
@@ -209,67 +163,7 @@ def _is_hexadecimal(text: str) -> bool:
     return len(text) >= 4 and all(letter in "0123456789abcdefABCDEF" for letter in text)
 
 
-def decode_hybrid36(text: str, width: int) -> int:
-    """A number as hybrid-36 writes it: decimal, then A000 to ZZZZ, then a000 to zzzz (for width 4).
-
-    Source: R. W. Grosse-Kunstleve, cctbx, "Hybrid-36".
-    """
-    if text.lstrip("-").isdigit() or len(text) != width:
-        return int(text)
-    if text != text.upper() and text != text.lower():
-        raise ValueError(f"mixed case in {text!r}")
-    offset = -10 * 36 ** (width - 1) if text == text.upper() else 16 * 36 ** (width - 1)
-    return int(int(text, 36) + offset + 10**width)
-
-
-def encode_hybrid36(number: int, width: int) -> str:
-    """The inverse of `decode_hybrid36`, right-justified; numbers beyond it start again."""
-    if -(10 ** (width - 1)) < number < 10**width:
-        return f"{number:{width}d}"
-    rest = (number - 10**width) % (52 * 36 ** (width - 1))
-    block = 26 * 36 ** (width - 1)
-    value = rest % block + 10 * 36 ** (width - 1)
-    digits = ""
-    while value:
-        value, digit = divmod(value, 36)
-        digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[digit] + digits
-    return digits if rest < block else digits.lower()
-
-
-def _choose_altlocs(path: Path, atoms: Sequence[_Atom]) -> tuple[list[int], list[str]]:
-    """Indices of the atoms kept, and a note if some are not."""
-    occupancies: dict[tuple[object, ...], dict[str, list[float]]] = {}
-    for atom in atoms:
-        if atom.altloc:
-            occupancies.setdefault(_residue_key(atom), {}).setdefault(atom.altloc, []).append(atom.occupancy)
-    best = {
-        residue: min(locations, key=lambda place: (-np.mean(locations[place]), place))
-        for residue, locations in occupancies.items()
-    }
-    kept = [i for i, atom in enumerate(atoms) if not atom.altloc or best[_residue_key(atom)] == atom.altloc]
-    left_out = len(atoms) - len(kept)
-    if not left_out:
-        return kept, []
-    n_residues = sum(len(locations) > 1 for locations in occupancies.values())
-    return kept, [
-        f"{path.name}: {n_residues} residues have alternative locations; the highest occupancy is kept, "
-        f"{left_out} atoms are left out"
-    ]
-
-
-def _residue_key(atom: _Atom) -> tuple[object, ...]:
-    return atom.segment, atom.chain, atom.residue_id, atom.insertion, atom.part
-
-
-def _count_changes(*columns: NDArray[np.generic]) -> NDArray[np.int64]:
-    """(n,). Number of the run of equal rows that an atom is in, from 0."""
-    changed = np.zeros(len(columns[0]), dtype=bool)
-    for column in columns:
-        changed[1:] |= column[1:] != column[:-1]
-    return np.cumsum(changed)
-
-
-def _conect(lines: Sequence[str], atoms: Sequence[_Atom]) -> NDArray[np.int64]:
+def _conect(lines: Sequence[str], atoms: Sequence[AtomRecord]) -> NDArray[np.int64]:
     """Bonds of the CONECT lines; serial numbers that are there twice or not at all are passed over."""
     places: dict[str, int] = {}
     twice = set()

@@ -1,0 +1,127 @@
+"""Atoms as PDB and mmCIF list them, made into a structure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smdgen.data.atoms import Structure, sorted_bonds
+from smdgen.data.bonding import find_bonds
+from smdgen.data.elements import guess_element, masses_of
+from smdgen.errors import TopologyError
+
+
+@dataclass(frozen=True)
+class AtomRecord:
+    """One atom line; '' stands for what it does not say."""
+
+    serial: str
+    name: str
+    altloc: str
+    residue_name: str
+    chain: str
+    residue_id: str
+    insertion: str
+    segment: str
+    element: str
+    part: int  # grows at every TER
+    occupancy: float
+    position: tuple[float, float, float]
+
+
+def assemble(
+    path: Path,
+    records: Sequence[AtomRecord],
+    residue_ids: NDArray[np.int64],
+    cell: NDArray[np.float64] | None,
+    listed_bonds: NDArray[np.int64],
+) -> Structure:
+    """A structure from atom lines, with one location of each atom and with bonds.
+
+    Args:
+        path: Where they come from.
+        records: Of one model, in the order of the file.
+        residue_ids: (n_records,).
+        cell: (6,), A A A deg deg deg.
+        listed_bonds: (n, 2) pairs of records that the file says are bonded.
+
+    Raises:
+        TopologyError: A coordinate is not finite.
+    """
+    kept, notes = _choose_altlocs(path, records)
+    atoms = [records[i] for i in kept]
+    numbers = residue_ids[kept]
+    names, residue_names, chains, segments, insertions = (
+        np.array([getattr(atom, field) for atom in atoms], dtype=np.str_)
+        for field in ("name", "residue_name", "chain", "segment", "insertion")
+    )
+    elements = np.array([atom.element or guess_element(atom.name, atom.residue_name) for atom in atoms])
+    positions = np.array([atom.position for atom in atoms], dtype=np.float64)
+    if not np.isfinite(positions).all():
+        bad = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
+        raise TopologyError(f"{path}: atom {bad + 1} has a coordinate that is not finite; write it again")
+    parts = np.array([atom.part for atom in atoms])
+    residues = _count_changes(segments, chains, parts, numbers, insertions, residue_names)
+    bonds = find_bonds(names, elements, residues, _count_changes(segments, chains, parts), positions)
+    if not all(atom.element for atom in atoms):
+        notes.append(f"{path.name} has atoms without an element; theirs come from the names")
+    if len(set(zip(residues.tolist(), names.tolist(), strict=True))) < len(names):
+        notes.append(f"{path.name} has atoms of the same name in one residue")
+    return Structure(
+        names=names,
+        residue_names=residue_names,
+        residue_ids=numbers,
+        insertion_codes=insertions,
+        chain_ids=chains,
+        segment_ids=segments,
+        elements=elements,
+        masses=masses_of(elements),
+        bonds=sorted_bonds(np.concatenate([bonds, _renumber(listed_bonds, kept, len(records))])),
+        positions=positions,
+        cell=cell,
+        path=Path(path),
+        notes=tuple(notes),
+    )
+
+
+def _renumber(bonds: NDArray[np.int64], kept: Sequence[int], n_records: int) -> NDArray[np.int64]:
+    """The bonds among the kept records, numbered among them."""
+    place = np.full(n_records, -1)
+    place[list(kept)] = np.arange(len(kept))
+    pairs = place[bonds]
+    return np.asarray(pairs[(pairs >= 0).all(axis=1)], dtype=np.int64)
+
+
+def _choose_altlocs(path: Path, atoms: Sequence[AtomRecord]) -> tuple[list[int], list[str]]:
+    """Indices of the atoms kept, and a note if some are not."""
+    occupancies: dict[tuple[object, ...], dict[str, list[float]]] = {}
+    for atom in atoms:
+        if atom.altloc:
+            occupancies.setdefault(_residue_key(atom), {}).setdefault(atom.altloc, []).append(atom.occupancy)
+    best = {
+        residue: min(locations, key=lambda place: (-np.mean(locations[place]), place))
+        for residue, locations in occupancies.items()
+    }
+    kept = [i for i, atom in enumerate(atoms) if not atom.altloc or best[_residue_key(atom)] == atom.altloc]
+    left_out = len(atoms) - len(kept)
+    if not left_out:
+        return kept, []
+    n_residues = sum(len(locations) > 1 for locations in occupancies.values())
+    return kept, [
+        f"{path.name}: {n_residues} residues have alternative locations; the highest occupancy is kept, "
+        f"{left_out} atoms are left out"
+    ]
+
+
+def _residue_key(atom: AtomRecord) -> tuple[object, ...]:
+    return atom.segment, atom.chain, atom.residue_id, atom.insertion, atom.part
+
+
+def _count_changes(*columns: NDArray[np.generic]) -> NDArray[np.int64]:
+    """(n,). Number of the run of equal rows that an atom is in, from 0."""
+    changed = np.zeros(len(columns[0]), dtype=bool)
+    for column in columns:
+        changed[1:] |= column[1:] != column[:-1]
+    return np.cumsum(changed)
