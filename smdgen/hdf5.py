@@ -49,7 +49,7 @@ def create_sealed(path: Path, kind: str, reserve: int) -> Iterator[h5py.File]:
     with atomic_path(path) as temporary, temporary.open("w+b") as stream:
         _reserve(stream, reserve)  # a full disk is met here, where it is only an error
         stream.truncate(0)  # because libhdf5 begins a new file in an empty one only
-        with h5py.File(stream, "w", userblock_size=SEAL_SIZE, libver=("v110", "v110")) as file:
+        with h5py.File(stream, "w", userblock_size=SEAL_SIZE) as file:
             _reserve(stream, reserve)
             yield file
         stream.flush()

@@ -1,5 +1,6 @@
 """Small pulls of a made-up decapeptide backbone, in files as users have them."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,32 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:  # fixtures import what they need, so that tests of one part load no other
     from smdgen.data.structure import Structure
 
+#: A force field for a backbone of N, CA, C and O, in CHARMM's format; constants as in CHARMM22, no torsions.
+PARAMETERS = """* backbone
+*
+
+BONDS
+N    CA    320.0   1.430
+CA   C     250.0   1.490
+C    O     620.0   1.230
+C    N     370.0   1.345
+
+ANGLES
+N    CA   C     50.0   107.0
+CA   C    O     80.0   121.0
+CA   C    N     80.0   116.5
+O    C    N     80.0   122.5
+C    N    CA    50.0   120.0
+
+NONBONDED nbxmod  5 atom cdiel shift vatom vdistance vswitch -
+cutnb 14.0 ctofnb 12.0 ctonnb 10.0 eps 1.0 e14fac 1.0 wmin 1.5
+N      0.000000  -0.200000     1.850000
+CA     0.000000  -0.020000     2.275000
+C      0.000000  -0.110000     2.000000
+O      0.000000  -0.120000     1.700000
+END
+"""
+
 
 @dataclass(frozen=True)
 class PullFiles:
@@ -19,6 +46,7 @@ class PullFiles:
     folder: Path
     structure: "Structure"
     topology: Path
+    parameters: Path
     trajectories: tuple[Path, ...]
     positions: tuple[NDArray[np.float32], ...]  # (n_frames, n_atoms, 3) each, A
 
@@ -40,17 +68,37 @@ def write_pull(folder: Path, name: str, positions: NDArray[np.float32], table: b
     return path
 
 
+def angles_of(bonds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n, 3). Every two bonds that share an atom."""
+    found = []
+    for i, first in enumerate(bonds.tolist()):
+        for second in bonds[i + 1 :].tolist():
+            shared = set(first) & set(second)
+            if shared:
+                (middle,) = shared
+                a, b = sorted(set(first) ^ set(second))
+                found.append((a, middle, b))
+    return np.array(sorted(found), dtype=np.int64)
+
+
 @pytest.fixture
 def pull_files(tmp_path: Path) -> PullFiles:
-    """Six pulls of 25 frames with a PDB beside them, in a folder of their own."""
-    from smdgen.data.structure import write_pdb
-
+    """Six pulls of 25 frames with a PSF and its parameters beside them, in a folder of their own."""
+    from smdgen.data.structure import PsfTerms, write_psf
     from tests.tools.pulls import make_pull, make_structure
 
     folder = tmp_path / "in"
     folder.mkdir()
     positions = tuple(make_pull(25, seed) for seed in range(6))
     paths = tuple(write_pull(folder, f"pull_{i}", x) for i, x in enumerate(positions))
-    topology = folder / "system.pdb"
-    write_pdb(topology, make_structure(), positions[0][0].astype(np.float64))
-    return PullFiles(folder, make_structure(), topology, paths, positions)
+    structure = make_structure()
+    structure = dataclasses.replace(structure, types=structure.names, charges=np.zeros(structure.n_atoms))
+    topology = folder / "system.psf"
+    none = np.zeros((0, 4), dtype=np.int64)
+    terms = PsfTerms(
+        structure.bonds, angles_of(structure.bonds), none, none, np.zeros((0, 8), dtype=np.int64)
+    )
+    write_psf(topology, structure, terms)
+    parameters = folder / "backbone.prm"
+    parameters.write_text(PARAMETERS)
+    return PullFiles(folder, structure, topology, parameters, paths, positions)

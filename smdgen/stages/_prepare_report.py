@@ -1,0 +1,152 @@
+"""What `smdgen prepare` tells about the dataset it made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from smdgen.data.dataset import Dataset
+from smdgen.data.splits import MINIMUM_PULLS, SPLITS
+from smdgen.physics.energy import BondedEnergies, BondedEnergy
+
+#: Frames whose energies are shown.
+_ENERGY_FRAMES = 400
+
+#: Pulls to train on below which a user is told that the data are thin.
+_ENOUGH_PULLS = 16
+
+
+@dataclass(frozen=True)
+class PrepareResult:
+    """What the command shows at its end."""
+
+    dataset: Path
+    pulls: dict[str, int]  # by split
+    frames: dict[str, int]  # by split
+    n_atoms: int
+    n_topology_atoms: int
+    selection: str
+    cv: str  # name
+    cv_unit: str
+    cv_range: tuple[float, float]
+    cv_ends: tuple[float, float]  # medians over pulls of the first and the last value
+    n_with_work: int  # pulls whose work is known
+    final_work: float | None  # kcal/mol, mean over those pulls
+    energies: dict[str, float]  # kcal/mol, median by kind of term
+    n_terms: dict[str, int]
+    terms_source: str
+    notes: tuple[str, ...]
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The file that was written."""
+        return (self.dataset,)
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """What to type next."""
+        folder = self.dataset.parent
+        return ("smdgen train-vae" + ("" if folder == Path("smdgen-run") else f" --run {folder}"),)
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Rows of the table."""
+        unit = self.cv_unit
+        counts = [f"{self.pulls[split]} {split}" for split in SPLITS]
+        frames = [f"{self.frames[split]} {split}" for split in SPLITS]
+        rows = [
+            ("pulls", f"{sum(self.pulls.values())}  ({', '.join(counts)})"),
+            ("frames", f"{sum(self.frames.values())}  ({', '.join(frames)})"),
+            ("atoms", f"{self.n_atoms} of {self.n_topology_atoms}  ({self.selection})"),
+            ("CV", f"{self.cv}: {self.cv_range[0]:.2f} to {self.cv_range[1]:.2f} {unit}"),
+            ("way of a pull", f"{self.cv_ends[0]:.2f} -> {self.cv_ends[1]:.2f} {unit}  (medians)"),
+            ("work", self._work()),
+            ("bonded terms", f"{self.terms_source}"),
+        ]
+        for kind, energy in self.energies.items():
+            label = kind.replace("_", "-")
+            rows.append((f"  {label}", f"{energy:8.1f} kcal/mol median, {self.n_terms[kind]} terms"))
+        return rows
+
+    def _work(self) -> str:
+        if self.final_work is None:
+            return "not known (no .colvars.traj that fits)"
+        return f"{self.final_work:.1f} kcal/mol at the end, mean of {self.n_with_work} pulls"
+
+
+def make_result(
+    dataset: Dataset, selection: str, n_topology_atoms: int, n_trajectories: int, notes: Sequence[str]
+) -> PrepareResult:
+    """What there is to say about a new dataset."""
+    energies, n_terms = _energies(dataset)
+    first = [dataset.cv_values[pull.start] for pull in dataset.pulls]
+    last = [dataset.cv_values[pull.stop - 1] for pull in dataset.pulls]
+    work = np.array([] if dataset.work is None else [dataset.work[p.stop - 1] for p in dataset.pulls])
+    work = work[np.isfinite(work)]
+    return PrepareResult(
+        dataset=dataset.path,
+        pulls={split: len(dataset.of_split(split)) for split in SPLITS},
+        frames={split: sum(pull.n_frames for pull in dataset.of_split(split)) for split in SPLITS},
+        n_atoms=dataset.structure.n_atoms,
+        n_topology_atoms=n_topology_atoms,
+        selection=selection,
+        cv=dataset.cv.name,
+        cv_unit=dataset.cv.unit,
+        cv_range=(float(dataset.cv_values.min()), float(dataset.cv_values.max())),
+        cv_ends=(float(np.median(first)), float(np.median(last))),
+        n_with_work=len(work),
+        final_work=float(work.mean()) if len(work) else None,
+        energies=energies,
+        n_terms=n_terms,
+        terms_source=dataset.terms.source,
+        notes=_merge([*notes, *_remarks(dataset, n_trajectories)]),
+    )
+
+
+def _energies(dataset: Dataset) -> tuple[dict[str, float], dict[str, int]]:
+    """Median energy over frames of the whole dataset, and number of terms, by kind of term that there is."""
+    frames = np.unique(np.linspace(0, dataset.n_frames - 1, _ENERGY_FRAMES).astype(np.int64))
+    parts = BondedEnergy(dataset.terms).energy(torch.from_numpy(dataset.positions(frames)))
+    counts = {kind: len(getattr(dataset.terms, kind)) for kind in BondedEnergies._fields}
+    medians = {
+        kind: float(values.median()) for kind, values in zip(counts, parts, strict=True) if counts[kind]
+    }
+    return medians, {kind: counts[kind] for kind in medians}
+
+
+def _remarks(dataset: Dataset, n_trajectories: int) -> list[str]:
+    remarks = []
+    n_train = len(dataset.of_split("train"))
+    if n_trajectories < MINIMUM_PULLS:
+        found = "a single trajectory" if n_trajectories == 1 else f"{n_trajectories} trajectories"
+        remarks.append(
+            f"{found}: what is held out are blocks of frames, a weaker test than whole pulls; "
+            f"give {MINIMUM_PULLS} trajectories or more for a split by pull"
+        )
+    elif n_train < _ENOUGH_PULLS:
+        frames = sum(pull.n_frames for pull in dataset.of_split("train"))
+        remarks.append(
+            f"thin data: {n_train} pulls with {frames} frames to train on; generated pulls will vary less "
+            f"than real ones. {_ENOUGH_PULLS} or more are better"
+        )
+    return remarks
+
+
+def _merge(notes: Sequence[str]) -> tuple[str, ...]:
+    """Each note once; the same note on many files becomes one line."""
+    files: dict[str, list[str]] = {}
+    for note in notes:
+        name, colon, text = note.partition(": ")
+        is_file = bool(colon) and " " not in name and "." in name
+        files.setdefault(text if is_file else note, []).append(name if is_file else "")
+    merged = []
+    for text, names in files.items():
+        known = list(dict.fromkeys(name for name in names if name))
+        if not known:
+            merged.append(text)
+        elif len(known) <= 2:
+            merged += [f"{name}: {text}" for name in known]
+        else:
+            merged.append(f"{known[0]} and {len(known) - 1} more: {text}")
+    return tuple(merged)

@@ -1,0 +1,346 @@
+"""From trajectories and a topology to the dataset: read, check, label, split by pull, store."""
+
+import importlib.metadata
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from smdgen import __version__
+from smdgen.config import PrepareConfig
+from smdgen.data.dataset import DatasetWriter, Pull, create_dataset, open_dataset
+from smdgen.data.periodic import make_whole
+from smdgen.data.pull_labels import PullLabels, read_labels, table_beside
+from smdgen.data.splits import MINIMUM_PULLS, SPLITS, Split, split_blocks, split_pulls
+from smdgen.data.structure import Structure, select_atoms, subset
+from smdgen.data.trajectory import Trajectory, check_coordinates, open_trajectory
+from smdgen.errors import ConfigError, TopologyError, TrajectoryError
+from smdgen.files import refuse_overwrite, require_regular_file
+from smdgen.physics import cvs
+from smdgen.physics.cvs import CollectiveVariable
+from smdgen.physics.forcefield import Terms
+from smdgen.physics.parametrise import structure_terms
+from smdgen.progress import Progress
+from smdgen.stages._prepare_report import PrepareResult, make_result
+from smdgen.stages._prepare_sources import Source, hash_inputs, look, refuse_twins
+from smdgen.store.run_record import RunFolder
+
+#: Bytes of coordinates that are in memory at a time.
+_CHUNK_BYTES = 8 << 20
+
+#: Frames from which geometry-only terms are measured, if it comes to that.
+_TERM_FRAMES = 20
+
+_LIBRARIES = ("h5py", "mdtraj", "numpy", "openmm", "prody", "torch", "torchmd")
+
+
+@dataclass(frozen=True)
+class _Model:
+    """The modelled atoms."""
+
+    structure: Structure
+    terms: Terms
+    cv: CollectiveVariable
+    selection: str
+    n_topology_atoms: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A run of kept frames of one trajectory, which becomes a pull of the dataset."""
+
+    source: int
+    first: int  # into the source's kept frames
+    stop: int
+    split: Split
+    name: str
+
+
+def run(config: PrepareConfig, run_dir: Path, progress: Progress) -> PrepareResult:
+    """Make the dataset of a run folder.
+
+    Args:
+        config: The settings.
+        run_dir: The run folder; it is made if it is not there.
+        progress: Told of every chunk of frames.
+
+    Raises:
+        ConfigError: A setting out of range; a selection or CV that matches nothing.
+        TopologyError: No topology, more than one, or one that does not fit.
+        TrajectoryError: A trajectory that is damaged, too short, or of other atoms.
+        ArtifactError: The dataset exists and `force` is off, or cannot be written.
+    """
+    began = time.monotonic()
+    folder = RunFolder(run_dir)
+    _check(config)
+    refuse_overwrite(folder.dataset, config.force)
+    progress.start("looking at the files", total=len(config.trajectories))
+    whole, selected, sources = look(config, progress)
+    progress.start("bonded terms")
+    model = _model(config, whole, selected, sources)
+    parts = _split(config, sources)
+    inputs = hash_inputs(config, sources, progress)
+    refuse_twins(sources, inputs)
+    provenance = _provenance(config, model, sources, inputs)
+    is_new = not folder.path.exists()
+    try:
+        with folder.lock():
+            labels = _write(folder.dataset, model, sources, parts, provenance, progress)
+            dataset = open_dataset(folder.dataset)
+            hashes = {path: str(entry["sha256"]) for path, entry in inputs.items()}
+            folder.record("prepare", _command_line(), time.monotonic() - began, hashes)
+    except BaseException:
+        if is_new and folder.path.is_dir() and not any(folder.path.iterdir()):
+            folder.path.rmdir()
+        raise
+    notes = (*model.notes, *(note for source in sources for note in source.notes), *labels)
+    result = make_result(dataset, model.selection, model.n_topology_atoms, len(sources), notes)
+    for note in result.notes:
+        progress.note(note)
+    return result
+
+
+def plan(config: PrepareConfig, run_dir: Path) -> list[tuple[str, str]]:
+    """What `--dry-run` shows: what would be read, modelled and written; raises what `run` would."""
+    _check(config)
+    refuse_overwrite(RunFolder(run_dir).dataset, config.force)
+    whole, selected, sources = look(config, None)
+    cv = _cv(config, whole, selected, _sample(sources[0], whole)[0])
+    parts = _split(config, sources)
+    counts = [f"{sum(part.split == split for part in parts)} {split}" for split in SPLITS]
+    return [
+        ("would read", f"{len(sources)} trajectories, {sum(len(s.chosen) for s in sources)} frames"),
+        ("topology", str(sources[0].topology)),
+        ("would model", f"{len(selected)} of {whole.n_atoms} atoms ({config.select})"),
+        ("CV", f"{cv.name} ({cv.kind}, {cv.unit})"),
+        ("split", ", ".join(counts)),
+        ("would write", str(RunFolder(run_dir).dataset)),
+    ]
+
+
+# --- looking ---------------------------------------------------------------------------------------------
+
+
+def _check(config: PrepareConfig) -> None:
+    if not config.trajectories:
+        raise ConfigError("found no trajectory, expected at least one; name a DCD")
+    if config.stride < 1:
+        raise ConfigError(f"--stride {config.stride}: expected 1 or more")
+    for path in config.parameters:
+        require_regular_file(path, "a parameter file", ConfigError)
+    named = [path.resolve() for path in config.trajectories]
+    for path in config.trajectories:
+        if named.count(path.resolve()) > 1:
+            raise ConfigError(f"{path} is named twice; name every trajectory once")
+
+
+def _model(
+    config: PrepareConfig, whole: Structure, selected: NDArray[np.int64], sources: Sequence[Source]
+) -> _Model:
+    structure = replace(subset(whole, selected), notes=())
+    if not len(structure.bonds):
+        raise TopologyError(
+            f"{sources[0].topology} gives no bonds among the {len(selected)} modelled atoms, expected "
+            "a chain; give a PSF or prmtop with --top, or widen --select"
+        )
+    frames = _sample(sources[0], whole)
+    check_coordinates(frames[:, selected], structure)
+    terms, notes = structure_terms(
+        whole, selected, parameters=config.parameters, forcefield=config.forcefield, frames=frames
+    )
+    cv = _cv(config, whole, selected, frames[0])
+    return _Model(structure, terms, cv, config.select, whole.n_atoms, (*whole.notes, *notes))
+
+
+def _sample(source: Source, whole: Structure) -> NDArray[np.float32]:
+    """(n_frames, n_topology_atoms, 3), A. Some frames of all atoms, with whole molecules."""
+    chosen = np.unique(np.linspace(0, source.n_frames - 1, _TERM_FRAMES).astype(np.int64))
+    with open_trajectory(source.path, whole.n_atoms, source.salvage) as trajectory:
+        cells = None if trajectory.cells is None else trajectory.cells[chosen]
+        return make_whole(trajectory.read(chosen), whole.bonds, cells)
+
+
+def _cv(
+    config: PrepareConfig, whole: Structure, selected: NDArray[np.int64], first: NDArray[np.float32]
+) -> CollectiveVariable:
+    """The CV; the reference of an RMSD is the topology's own, else the first frame."""
+    if config.cv:
+        reference = first if whole.positions is None else whole.positions
+        return cvs.parse_cv(config.cv, whole, selected, select_atoms, reference)
+    return cvs.end_to_end(whole, selected)
+
+
+def _split(config: PrepareConfig, sources: Sequence[Source]) -> list[_Part]:
+    names = _names([source.path for source in sources])
+    shares = config.validation_share, config.test_share
+    if len(sources) >= MINIMUM_PULLS:
+        splits = split_pulls(len(sources), *shares, config.seed)
+        return [_Part(i, 0, len(s.chosen), splits[i], names[i]) for i, s in enumerate(sources)]
+    return [
+        _Part(i, first, stop, split, f"{names[i]}_block{number}")
+        for i, source in enumerate(sources)
+        for number, (first, stop, split) in enumerate(split_blocks(len(source.chosen), *shares), start=1)
+    ]
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """File stems, numbered where several are alike."""
+    stems = [path.stem for path in paths]
+    seen: dict[str, int] = {}
+    names = []
+    for stem in stems:
+        seen[stem] = seen.get(stem, 0) + 1
+        names.append(stem if stems.count(stem) == 1 else f"{stem}_{seen[stem]}")
+    return names
+
+
+# --- where it came from ------------------------------------------------------------------------------------
+
+
+def _provenance(
+    config: PrepareConfig, model: _Model, sources: Sequence[Source], inputs: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    atoms = {str(source.topology): source.atoms.tolist() for source in sources}
+    return {
+        "command": _command_line(),
+        "smdgen": __version__,
+        "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "inputs": inputs,
+        "topologies": {str(source.path): str(source.topology) for source in sources},
+        "atoms": atoms,  # 0-based, of the modelled atoms in each topology
+        "selection": model.selection,
+        "n_topology_atoms": model.n_topology_atoms,
+        "stride": config.stride,
+        "seed": config.seed,
+        "terms": model.terms.source,
+    }
+
+
+def _command_line() -> list[str]:
+    return ["smdgen", *sys.argv[1:]]
+
+
+# --- reading and writing -----------------------------------------------------------------------------------
+
+
+@dataclass
+class _Columns:
+    """Per-frame values, in the order of the store."""
+
+    times_ps: list[NDArray[np.float64]]
+    cv_values: list[NDArray[np.float64]]
+    centre: list[NDArray[np.float64]]
+    work: list[NDArray[np.float64]]
+
+
+def _write(
+    path: Path,
+    model: _Model,
+    sources: Sequence[Source],
+    parts: Sequence[_Part],
+    provenance: dict[str, Any],
+    progress: Progress,
+) -> list[str]:
+    """Read every kept frame once and store it; returns what was odd."""
+    n_frames = sum(part.stop - part.first for part in parts)
+    columns = _Columns([], [], [], [])
+    notes: list[str] = []
+    pulls: list[Pull] = []
+    progress.start("reading frames", total=n_frames)
+    with create_dataset(path, n_frames, len(parts), model.structure) as writer:
+        for index, source in enumerate(sources):
+            own = [part for part in parts if part.source == index]
+            values, found = _copy_frames(writer, model, source, own, progress)
+            labels = _labels(source, model.cv, own, values)
+            _collect(columns, source, own, values, labels)
+            notes += [f"{source.path.name}: {note}" for note in found] + list(labels.notes)
+            for part in own:
+                start = pulls[-1].stop if pulls else 0
+                stop = start + part.stop - part.first
+                pulls.append(Pull(part.name, start, stop, part.split, str(source.path)))
+        writer.finish(
+            terms=model.terms,
+            cv=model.cv,
+            pulls=pulls,
+            times_ps=np.concatenate(columns.times_ps),
+            cv_values=np.concatenate(columns.cv_values),
+            centre=_or_none(np.concatenate(columns.centre)),
+            work=_or_none(np.concatenate(columns.work)),
+            provenance=provenance,
+        )
+    return notes
+
+
+def _copy_frames(
+    writer: DatasetWriter, model: _Model, source: Source, parts: Sequence[_Part], progress: Progress
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Store the frames of one trajectory; its CV values and what was odd."""
+    values: list[NDArray[np.float64]] = []
+    notes: list[str] = []
+    with open_trajectory(source.path, source.n_topology_atoms, salvage=source.salvage) as trajectory:
+        for frames in _chunks(source, parts, model.structure.n_atoms):
+            positions, found = _read_whole(trajectory, source, frames, model.structure)
+            notes += [note for note in found if note not in notes]
+            values.append(cvs.evaluate(model.cv, torch.from_numpy(positions).double()).numpy())
+            writer.append(positions)
+            progress.advance(len(frames), source.path.name)
+    return np.concatenate(values), notes
+
+
+def _read_whole(
+    trajectory: Trajectory, source: Source, frames: NDArray[np.int64], structure: Structure
+) -> tuple[NDArray[np.float32], list[str]]:
+    """(n, n_modelled, 3), A: checked, with whole molecules; and what was odd."""
+    positions = trajectory.read(frames, source.atoms)
+    cells = None if trajectory.cells is None else trajectory.cells[frames]
+    try:
+        notes = check_coordinates(positions, structure, cells)
+    except TrajectoryError as error:
+        # the check counts from the frames it got
+        text = re.sub(r"^frame (\d+)", lambda found: f"frame {frames[int(found[1]) - 1] + 1}", str(error))
+        raise TrajectoryError(f"{source.path}: {text}") from error
+    return make_whole(positions, structure.bonds, cells), notes
+
+
+def _chunks(source: Source, parts: Sequence[_Part], n_atoms: int) -> Iterator[NDArray[np.int64]]:
+    """Frame numbers of the trajectory, a few megabytes of selected coordinates at a time."""
+    size = max(1, _CHUNK_BYTES // (12 * n_atoms))
+    for part in parts:
+        for start in range(part.first, part.stop, size):
+            yield source.chosen[start : min(start + size, part.stop)]
+
+
+def _labels(
+    source: Source, cv: CollectiveVariable, parts: Sequence[_Part], values: NDArray[np.float64]
+) -> PullLabels:
+    table = table_beside(source.path)
+    if not table.is_file():
+        return PullLabels()
+    chosen = np.concatenate([source.chosen[part.first : part.stop] for part in parts])
+    return read_labels(table, source.steps, chosen, source.n_frames, cv.name, cv.unit, values)
+
+
+def _collect(
+    columns: _Columns,
+    source: Source,
+    parts: Sequence[_Part],
+    values: NDArray[np.float64],
+    labels: PullLabels,
+) -> None:
+    unknown = np.full(len(values), np.nan)
+    columns.times_ps += [source.times_ps[part.first : part.stop] for part in parts]
+    columns.cv_values.append(values)
+    columns.centre.append(unknown if labels.centre is None else labels.centre)
+    columns.work.append(unknown if labels.work is None else labels.work)
+
+
+def _or_none(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    return None if np.isnan(values).all() else values

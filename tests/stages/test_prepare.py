@@ -1,0 +1,390 @@
+"""From trajectories to the dataset: nothing lost or mixed up, bad input refused in one line."""
+
+import dataclasses
+import itertools
+import shutil
+
+import numpy as np
+import pytest
+
+from smdgen.cli.app import main
+from smdgen.config import PrepareConfig
+from smdgen.data.dataset import open_dataset
+from smdgen.data.dcd import write_dcd
+from smdgen.data.structure import PsfTerms, write_pdb, write_psf
+from smdgen.errors import ArtifactError
+from smdgen.progress import Silent
+from smdgen.stages import prepare
+from tests.conftest import angles_of, write_pull
+from tests.tools.pulls import end_to_end, make_pull
+
+SELECT = "name N CA C O"
+
+
+@pytest.fixture
+def config(pull_files):
+    return PrepareConfig(
+        trajectories=pull_files.trajectories, parameters=(pull_files.parameters,), select=SELECT, seed=3
+    )
+
+
+def run(config, folder):
+    result = prepare.run(config, folder, Silent())
+    return result, open_dataset(folder / "dataset.h5")
+
+
+def write_topology(path, structure):
+    none = np.zeros((0, 4), dtype=np.int64)
+    cross = np.zeros((0, 8), dtype=np.int64)
+    write_psf(path, structure, PsfTerms(structure.bonds, angles_of(structure.bonds), none, none, cross))
+
+
+def test_everything_arrives(config, pull_files, tmp_path):
+    result, dataset = run(config, tmp_path / "run")
+    assert [pull.name for pull in dataset.pulls] == [f"pull_{i}" for i in range(6)]
+    for pull, positions in zip(dataset.pulls, pull_files.positions, strict=True):
+        np.testing.assert_array_equal(dataset.positions(pull), positions)
+        frames = slice(pull.start, pull.stop)
+        distance = end_to_end(positions.astype(float))
+        np.testing.assert_allclose(dataset.cv_values[frames], distance, atol=1e-6)
+        np.testing.assert_allclose(dataset.times_ps[frames], np.arange(25.0), rtol=1e-6)
+        np.testing.assert_allclose(dataset.work[frames], 0.1 * np.arange(25))
+        np.testing.assert_allclose(dataset.centre[frames], np.linspace(distance[0], distance[-1], 25))
+    assert result.pulls == {"train": 3, "validation": 1, "test": 2}
+    assert result.n_with_work == 6
+    assert result.final_work == pytest.approx(2.4)
+
+
+def test_bonded_energies_are_those_of_the_formula(config, pull_files, tmp_path):
+    result, dataset = run(config, tmp_path / "run")
+    x = dataset.positions().astype(float)
+    constants = {"N CA": (320.0, 1.43), "CA C": (250.0, 1.49), "C O": (620.0, 1.23), "C N": (370.0, 1.345)}
+    energy = np.zeros(len(x))
+    names = dataset.structure.names
+    for i, j in dataset.structure.bonds:
+        k, r0 = constants[f"{names[i]} {names[j]}"]
+        energy += k * (np.linalg.norm(x[:, i] - x[:, j], axis=1) - r0) ** 2
+    # a median between two frames may be either of them
+    assert result.energies["bonds"] == pytest.approx(np.median(energy), rel=0.02)
+    assert result.n_terms == {"bonds": 39, "angles": 47}
+
+
+def test_rows_of_the_table_say_what_is_in_it(config, tmp_path):
+    result, _ = run(config, tmp_path / "run")
+    rows = dict(result.summary())
+    assert rows["pulls"].startswith("6 ")
+    assert rows["frames"].startswith("150 ")
+    assert rows["atoms"].startswith("40 of 40")
+    assert "2.4 kcal/mol" in rows["work"]
+    assert result.hints == (f"smdgen train-vae --run {tmp_path / 'run'}",)
+
+
+def test_atoms_are_matched_by_name_whatever_their_order(config, pull_files, tmp_path):
+    """One of the pulls comes with atoms shuffled and its own topology of the same stem."""
+    order = np.random.default_rng(5).permutation(40)
+    place = np.argsort(order)
+    structure = pull_files.structure
+    shuffled = dataclasses.replace(
+        structure,
+        **{
+            field: getattr(structure, field)[order]
+            for field in ("names", "residue_names", "residue_ids", "insertion_codes", "chain_ids")
+        },
+        **{
+            field: getattr(structure, field)[order]
+            for field in ("segment_ids", "elements", "masses", "types")
+        },
+        bonds=np.sort(place[structure.bonds], axis=1),
+    )
+    pull_files.topology.unlink()
+    for i in range(6):
+        write_topology(pull_files.folder / f"pull_{i}.psf", shuffled if i == 4 else structure)
+    write_pull(pull_files.folder, "pull_4", pull_files.positions[4][:, order], table=False)
+    _, dataset = run(config, tmp_path / "run")
+    np.testing.assert_array_equal(dataset.positions(dataset.pulls[4]), pull_files.positions[4])
+
+
+def test_chunk_size_changes_nothing(config, tmp_path, monkeypatch):
+    run(config, tmp_path / "a")
+    monkeypatch.setattr(prepare, "_CHUNK_BYTES", 7 * 40 * 12)
+    run(config, tmp_path / "b")
+    assert (tmp_path / "a/dataset.h5").read_bytes() == (tmp_path / "b/dataset.h5").read_bytes()
+
+
+def test_molecules_cut_by_the_box_are_made_whole(config, pull_files, tmp_path):
+    whole = pull_files.positions[2].astype(float)
+    cell = np.array([20.0, 22.0, 24.0, 90.0, 90.0, 90.0])  # smaller than the stretched chain
+    cut = whole - np.floor(whole / cell[:3]) * cell[:3]
+    assert np.abs(np.diff(cut, axis=1)).max() > 15
+    write_dcd(pull_files.trajectories[2], cut, timestep_ps=0.002, steps_per_frame=500, cells=cell)
+    _, dataset = run(config, tmp_path / "run")
+    found = dataset.positions(dataset.pulls[2])
+    np.testing.assert_allclose(found - found[:, :1], whole - whole[:, :1], atol=1e-4)
+    start, stop = dataset.pulls[2].start, dataset.pulls[2].stop
+    np.testing.assert_allclose(dataset.cv_values[start:stop], end_to_end(whole), atol=1e-4)
+
+
+def test_an_rmsd_without_reference_is_taken_from_the_first_frame(config, tmp_path):
+    _, dataset = run(dataclasses.replace(config, cv="rmsd(name CA)"), tmp_path / "run")
+    assert dataset.cv_values[0] == pytest.approx(0.0, abs=1e-3)
+    assert dataset.cv_values[24] > 3.0
+
+
+def test_stride_and_selection(config, pull_files, tmp_path):
+    narrow = dataclasses.replace(
+        config,
+        stride=4,
+        select="name CA or name C N",
+        cv="r=distance(resid 2 and name CA; resid 9 and name CA)",
+    )
+    result, dataset = run(narrow, tmp_path / "run")
+    kept = [i for i in range(40) if i % 4 != 3]
+    pull = dataset.pulls[2]
+    np.testing.assert_array_equal(dataset.positions(pull), pull_files.positions[2][::4, kept])
+    np.testing.assert_allclose(dataset.times_ps[pull.start : pull.stop], np.arange(0.0, 25.0, 4.0), rtol=1e-6)
+    np.testing.assert_allclose(dataset.work[pull.start : pull.stop], 0.1 * np.arange(0, 25, 4))
+    assert dataset.centre is None, "the table's variable is another one"
+    assert result.n_atoms == 30
+    x = pull_files.positions[2][::4].astype(float)
+    np.testing.assert_allclose(
+        dataset.cv_values[pull.start : pull.stop], np.linalg.norm(x[:, 5] - x[:, 33], axis=1), atol=1e-6
+    )
+
+
+def test_the_seed_moves_pulls_between_splits(config, tmp_path):
+    splits = set()
+    for seed in range(6):
+        _, dataset = run(dataclasses.replace(config, seed=seed), tmp_path / f"run{seed}")
+        splits.add(tuple(pull.split for pull in dataset.pulls))
+    assert len(splits) > 1
+
+
+def test_a_single_trajectory_is_split_by_blocks_with_gaps(pull_files, config, tmp_path):
+    long = make_pull(90, seed=8)
+    path = write_pull(pull_files.folder, "long", long)
+    result, dataset = run(dataclasses.replace(config, trajectories=(path,)), tmp_path / "run")
+    assert {pull.split for pull in dataset.pulls} == {"train", "validation", "test"}
+    assert dataset.n_frames == 90 - (len(dataset.pulls) - 1), "a frame between two blocks is left out"
+    times = [dataset.times_ps[pull.start : pull.stop] for pull in dataset.pulls]
+    for before, after in itertools.pairwise(times):
+        assert after[0] - before[-1] == pytest.approx(2.0)
+    frames = np.round(dataset.times_ps).astype(int)
+    np.testing.assert_array_equal(dataset.positions(), long[frames])
+    np.testing.assert_allclose(dataset.work, 0.1 * frames)
+    assert any("weaker" in note for note in result.notes)
+
+
+def test_thin_data_is_said_and_tables_that_do_not_fit(config, pull_files, tmp_path):
+    shutil.copy(
+        pull_files.folder / "pull_0.colvars.traj", pull_files.folder / "pull_1.colvars.traj"
+    )  # another pull's
+    result, dataset = run(config, tmp_path / "run")
+    assert any("thin data" in note for note in result.notes)
+    assert any("pull_1.colvars.traj" in note and "another trajectory" in note for note in result.notes)
+    own = dataset.pulls[1]
+    assert np.isnan(dataset.work[own.start : own.stop]).all()
+    assert result.n_with_work == 5
+
+
+def test_provenance_names_every_file_with_its_checksum(config, pull_files, tmp_path):
+    from smdgen.files import sha256_file
+
+    _, dataset = run(config, tmp_path / "run")
+    inputs = dataset.provenance["inputs"]
+    paths = [*pull_files.trajectories, pull_files.topology, pull_files.parameters]
+    paths += [path.with_suffix(".colvars.traj") for path in pull_files.trajectories]
+    assert set(inputs) == {str(path) for path in paths}
+    for path in paths:
+        assert inputs[str(path)]["sha256"] == sha256_file(path)
+    assert dataset.provenance["selection"] == SELECT
+    assert dataset.provenance["atoms"] == {str(pull_files.topology): list(range(40))}
+
+
+def test_a_dataset_is_replaced_only_with_force_and_only_by_a_whole_one(config, pull_files, tmp_path):
+    folder = tmp_path / "run"
+    run(config, folder)
+    before = (folder / "dataset.h5").read_bytes()
+    with pytest.raises(ArtifactError, match="--force"):
+        run(config, folder)
+    forced = dataclasses.replace(config, force=True)
+    damaged = pull_files.positions[5].copy()
+    damaged[20, 7] = 500.0  # torn away: found only when the last pull is read
+    write_pull(pull_files.folder, "pull_5", damaged, table=False)
+    with pytest.raises(Exception, match=r"pull_5\.dcd"):
+        run(forced, folder)
+    assert (folder / "dataset.h5").read_bytes() == before
+    write_pull(pull_files.folder, "pull_5", make_pull(25, seed=77))
+    run(forced, folder)
+    assert (folder / "dataset.h5").read_bytes() != before
+
+
+# --- bad input, through the command line ----------------------------------------
+
+
+def no_topology(files):
+    files.topology.unlink()
+    return [*files.trajectories]
+
+
+def two_topologies(files):
+    shutil.copy(files.topology, files.folder / "other.psf")
+    return [*files.trajectories]
+
+
+def other_atom_count(files):
+    write_dcd(files.folder / "pull_2.dcd", make_pull(25, 2)[:, :36], timestep_ps=0.002)
+    return [*files.trajectories]
+
+
+def other_molecule_of_as_many_atoms(files):
+    write_dcd(files.folder / "pull_2.dcd", make_pull(25, 2)[:, ::-1], timestep_ps=0.002)
+    return [*files.trajectories]
+
+
+def no_match(files):
+    return [*files.trajectories, "--select", "name XX"]
+
+
+def no_match_in_cv(files):
+    return [*files.trajectories, "--cv", "d=distance(resid 1 and name CA; resid 99 and name CA)"]
+
+
+def truncated(files):
+    path = files.trajectories[3]
+    path.write_bytes(path.read_bytes()[:-100])
+    return [*files.trajectories]
+
+
+def empty(files):
+    files.trajectories[3].write_bytes(b"")
+    return [*files.trajectories]
+
+
+def text(files):
+    files.trajectories[3].write_text("this is no trajectory\n" * 50)
+    return [*files.trajectories]
+
+
+def not_a_number(files):
+    path = files.trajectories[3]
+    content = bytearray(path.read_bytes())
+    content[-20:-16] = np.float32(np.nan).tobytes()  # a z coordinate of the last frame
+    path.write_bytes(content)
+    return [*files.trajectories]
+
+
+def one_frame(files):
+    write_pull(files.folder, "pull_3", make_pull(1, 3), table=False)
+    return [*files.trajectories]
+
+
+def too_large_a_stride(files):
+    return [*files.trajectories, "--stride", "30"]
+
+
+def too_few_frames_for_blocks(files):
+    return [files.trajectories[0], "--stride", "5"]
+
+
+def missing_trajectory(files):
+    return [files.folder / "none.dcd"]
+
+
+def missing_parameters(files):
+    return [*files.trajectories, "--params", files.folder / "none.prm"]
+
+
+def a_folder(files):
+    return [files.folder]
+
+
+def twice(files):
+    return [files.trajectories[0], *files.trajectories]
+
+
+def copied(files):
+    shutil.copy(files.trajectories[0], files.trajectories[1])
+    return [*files.trajectories]
+
+
+def topology_without_bonds(files):
+    write_psf(files.topology, dataclasses.replace(files.structure, bonds=np.zeros((0, 2), dtype=np.int64)))
+    return [*files.trajectories]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (no_topology, ["--top"]),
+        (two_topologies, ["other.psf", "system.psf", "--top"]),
+        (other_atom_count, ["pull_2.dcd", "36", "40"]),
+        (other_molecule_of_as_many_atoms, ["pull_2.dcd"]),
+        (no_match, ["name XX"]),
+        (no_match_in_cv, ["resid 99"]),
+        (truncated, ["pull_3.dcd", "--salvage"]),
+        (empty, ["pull_3.dcd", "empty"]),
+        (text, ["pull_3.dcd"]),
+        (not_a_number, ["pull_3.dcd", "frame 25", "nan"]),
+        (one_frame, ["pull_3.dcd", "1 frame"]),
+        (too_large_a_stride, ["25 frames", "--stride 30"]),
+        (too_few_frames_for_blocks, ["found 5 frames", "expected 12"]),
+        (missing_trajectory, ["none.dcd"]),
+        (missing_parameters, ["none.prm"]),
+        (a_folder, ["folder"]),
+        (twice, ["named twice"]),
+        (copied, ["pull_0.dcd", "pull_1.dcd", "same bytes"]),
+        (topology_without_bonds, ["bonds", "--top"]),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_bad_input_is_refused_in_one_line(spoil, said, pull_files, tmp_path, capsys):
+    arguments = [str(argument) for argument in spoil(pull_files)]
+    if "--select" not in arguments:
+        arguments += ["--select", SELECT]
+    if "--params" not in arguments:
+        arguments += ["--params", str(pull_files.parameters)]
+    code = main(["prepare", *arguments, "--run", str(tmp_path / "run"), "--quiet"])
+    captured = capsys.readouterr()
+    assert code == 2, captured.err
+    errors = [line for line in captured.err.splitlines() if not line.startswith("note:")]
+    assert len(errors) == 1, captured.err
+    assert errors[0].startswith("smdgen: error: ")
+    for words in said:
+        assert words in errors[0]
+    assert not (tmp_path / "run").exists(), "nothing is left behind"
+
+
+def test_an_existing_dataset_is_refused_before_anything_is_read(pull_files, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/dataset.h5").write_bytes(b"precious")
+    assert main(["prepare", str(pull_files.folder / "none.dcd"), "--run", str(tmp_path / "run")]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert (tmp_path / "run/dataset.h5").read_bytes() == b"precious"
+
+
+def test_salvage_keeps_the_whole_frames(config, pull_files, tmp_path):
+    path = pull_files.trajectories[3]
+    path.write_bytes(path.read_bytes()[:-100])
+    result, dataset = run(dataclasses.replace(config, salvage=True), tmp_path / "run")
+    assert dataset.pulls[3].n_frames == 24
+    np.testing.assert_array_equal(dataset.positions(dataset.pulls[3]), pull_files.positions[3][:24])
+    assert any("pull_3.dcd" in note for note in result.notes)
+
+
+def test_dry_run_writes_nothing(pull_files, tmp_path, capsys):
+    arguments = [str(path) for path in pull_files.trajectories] + ["--select", SELECT]
+    assert main(["prepare", *arguments, "--run", str(tmp_path / "run"), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "6 trajectories, 150 frames" in shown
+    assert "40 of 40 atoms" in shown
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_pdb_serves_as_topology_too(config, pull_files, tmp_path):
+    """Only the look at the files; the terms of a PDB are tested with the force field."""
+    pull_files.topology.unlink()
+    write_pdb(
+        pull_files.folder / "system.pdb", pull_files.structure, pull_files.positions[0][0].astype(float)
+    )
+    rows = dict(prepare.plan(config, tmp_path / "run"))
+    assert rows["would model"].startswith("40 of 40 atoms")
