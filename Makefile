@@ -14,7 +14,7 @@ export MPLBACKEND := Agg
 DEMO := demo
 PULLS := examples/deca_alanine
 
-.PHONY: setup demo test check format docs clean
+.PHONY: setup demo picture test check format docs clean
 
 setup: $(STAMP)
 
@@ -33,6 +33,12 @@ demo: $(STAMP)
 	$(BIN)/smdgen train-lstm --run $(DEMO)
 	$(BIN)/smdgen rollout $(PULLS)/deca_alanine.pdb --steps 10 --samples 8 --seed 1 --run $(DEMO)
 	$(BIN)/smdgen analyze --run $(DEMO)
+
+# The pictures of the README, from the demo's own rollout.
+picture: demo
+	@mkdir -p docs/images
+	cp $(DEMO)/analysis/film.png docs/images/rollout.png
+	cp $(DEMO)/analysis/cv.png docs/images/cv.png
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
