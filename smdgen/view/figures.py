@@ -22,6 +22,9 @@ Array = NDArray[np.floating[Any]]
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
 GREY = "#8C8C8C"
 
+#: Up to so many generated pulls each is a line of its own; of more the average stands out.
+FEW_PULLS = 3
+
 #: Resolution of every picture, dots an inch.
 RESOLUTION = 150
 
@@ -59,6 +62,8 @@ class Band:
         generated: (n_samples, n_steps + 1).
         real: (n_pulls, n_real_frames), spread evenly over the same way.
         target: (n_steps + 1,), what the generator was told to aim at; None if nothing.
+        average: "median" or "mean" of the pulls, drawn as a thick line; counts want the mean.
+        example: Whether one of the real pulls is drawn as well.
     """
 
     title: str
@@ -66,6 +71,8 @@ class Band:
     generated: Array
     real: Array
     target: Array | None = None
+    average: str = "median"
+    example: bool = False
 
 
 def plot_bands(path: Path, bands: Sequence[Band], title: str, note: str = "") -> None:
@@ -159,20 +166,27 @@ def _plot_term(axes: "Axes", term: str, curves: Mapping[str, Sequence[float]]) -
 
 
 def _plot_band(axes: "Axes", band: Band) -> None:
-    """Real pulls as a band, their median and one of them; generated ones as lines on top."""
-    n_steps = band.generated.shape[1] - 1
-    x, x_real = np.arange(n_steps + 1), np.linspace(0, n_steps, band.real.shape[1])
-    n_real, n_samples = len(band.real), len(band.generated)
-    name_real = f"5-95 % of {n_real} real pulls"
-    low, median, high = np.percentile(band.real, (5, 50, 95), axis=0)
-    axes.fill_between(x_real, low, high, color=ORANGE, alpha=0.25, linewidth=0, label=name_real)
-    axes.plot(x_real, median, color=RED, linewidth=2, label="median of the real pulls")
-    axes.plot(x_real, band.real[0], color=ORANGE, linewidth=0.9, label="one real pull")
+    """Real pulls as a band and their average; generated ones as lines on top."""
+    (n_samples, n_frames), n_real = band.generated.shape, len(band.real)
+    x, x_real = np.arange(n_frames), np.linspace(0, n_frames - 1, band.real.shape[1])
+    low, high = np.percentile(band.real, (5, 95), axis=0)
+    average = np.median if band.average == "median" else np.mean
+    name = f"5-95 % of {n_real} real pulls"
+    axes.fill_between(x_real, low, high, color=ORANGE, alpha=0.25, linewidth=0, label=name)
+    if band.example:
+        axes.plot(x_real, band.real[0], color=ORANGE, linewidth=0.9, label="one real pull")
+    axes.plot(
+        x_real, average(band.real, axis=0), color=RED, linewidth=2, label=f"{band.average} of the real pulls"
+    )
+    few = n_samples <= FEW_PULLS
+    marker = "o" if n_frames <= 31 and few else None
+    name = f"generated, {n_samples} pull{'s' * (n_samples > 1)}"
     for i, sample in enumerate(band.generated):
-        name = f"generated, {n_samples} pull{'s' * (n_samples > 1)}" if i == 0 else None
-        few = n_samples <= 3
-        marker = "o" if n_steps <= 30 and few else None
-        axes.plot(x, sample, color=BLUE, linewidth=1.6 if few else 0.8, marker=marker, ms=4, label=name)
+        style: dict[str, Any] = {"linewidth": 1.6} if few else {"linewidth": 0.7, "alpha": 0.45}
+        axes.plot(x, sample, color=BLUE, marker=marker, ms=4, label=name if i == 0 else None, **style)
+    if not few:
+        name = f"{band.average} of the generated pulls"
+        axes.plot(x, average(band.generated, axis=0), color=BLUE, linewidth=2.4, label=name)
     if band.target is not None:
         axes.plot(x, band.target, color="black", linestyle=":", linewidth=1.3, label="aimed at")
     if 0 < 20 * high.max() < band.generated.max() and min(band.generated.min(), low.min()) > 0:

@@ -109,15 +109,16 @@ def write_view_pml(
 
 
 def render_frames(
-    structure: "Structure", positions: NDArray[np.floating], width: int = 240, height: int = 720
+    structure: "Structure", positions: NDArray[np.floating], width: int = 240, max_height: int = 720
 ) -> list[NDArray[np.float32]] | None:
     """Ray-traced pictures of frames, all from the same side and at the same scale.
 
     Args:
-        structure: The atoms of the frames.
-        positions: (n_frames, n_atoms, 3), A. Already turned as they are to be seen: x to the right, y up.
+        structure: The atoms of the frames, with their bonds.
+        positions: (n_frames, n_atoms, 3), A. Centred, and turned as they are to be seen: x to the
+            right, y up.
         width: Of a picture, pixels.
-        height: Of a picture, pixels.
+        max_height: Of a picture, pixels; less if the frames need less.
 
     Returns:
         (height, width, 4) from 0 to 1, one a frame; None when PyMOL is not installed or drew nothing.
@@ -129,21 +130,22 @@ def render_frames(
 
     from smdgen.data.structure import write_pdb
 
+    half = np.abs(positions[..., :2]).max(axis=(0, 1)) + 2.0  # A, with room for the sticks
+    height = int(min(max(width * half[1] / half[0], width / 2), max_height))
+    half_height = max(float(half[1]), float(half[0]) * height / width)
     with tempfile.TemporaryDirectory(prefix="smdgen-") as name:
         folder = Path(name)
         for i, frame in enumerate(positions):
             write_pdb(folder / f"{i}.pdb", structure, frame)
-        (folder / "render.pml").write_text(_render_script(positions, width, height), encoding="utf-8")
+        _add_bonds(folder / "0.pdb", structure)
+        script = _render_script(len(positions), width, height, half_height, float(np.abs(positions).max()))
+        (folder / "render.pml").write_text(script, encoding="utf-8")
         try:
             subprocess.run(
-                [*command, "-cq", "render.pml"],
-                cwd=folder,
-                timeout=60 + 5 * len(positions),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                check=False,
-            )  # its exit status is 0 even after errors, so only the pictures tell
+                [*command, "-cq", "render.pml"], cwd=folder, timeout=60 + 5 * len(positions),
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
+            )  # fmt: skip
+            # Its exit status is 0 even after errors, so only the pictures tell.
             return [np.asarray(imread(folder / f"{i}.png"), np.float32) for i in range(len(positions))]
         except (OSError, subprocess.TimeoutExpired):
             return None
@@ -156,18 +158,31 @@ def _command() -> list[str] | None:
     return None if found is None else [found]
 
 
-def _render_script(positions: NDArray[np.floating], width: int, height: int) -> str:
-    """All frames as states of one object, so that they share the bonds of the first one and the camera."""
-    lines = [f"load {i}.pdb, frames, state={i + 1}" for i in range(len(positions))]
+def _add_bonds(pdb: Path, structure: "Structure") -> None:
+    """The real bonds, so that none is guessed from the distances of a broken frame."""
+    lines = [f"CONECT{i + 1:5d}{j + 1:5d}" for i, j in structure.bonds.tolist() if j < 99_999]
+    text = pdb.read_text(encoding="latin-1").removesuffix("END\n")
+    pdb.write_text("\n".join([text.rstrip("\n"), *lines, "END"]) + "\n", encoding="latin-1")
+
+
+def _render_script(n_frames: int, width: int, height: int, half_height: float, reach: float) -> str:
+    """All frames as states of one object, so that they share the bonds of the first one and the camera.
+
+    The camera looks along -z at the origin from where `half_height` (A) just fits.
+    """
+    far = half_height / np.tan(np.radians(10.0))  # PyMOL's field of view is 20 degrees high
+    view = [1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, -far, 0, 0, 0, far - reach - 5, far + reach + 5, -20]
+    lines = ["set connect_mode, 1"]
+    lines += [f"load {i}.pdb, frames, state={i + 1}" for i in range(n_frames)]
     lines += [
-        "hide everything", "show cartoon", "show sticks", "set stick_radius, 0.14",
-        "util.cbag", "set cartoon_color, skyblue", "bg_color white", "set ray_opaque_background, 1",
-        "set orthoscopic, 1", "set ray_shadows, 0", "set depth_cue, 0", "set antialias, 2",
-        f"viewport {width}, {height}", "zoom frames, 2, state=0, complete=1",
+        "hide everything", "show cartoon", "show sticks", "set stick_radius, 0.18",
+        "util.cbag", "color grey60, elem C", "set cartoon_color, skyblue", "set cartoon_transparency, 0.2",
+        "bg_color white", "set ray_opaque_background, 1", "set ray_shadows, 0", "set depth_cue, 0",
+        f"viewport {width}, {height}", f"set_view ({', '.join(f'{number:.4f}' for number in view)})",
     ]  # fmt: skip
-    for i in range(len(positions)):
+    for i in range(n_frames):
         lines += [
-            f"dss frames, state={i + 1}", f"frame {i + 1}", f"set state, {i + 1}",
+            f"dss frames, state={i + 1}", f"frame {i + 1}",
             f"png {i}.png, width={width}, height={height}, ray=1",
         ]  # fmt: skip
     return "\n".join(lines) + "\n"

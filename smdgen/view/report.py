@@ -173,12 +173,11 @@ def _draw(folder: Path, comparison: Comparison) -> list[tuple[str, str]]:
 
 
 def _draw_cv(path: Path, comparison: Comparison) -> str:
-    name, unit = _words(comparison.cv.name), comparison.cv.unit
+    name, unit = _words(comparison.cv.name), _symbol(comparison.cv.unit)
     aims = comparison.aims
     target = None if aims is None or np.ptp(aims, axis=0).max() > 1e-3 else aims[0]
-    band = Band(
-        f"{name} against the frame", f"{name}, {unit}", comparison.generated.cv, comparison.real.cv, target
-    )
+    pair = comparison.generated.cv, comparison.real.cv
+    band = Band(f"{name} against the frame", f"{name}, {unit}", *pair, target, example=True)
     plot_bands(path, [band], "Generated pulls beside real pulls that no network was trained on")
     return (
         f"The {name} of the generated pulls (blue) and of real pulls over the same part of the way. "
@@ -193,7 +192,9 @@ def _draw_film(path: Path, comparison: Comparison) -> str:
     for label, frames in (("generated", comparison.film.generated), ("real", comparison.film.real)):
         turned = upright(frames, first, last)
         values = _cv_values(cv, frames)
-        captions = [f"frame {step}\n{value:.1f} {cv.unit}" for step, value in zip(steps, values, strict=True)]
+        captions = [
+            f"frame {step}\n{value:.1f} {_symbol(cv.unit)}" for step, value in zip(steps, values, strict=True)
+        ]
         rows.append(FilmRow(label, turned, captions))
     together = np.concatenate([row.positions for row in rows])
     pictures = render_frames(comparison.structure, together)
@@ -231,7 +232,8 @@ def _draw_hydrogen_bonds(path: Path, comparison: Comparison) -> str:
     assert real is not None
     titles = ("3-10 helix: CO of residue i to NH of i + 3", "alpha helix: CO of residue i to NH of i + 4")
     bands = [
-        Band(title, "number of bonds", generated[..., i], real[..., i]) for i, title in enumerate(titles)
+        Band(title, "number of bonds", generated[..., i], real[..., i], average="mean")
+        for i, title in enumerate(titles)
     ]
     plot_bands(path, bands, "Hydrogen bonds of the backbone (Kabsch and Sander's energy)")
     return "Hydrogen bonds that hold the helix. They should break at the same steps as in real pulls."
@@ -317,6 +319,11 @@ def _ends(comparison: Comparison) -> tuple[Sequence[int], Sequence[int]]:
 
 def _words(name: str) -> str:
     return "end-to-end distance" if name == "end_to_end" else name.replace("_", " ")
+
+
+def _symbol(unit: str) -> str:
+    """The unit as a figure shows it."""
+    return {"A": "\u00c5", "deg": "\u00b0"}.get(unit, unit)
 
 
 def _number(value: float) -> str:

@@ -68,7 +68,8 @@ def test_files_fit_together(run_dir, tmp_path):
     folder = run_dir / "rollout"
     assert {path.name for path in result.outputs} == {path.name for path in folder.iterdir()} == {
         "pull_000.dcd", "pull_000.colvars.traj", "pull_000.colvars.in",
-        "pull_001.dcd", "pull_001.colvars.traj", "pull_001.colvars.in", "topology.pdb", "view.vmd", "view.pml", "cv.csv", "rollout.json",
+        "pull_001.dcd", "pull_001.colvars.traj", "pull_001.colvars.in",
+        "topology.pdb", "view.vmd", "view.pml", "cv.csv", "rollout.json",
     }  # fmt: skip
     with DcdFile(folder / "pull_001.dcd") as pull:
         np.testing.assert_allclose(pull.times_ps, [0, 2.5, 5, 7.5, 10], rtol=1e-6)

@@ -27,10 +27,9 @@ def make_pull(n_frames: int, seed: int, n_residues: int = N_RESIDUES) -> NDArray
     opened = 1 / (1 + np.exp(-(fraction - opening) / 0.04))
     phi = _HELIX[0] + opened * (_STRAND[0] - _HELIX[0]) + random.normal(0, 9, opened.shape)
     psi = _HELIX[1] + opened * (_STRAND[1] - _HELIX[1]) + random.normal(0, 9, opened.shape)
-    frames = np.stack([_build(phi[i], psi[i], random) for i in range(n_frames)])
-    return (frames - frames.mean(axis=1, keepdims=True) + random.normal(0, 0.2, (n_frames, 1, 3))).astype(
-        np.float32
-    )
+    frames = _build(phi, psi, random)
+    drift = random.normal(0, 0.2, (n_frames, 1, 3))
+    return (frames - frames.mean(axis=1, keepdims=True) + drift).astype(np.float32)
 
 
 def make_structure(n_residues: int = N_RESIDUES) -> Structure:
@@ -66,33 +65,41 @@ def end_to_end(positions: NDArray[np.floating]) -> NDArray[np.floating]:
 def _build(
     phi: NDArray[np.floating], psi: NDArray[np.floating], random: np.random.Generator
 ) -> NDArray[np.floating]:
-    def length(mean: float) -> float:
-        return random.normal(mean, 0.03)
+    """(n_frames, n_atoms, 3), A, from torsions (n_frames, n_residues), degrees."""
+    n_frames, n_residues = phi.shape
 
-    def angle(mean: float) -> float:
-        return random.normal(mean, 2.5)
+    def length(mean: float) -> NDArray[np.floating]:
+        return random.normal(mean, 0.03, (n_frames, 1))
 
-    chain = [np.zeros(3), np.array([_N_CA, 0.0, 0.0])]
-    chain.append(_place([np.array([0.0, 1.0, 0.0]), *chain], length(_CA_C), angle(_N_CA_C), 180.0))
+    def angle(mean: float) -> NDArray[np.floating]:
+        return random.normal(mean, 2.5, n_frames)
+
+    first = [np.array([0.0, 1.0, 0.0]), np.zeros(3), np.array([_N_CA, 0.0, 0.0])]
+    chain = [np.tile(point, (n_frames, 1)) for point in first]
+    chain.append(_place(chain, length(_CA_C), angle(_N_CA_C), np.full(n_frames, 180.0)))
     oxygens = []
-    for i in range(len(phi)):
-        oxygens.append(_place(chain, length(_C_O), angle(_CA_C_O), psi[i] + 180.0))
-        if i + 1 < len(phi):
-            chain.append(_place(chain, length(_C_N), angle(_CA_C_N), psi[i]))
-            chain.append(_place(chain, length(_N_CA), angle(_C_N_CA), random.normal(180, 5)))
-            chain.append(_place(chain, length(_CA_C), angle(_N_CA_C), phi[i + 1]))
-    backbone = np.array(chain).reshape(-1, 3, 3)
-    return np.concatenate([backbone, np.array(oxygens)[:, None]], axis=1).reshape(-1, 3)
+    for i in range(n_residues):
+        oxygens.append(_place(chain, length(_C_O), angle(_CA_C_O), psi[:, i] + 180.0))
+        if i + 1 < n_residues:
+            chain.append(_place(chain, length(_C_N), angle(_CA_C_N), psi[:, i]))
+            chain.append(_place(chain, length(_N_CA), angle(_C_N_CA), random.normal(180, 5, n_frames)))
+            chain.append(_place(chain, length(_CA_C), angle(_N_CA_C), phi[:, i + 1]))
+    backbone = np.stack(chain[1:], axis=1).reshape(n_frames, n_residues, 3, 3)
+    oxygen = np.stack(oxygens, axis=1)[:, :, None]
+    return np.concatenate([backbone, oxygen], axis=2).reshape(n_frames, -1, 3)
 
 
 def _place(
-    chain: list[NDArray[np.floating]], length: float, angle: float, torsion: float
+    chain: list[NDArray[np.floating]],
+    length: NDArray[np.floating],
+    angle: NDArray[np.floating],
+    torsion: NDArray[np.floating],
 ) -> NDArray[np.floating]:
-    """The next atom of a chain from its bond length (A), angle and torsion (degrees)."""
+    """(n_frames, 3). The next atom of a chain from its bond length (A), angle and torsion (degrees)."""
     a, b, c = chain[-3:]
-    along = (c - b) / np.linalg.norm(c - b)
+    along = (c - b) / np.linalg.norm(c - b, axis=1, keepdims=True)
     normal = np.cross(b - a, along)
-    normal /= np.linalg.norm(normal)
-    theta, chi = np.radians(180.0 - angle), np.radians(torsion)
-    step = np.array([np.cos(theta), np.sin(theta) * np.cos(chi), np.sin(theta) * np.sin(chi)])
-    return c + length * step @ np.array([along, np.cross(normal, along), normal])
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    theta, chi = np.radians(180.0 - angle)[:, None], np.radians(torsion)[:, None]
+    across = np.cos(chi) * np.cross(normal, along) + np.sin(chi) * normal
+    return c + length * (np.cos(theta) * along + np.sin(theta) * across)

@@ -1,6 +1,5 @@
 """As much of Tcl as view scripts use, so that they can be run where there is no tclsh."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,7 +170,7 @@ def _file(a: list[str]) -> str:
         "dirname": path.parent,
         "tail": path.name,
         "rootname": path.with_suffix(""),
-        "normalize": os.path.abspath(path),
+        "normalize": Path.cwd() / path,
     }
     return str(known[a[0]]) if a[0] in known else _fail(f"file {a[0]}")
 

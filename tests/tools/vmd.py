@@ -1,7 +1,7 @@
 """A strict stand-in for VMD's text commands: wrong words are errors, files must be there and fit.
 
-What it accepts follows VMD 1.9.4's user guide, chapter "Tcl Text Interface"; of its commands only those are known
-that the view scripts use, so a new one has to be added here with its rules.
+What it accepts follows VMD 1.9.4's user guide, chapter "Tcl Text Interface"; of its commands only those
+are known that the view scripts use, so a new one has to be added here with its rules.
 """
 
 import struct
@@ -68,7 +68,8 @@ class Vmd(Tcl):
         known = {
             "new": self._new, "addfile": self._addfile, "rename": self._rename, "delrep": self._delrep,
             "addrep": self._addrep, "smoothrep": self._smoothrep, "showrep": self._showrep,
-            "representation": self._draw, "color": self._draw, "selection": self._draw, "material": self._draw,
+            "representation": self._draw, "color": self._draw, "selection": self._draw,
+            "material": self._draw,
             "on": self._show, "off": self._show, "top": self._show,
         }  # fmt: skip
         _require(a[0] in known, a)

@@ -47,7 +47,9 @@ def test_band_is_that_of_the_real_pulls(tmp_path, drawn):
     """The shaded area ends at the 5th and the 95th percentile, at the frames the generated pull has."""
     real = np.random.default_rng(0).normal(size=(40, 21)) + np.arange(21)
     generated = np.zeros((2, 11))
-    plot_bands(tmp_path / "band.png", [Band("title", "d, A", generated, real, np.ones(11))], "all")
+    plot_bands(
+        tmp_path / "band.png", [Band("title", "d, A", generated, real, np.ones(11), example=True)], "all"
+    )
     (axes,) = drawn[0].axes
     vertices = axes.collections[0].get_paths()[0].vertices
     low, high = (vertices[np.isclose(vertices[:, 0], 5.0), 1].__getattribute__(f)() for f in ("min", "max"))
@@ -57,7 +59,7 @@ def test_band_is_that_of_the_real_pulls(tmp_path, drawn):
     assert median.get_xdata()[-1] == 10
     assert axes.get_ylabel() == "d, A"
     names = [text.get_text() for text in drawn[0].legends[0].get_texts()]
-    assert names == ["5-95 % of 40 real pulls", "median of the real pulls", "one real pull",
+    assert names == ["5-95 % of 40 real pulls", "one real pull", "median of the real pulls",
                      "generated, 2 pulls", "aimed at"]  # fmt: skip
 
 

@@ -80,11 +80,12 @@ def test_cv_without_label(tmp_path):
 def test_rendered_frames_show_the_pull():
     """One scale for all frames: the stretched one is taller than the helix by the ratio of their lengths."""
     frames = upright(make_pull(11, 0)[[0, -1]], [1], [37])
-    pictures = view.render_frames(STRUCTURE, frames, width=120, height=360)
+    pictures = view.render_frames(STRUCTURE, frames, width=120, max_height=360)
     assert pictures is not None
     heights = [np.ptp(np.flatnonzero((picture[..., :3] < 0.98).any(axis=(1, 2)))) for picture in pictures]
     lengths = np.ptp(frames[..., 1], axis=1)
-    assert [picture.shape[:2] for picture in pictures] == [(360, 120)] * 2
+    assert [picture.shape[:2] for picture in pictures] == [pictures[0].shape[:2]] * 2
+    assert pictures[0].shape[1] == 120
     assert heights[1] / heights[0] == pytest.approx(lengths[1] / lengths[0], rel=0.15)
 
 
