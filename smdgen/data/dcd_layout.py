@@ -118,9 +118,9 @@ def read_layout(path: Path) -> DcdLayout:
             stream.seek(0)
             reader = _RecordReader(path, stream, order, marker_bytes, size)
             control = reader.record("header", limit=_HEADER_BYTES, exact=True)
-            titles = reader.record("titles", limit=4 + _MAX_TITLES * _TITLE_BYTES)
+            notes = _read_titles(path, reader)
             (n_atoms,) = struct.unpack(order + "i", reader.record("atom count", limit=4, exact=True))
-            return _assemble(path, control, titles, n_atoms, reader)
+            return _assemble(path, control, notes, n_atoms, reader)
     except OSError as error:
         raise TrajectoryError(f"cannot read {path}: {error.strerror}; check the disk") from error
 
@@ -175,7 +175,9 @@ def _dialect(path: Path, head: bytes) -> tuple[Order, int]:
     raise TrajectoryError(f"{path} is no DCD: it starts with {found}; {_ADVICE}")
 
 
-def _assemble(path: Path, control: bytes, titles: bytes, n_atoms: int, reader: _RecordReader) -> DcdLayout:
+def _assemble(
+    path: Path, control: bytes, title_notes: list[str], n_atoms: int, reader: _RecordReader
+) -> DcdLayout:
     order = reader.order
     numbers = struct.unpack(order + "20i", control[4:])
     version = numbers[19]
@@ -186,7 +188,7 @@ def _assemble(path: Path, control: bytes, titles: bytes, n_atoms: int, reader: _
         notes.append("big-endian")
     if reader.marker_bytes == 8:
         notes.append("64-bit record markers")
-    notes += _check_titles(path, titles, order)
+    notes += title_notes
     n_fixed = numbers[8]
     if n_atoms < 1 or not 0 <= n_fixed < n_atoms:
         raise TrajectoryError(f"{path}: header says {n_atoms} atoms, {n_fixed} of them fixed; {_ADVICE}")
@@ -215,12 +217,37 @@ def _assemble(path: Path, control: bytes, titles: bytes, n_atoms: int, reader: _
     )
 
 
-def _check_titles(path: Path, titles: bytes, order: str) -> list[str]:
-    if len(titles) < 4 or (len(titles) - 4) % _TITLE_BYTES:
-        raise TrajectoryError(f"{path}: the title record has {len(titles)} bytes, not 4 + 80 n; {_ADVICE}")
-    (claimed,) = struct.unpack_from(order + "i", titles)
+def _read_titles(path: Path, reader: _RecordReader) -> list[str]:
+    """Pass over the titles; what was odd about them.
+
+    MDAnalysis wrote three titles between markers for two: then the number of titles counts.
+    """
+    start = reader.stream.tell()
+    try:
+        titles = reader.record("titles", limit=4 + _MAX_TITLES * _TITLE_BYTES)
+        if len(titles) < 4 or (len(titles) - 4) % _TITLE_BYTES:
+            raise TrajectoryError(
+                f"{path}: the title record has {len(titles)} bytes, not 4 + 80 n; {_ADVICE}"
+            )
+    except TrajectoryError:
+        if not _skip_counted_titles(reader, start):
+            raise
+        return ["the length of the title record does not fit its number of titles"]
+    (claimed,) = struct.unpack_from(reader.order + "i", titles)
     found = (len(titles) - 4) // _TITLE_BYTES
     return [] if claimed == found else [f"header claims {claimed} title lines, {found} found"]
+
+
+def _skip_counted_titles(reader: _RecordReader, start: int) -> bool:
+    """Whether the record at `start` holds as many titles as it counts between two equal markers."""
+    stream, width = reader.stream, reader.marker_bytes
+    stream.seek(start)
+    opening, count = stream.read(width), stream.read(4)
+    n_titles = struct.unpack(reader.order + "i", count)[0] if len(count) == 4 else -1
+    if not 0 < n_titles <= _MAX_TITLES:
+        return False
+    stream.seek(start + width + 4 + n_titles * _TITLE_BYTES)
+    return stream.read(width) == opening
 
 
 def _read_free(path: Path, reader: _RecordReader, n_atoms: int, n_fixed: int) -> NDArray[np.int64]:

@@ -52,7 +52,8 @@ class _MdtrajReader:
         table[:, 0] = found[1]
         if self._has_steps:
             table[:, 1] = found[2]
-            table[:, 2:] = _cells_of_vectors(np.asarray(found[3], dtype=np.float64) * self._scale)
+            if found[3] is not None:
+                table[:, 2:] = _cells_of_vectors(np.asarray(found[3], dtype=np.float64) * self._scale)
         elif found[2] is not None and found[3] is not None:
             table[:, 2:5] = np.asarray(found[2]) * self._scale
             table[:, 5:] = found[3]
@@ -66,22 +67,24 @@ class _Hdf5Reader:
         import h5py
 
         self._file = h5py.File(path, "r")
-        self._positions, self._times, self._scale = self._find()
-        for data in (self._positions, self._times):
+        self._positions, self._times, self._boxes, self._scale = self._find()
+        for data in (self._positions, self._times, self._boxes):
             if data is not None:
                 _refuse_foreign_data(data)
         self.n_frames = int(self._positions.shape[0])
         self.notes: list[str] = []
 
-    def _find(self) -> tuple[Any, Any, float]:
+    def _find(self) -> tuple[Any, Any, Any, float]:
+        """Positions, times and box vectors (the last two may be None), and A in their unit."""
         if "coordinates" in self._file:
-            return self._file["coordinates"], self._file.get("time"), 10.0
+            return self._file["coordinates"], self._file.get("time"), None, 10.0
         groups = list(self._file["particles"].values()) if "particles" in self._file else []
         if len(groups) == 1 and "position" in groups[0]:
             position = groups[0]["position"]
             unit = position["value"].attrs.get("unit", "Angstrom")
             text = unit.decode() if isinstance(unit, bytes) else str(unit)
-            return position["value"], position.get("time"), 10.0 if text == "nm" else 1.0
+            scale = {"nm": 10.0, "pm": 0.01, "fm": 1e-5}.get(text, 1.0)
+            return position["value"], position.get("time"), groups[0].get("box/edges/value"), scale
         raise ValueError("an H5 file with neither /coordinates (MDTraj) nor one group of /particles (H5MD)")
 
     def block(self, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -92,6 +95,9 @@ class _Hdf5Reader:
         if "cell_lengths" in self._file and "cell_angles" in self._file:
             table[:, 2:5] = self._file["cell_lengths"][start:stop] * self._scale
             table[:, 5:] = self._file["cell_angles"][start:stop]
+        if self._boxes is not None and self._boxes.shape in ((self.n_frames, 3), (self.n_frames, 3, 3)):
+            boxes = np.asarray(self._boxes[start:stop], dtype=np.float64) * self._scale
+            table[:, 2:] = _cells_of_vectors(boxes if boxes.ndim == 3 else boxes[:, None] * np.eye(3))
         return positions, table
 
 

@@ -36,6 +36,17 @@ TOPOLOGY_SUFFIXES = (".psf", ".prmtop", ".parm7", ".pdb", ".cif", ".mmcif", ".en
 _FULL_TOPOLOGIES = 3  # how many of these list bonds
 
 _EXPECTED = "a structure (PSF, PDB, prmtop or mmCIF)"
+_OTHER_STRUCTURES = {
+    ".top": "a GROMACS topology",
+    ".gro": "a GROMACS structure",
+    ".tpr": "a GROMACS run input",
+    ".mol2": "a MOL2 file",
+    ".xml": "an XML file without atom names",
+    ".dcd": "a trajectory",
+    ".xtc": "a trajectory",
+    ".trr": "a trajectory",
+    ".nc": "a trajectory",
+}
 
 
 def read_structure(path: Path) -> Structure:
@@ -134,5 +145,8 @@ def _reader_of(path: Path) -> Callable[[Path], Structure]:
         return read_mmcif
     if head.startswith("\x1f\x8b"):
         raise TopologyError(f"{path} is packed with gzip; unpack it first")
+    if path.suffix.lower() in _OTHER_STRUCTURES:
+        kind = _OTHER_STRUCTURES[path.suffix.lower()]
+        raise TopologyError(f"{path} is {kind}, expected {_EXPECTED}; convert it to PDB")
     by_suffix = {".psf": read_psf, ".prmtop": read_prmtop, ".parm7": read_prmtop, ".cif": read_mmcif}
     return by_suffix.get(path.suffix.lower(), read_pdb)

@@ -48,6 +48,7 @@ DIALECTS: dict[str, dict[str, Any]] = {
     "fourth dimension and cell": {"fourth": True, "cell": COSINE_CELL},
     "no title": {"titles": 0},
     "three titles": {"titles": 3},
+    "three titles in a record for two (MDAnalysis)": {"titles": 3, "title_bytes": 164},
     "fixed atoms": {"fixed": [1, 3]},
     "fixed atoms, cell, big-endian": {"fixed": [0, 4], "cell": COSINE_CELL, "order": ">"},
     "no frames declared": {"declared": 0},

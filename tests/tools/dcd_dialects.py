@@ -26,12 +26,13 @@ def write_dialect(
     fourth: bool = False,
     fixed: Sequence[int] = (),
     titles: int = 2,
+    title_bytes: int | None = None,
     keyword: bytes = b"CORD",
 ) -> Path:
     """One DCD; `cell` holds the six doubles as they shall stand in the file."""
 
-    def record(content: bytes) -> bytes:
-        length = struct.pack(order + marker, len(content))
+    def record(content: bytes, claimed: int | None = None) -> bytes:
+        length = struct.pack(order + marker, len(content) if claimed is None else claimed)
         return length + content + length
 
     n_frames, n_atoms, _ = frames.shape
@@ -43,7 +44,7 @@ def write_dialect(
     else:
         head += struct.pack(order + "f10i", delta, flag, int(fourth), *[0] * 7, 24)
     text = struct.pack(order + "i", titles) + b"".join(f"TITLE {i}".encode().ljust(80) for i in range(titles))
-    content = record(keyword + head) + record(text) + record(struct.pack(order + "i", n_atoms))
+    content = record(keyword + head) + record(text, title_bytes) + record(struct.pack(order + "i", n_atoms))
     free = [i for i in range(n_atoms) if i not in fixed]
     if fixed:
         content += record(struct.pack(f"{order}{len(free)}i", *(i + 1 for i in free)))
