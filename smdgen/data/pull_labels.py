@@ -99,7 +99,7 @@ def _unverified(
     if cv_name in variables:
         off = _largest_difference(table.columns[cv_name][rows], cv_values, cv_unit)
         notes.append(
-            f"{path.name} has a {cv_name} up to {off:.2f} {cv_unit} from that of the frames, so it seems to "
+            f"{cv_name} in {path.name} is up to {off:.2f} {cv_unit} from that of the frames, so it seems to "
             "belong to another trajectory; work and centre are left out"
         )
         return PullLabels(notes=tuple(notes))

@@ -1,5 +1,6 @@
 """What `smdgen prepare` tells about the dataset it made."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ _ENERGY_FRAMES = 400
 
 #: Pulls to train on below which a user is told that the data are thin.
 _ENOUGH_PULLS = 16
+
+#: Share of the usual way along the CV below which a pull is pointed out.
+_STILL = 0.25
 
 
 @dataclass(frozen=True)
@@ -116,21 +120,52 @@ def _energies(dataset: Dataset) -> tuple[dict[str, float], dict[str, int]]:
 
 
 def _remarks(dataset: Dataset, n_trajectories: int) -> list[str]:
-    remarks = []
-    n_train = len(dataset.of_split("train"))
     if n_trajectories < MINIMUM_PULLS:
         found = "a single trajectory" if n_trajectories == 1 else f"{n_trajectories} trajectories"
-        remarks.append(
+        return [
             f"{found}: what is held out are blocks of frames, a weaker test than whole pulls; "
             f"give {MINIMUM_PULLS} trajectories or more for a split by pull"
-        )
-    elif n_train < _ENOUGH_PULLS:
-        frames = sum(pull.n_frames for pull in dataset.of_split("train"))
+        ]
+    remarks = [*_uneven_lengths(dataset), *_uneven_times(dataset), *_still_pulls(dataset)]
+    train = dataset.of_split("train")
+    if len(train) < _ENOUGH_PULLS:
         remarks.append(
-            f"thin data: {n_train} pulls with {frames} frames to train on; generated pulls will vary less "
-            f"than real ones. {_ENOUGH_PULLS} or more are better"
+            f"thin data: {len(train)} pulls with {sum(pull.n_frames for pull in train)} frames to train on; "
+            f"generated pulls will vary less than real ones. {_ENOUGH_PULLS} or more are better"
         )
     return remarks
+
+
+def _uneven_lengths(dataset: Dataset) -> list[str]:
+    usual, _ = Counter(pull.n_frames for pull in dataset.pulls).most_common(1)[0]
+    others = [f"{pull.name} ({pull.n_frames})" for pull in dataset.pulls if pull.n_frames != usual]
+    return [f"not of {usual} frames like most pulls: {_some(others)}"] if others else []
+
+
+def _uneven_times(dataset: Dataset) -> list[str]:
+    spacings = Counter(
+        float(f"{np.median(np.diff(dataset.times_ps[pull.start : pull.stop])):.4g}") for pull in dataset.pulls
+    )
+    if len(spacings) == 1:
+        return []
+    found = ", ".join(f"{spacing:g} ps in {count}" for spacing, count in spacings.most_common())
+    return [f"the time between frames differs: {found} pulls; the model takes them as equal"]
+
+
+def _still_pulls(dataset: Dataset) -> list[str]:
+    ways = [float(np.ptp(dataset.cv_values[pull.start : pull.stop])) for pull in dataset.pulls]
+    usual, unit = float(np.median(ways)), dataset.cv.unit
+    still = [
+        f"{pull.name} ({way:.1f} {unit})"
+        for pull, way in zip(dataset.pulls, ways, strict=True)
+        if way < _STILL * usual
+    ]
+    return [f"the CV hardly moves (usually {usual:.1f} {unit}) in {_some(still)}"] if still else []
+
+
+def _some(items: Sequence[str]) -> str:
+    more = f" and {len(items) - 3} more" if len(items) > 3 else ""
+    return ", ".join(items[:3]) + more
 
 
 def _merge(notes: Sequence[str]) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import require_regular_file, sha256_file
 from smdgen.progress import Progress
 
+_PDB_SUFFIXES = (".pdb", ".ent")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -42,7 +44,7 @@ def look(
     sources = []
     for path in config.trajectories:
         require_regular_file(path, "a trajectory", TrajectoryError)
-        topology = config.topology or find_topology(path)
+        topology = config.topology or _topology_of(path)
         if topology not in known:
             found = read_structure(topology)
             if whole is None or selected is None:
@@ -57,6 +59,11 @@ def look(
     assert whole is not None
     assert selected is not None
     return whole, selected, tuple(sources)
+
+
+def _topology_of(path: Path) -> Path:
+    """The structure beside a trajectory; a PDB of many models names its atoms itself."""
+    return path if path.suffix.lower() in _PDB_SUFFIXES else find_topology(path)
 
 
 def _look_at(

@@ -186,6 +186,20 @@ def test_thin_data_is_said_and_tables_that_do_not_fit(config, pull_files, tmp_pa
     assert result.n_with_work == 5
 
 
+def test_odd_pulls_are_pointed_out(config, pull_files, tmp_path):
+    short = make_pull(25, 1)[:11]
+    write_dcd(pull_files.trajectories[1], short, timestep_ps=0.002, steps_per_frame=1000)
+    still = np.repeat(pull_files.positions[2][:1], 25, axis=0)
+    still[:, :, 0] += np.arange(25)[:, None]
+    write_pull(pull_files.folder, "pull_2", still, table=False)
+    result, _ = run(config, tmp_path / "run")
+    notes = "; ".join(result.notes)
+    assert "not of 25 frames like most pulls: pull_1 (11)" in notes
+    assert "1 ps in 5, 2 ps in 1 pulls" in notes
+    assert "the CV hardly moves" in notes
+    assert "pull_2 (0.0 A)" in notes
+
+
 def test_provenance_names_every_file_with_its_checksum(config, pull_files, tmp_path):
     from smdgen.files import sha256_file
 
