@@ -24,6 +24,9 @@ PROTEIN_RESIDUES = frozenset(
     NTRP CTRP NTYR CTYR NVAL CVAL""".split()
 )
 
+#: Groups that close a chain; their atoms may be called CA or C too, but they are no amino acids.
+CAPS = frozenset(["ACE", "NME", "NMA", "NH2", "NHE", "CT2", "CT3"])
+
 WATER_RESIDUES = frozenset("HOH WAT TIP3 TIP4 TIP5 TP3M TP4M SPC SPCE SOL DOD H2O OH2 TIP".split())
 
 #: Ions by residue and atom name as CHARMM, Amber and the PDB spell them.

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.data.dcd import Frames
+from smdgen.data.xdr import check_frames
 from smdgen.errors import TrajectoryError
 
 _MIN_SECONDS = 120.0
 _BYTES_A_SECOND = 5e6  # slower than this is taken for a hang
 _BLOCK_BYTES = 16 << 20
+_XDR_SUFFIXES = (".xtc", ".trr")
 _CHILD = "smdgen.data.guarded_child"
 
 
@@ -32,6 +34,7 @@ class GuardedTrajectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        declared = check_frames(path) if path.suffix.lower() in _XDR_SUFFIXES else None
         self._limit = _MIN_SECONDS + path.stat().st_size / _BYTES_A_SECOND
         self._child = subprocess.Popen(
             [sys.executable, "-m", _CHILD, str(path.resolve())],
@@ -46,6 +49,9 @@ class GuardedTrajectory:
             raise
         self.n_frames: int = summary["n_frames"]
         self.n_atoms: int = summary["n_atoms"]
+        if declared is not None and declared != self.n_frames:
+            self.close()
+            raise self._failure(f"{declared} frames stand in it, {self.n_frames} can be read")
         table = np.frombuffer(content, dtype=np.float64).reshape(self.n_frames, 8)
         self.times_ps, has_times = _times(table[:, 0])
         self.steps: NDArray[np.int64] | None = (

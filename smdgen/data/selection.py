@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.data.atoms import Structure
-from smdgen.data.elements import PROTEIN_RESIDUES
+from smdgen.data.elements import CAPS, PROTEIN_RESIDUES
 from smdgen.errors import ConfigError
 
 _SHOWN = 12
@@ -44,8 +44,8 @@ def protein_mask(structure: Structure) -> NDArray[np.bool_]:
         has[name] = np.zeros(int(residues.max(initial=-1)) + 1, dtype=bool)
         has[name][residues[structure.names == name]] = True
     backbone: NDArray[np.bool_] = (has["N"] & has["CA"] & has["C"])[residues]
-    known = np.isin(structure.residue_names, list(PROTEIN_RESIDUES)) & has["CA"][residues]
-    return backbone | known
+    known = np.isin(structure.residue_names, list(PROTEIN_RESIDUES - CAPS))
+    return backbone | (known & has["CA"][residues])
 
 
 def residue_numbers(structure: Structure) -> NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """Trajectories of any format: one way to open them, and the gate that coordinates must pass."""
 
+import dataclasses
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -20,6 +21,7 @@ _EXPECTED = "a trajectory (DCD, XTC, TRR, Amber NetCDF, H5 or PDB)"
 
 _SHORTEST_BOND, _LONGEST_BOND = 0.7, 2.6  # A. Right pairs of topology and trajectory stay below 1.96
 _LARGEST_COORDINATE = 1e5  # A
+_MOST_CROSSINGS = 0.05  # of all bonds
 _BLOCK = 1 << 20  # bonds looked at in one go
 
 
@@ -149,6 +151,52 @@ def check_coordinates(
     if structure.n_atoms > 1 and not len(structure.bonds):
         notes.append("no bonds are known among these atoms, so their order could not be checked")
     return notes
+
+
+def check_topology(trajectory: Trajectory, structure: Structure, n_frames: int = 5) -> list[str]:
+    """Refuse a trajectory of another topology, by the bonds of all atoms in a few frames.
+
+    A selection may look right by chance where the other atoms stand in another order, so look at all of
+    them once. Without unit cells, bonds longer than half the frame are taken to cross an unknown box.
+
+    Args:
+        trajectory: Open, with as many atoms as the structure.
+        structure: The whole topology.
+        n_frames: How many frames to look at, spread over the trajectory.
+
+    Returns:
+        What was odd but not wrong.
+
+    Raises:
+        TrajectoryError: As `check_coordinates`.
+    """
+    frames = np.unique(np.linspace(0, trajectory.n_frames - 1, n_frames).astype(np.int64))
+    cells = trajectory.cells
+    notes: list[str] = []
+    for frame in frames:
+        positions = trajectory.read(np.array([frame]))
+        checked = structure if cells is not None else _without_box_crossings(positions[0], structure)
+        if len(checked.bonds) < len(structure.bonds):
+            notes = ["molecules are cut by a box whose size the file does not hold"]
+        try:
+            check_coordinates(positions, checked, None if cells is None else cells[frame : frame + 1])
+        except TrajectoryError as error:
+            text = str(error).removeprefix("frame 1: ")
+            raise TrajectoryError(f"frame {frame + 1}: {text}") from error
+    return notes
+
+
+def _without_box_crossings(positions: NDArray[np.float32], structure: Structure) -> Structure:
+    """The structure without bonds that span more than half of the frame, if it is large enough to tell."""
+    if not len(structure.bonds) or not np.isfinite(positions).all():
+        return structure
+    extent = np.ptp(positions, axis=0)
+    first, second = structure.bonds.T
+    is_crossing = (np.abs(positions[second] - positions[first]) > np.maximum(0.5 * extent, 10.0)).any(axis=1)
+    # In a box few bonds cross; in a wrong order of atoms many would.
+    if is_crossing.mean() > _MOST_CROSSINGS:
+        return structure
+    return dataclasses.replace(structure, bonds=structure.bonds[~is_crossing])
 
 
 def _open(path: Path, salvage: bool) -> Trajectory:
