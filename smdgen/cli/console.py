@@ -59,9 +59,11 @@ def show_result(result: object, *, as_json: bool, quiet: bool, seconds: float) -
 
 
 def show_plan(config: object, rows: Sequence[tuple[str, str]]) -> None:
-    """What a dry run would do: the stage's own plan, then every setting."""
-    settings = _to_plain(config)
-    show_table([*rows, *((name, _setting(value)) for name, value in settings.items())])
+    """What a dry run would do: the stage's own plan, then every setting that is not empty."""
+    show_table(rows)
+    settings = [(name, _setting(value)) for name, value in _to_plain(config).items()]
+    show_line("\nsettings")
+    show_table([(name, value) for name, value in settings if value])
     show_line("\nnothing was run and nothing written (--dry-run)")
 
 
@@ -109,7 +111,12 @@ def _summary(result: object) -> list[tuple[str, str]]:
 
 
 def _setting(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+    """A setting as it would stand in TOML, without quotes; empty where it is not set."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def _show_lines(title: str, lines: Sequence[str]) -> None:
