@@ -15,7 +15,7 @@ from smdgen.errors import TopologyError
 from smdgen.files import atomic_path, read_text_lines, require_regular_file
 
 _ADVICE = "expected a PDB file with ATOM lines: write or copy it again"
-_MAX_COORDINATE = 9999.999  # what %8.3f holds
+_LOWEST, _HIGHEST = -999.9995, 9999.9995  # A, what %8.3f holds
 
 
 def read_pdb(path: Path) -> Structure:
@@ -78,9 +78,7 @@ def write_pdb(path: Path, structure: Structure, positions: ArrayLike | None = No
     if placed is None or placed.shape != (structure.n_atoms, 3):
         found = "none" if placed is None else str(placed.shape)
         raise TopologyError(f"cannot write {path}: positions are {found}, expected ({structure.n_atoms}, 3)")
-    if not (np.abs(placed) <= _MAX_COORDINATE / 10).all() and not (
-        np.isfinite(placed).all() and placed.min() > -1000 and placed.max() < _MAX_COORDINATE
-    ):
+    if not ((placed > _LOWEST) & (placed < _HIGHEST)).all():  # NaN compares as false
         raise TopologyError(f"cannot write {path}: a PDB holds -999.999 to 9999.999 A only; centre the atoms")
     lines = [_cryst1(structure.cell)] if structure.cell is not None else []
     for i in range(structure.n_atoms):

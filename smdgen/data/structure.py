@@ -36,6 +36,7 @@ TOPOLOGY_SUFFIXES = (".psf", ".prmtop", ".parm7", ".pdb", ".cif", ".mmcif", ".en
 _FULL_TOPOLOGIES = 3  # how many of these list bonds
 
 _EXPECTED = "a structure (PSF, PDB, prmtop or mmCIF)"
+_PDB_RECORDS = ("ATOM  ", "HETATM", "HEADER", "TITLE ", "REMARK", "CRYST1", "MODEL ")
 _OTHER_STRUCTURES = {
     ".top": "a GROMACS topology",
     ".gro": "a GROMACS structure",
@@ -109,6 +110,10 @@ def find_topology(trajectory: Path) -> Path:
         TopologyError: There is none, or several that would do.
     """
     trajectory = Path(trajectory)
+    if not trajectory.parent.is_dir():
+        raise TopologyError(
+            f"no folder {trajectory.parent}, so no structure beside {trajectory.name}; check the path"
+        )
     beside = sorted(
         path
         for path in trajectory.parent.iterdir()
@@ -143,6 +148,8 @@ def _reader_of(path: Path) -> Callable[[Path], Structure]:
         return read_prmtop
     if start.lower().startswith("data_"):
         return read_mmcif
+    if start.startswith(_PDB_RECORDS):
+        return read_pdb
     if head.startswith("\x1f\x8b"):
         raise TopologyError(f"{path} is packed with gzip; unpack it first")
     if path.suffix.lower() in _OTHER_STRUCTURES:
