@@ -232,6 +232,24 @@ def test_a_dataset_is_replaced_only_with_force_and_only_by_a_whole_one(config, p
     assert (folder / "dataset.h5").read_bytes() != before
 
 
+class Interrupting(Silent):
+    """Ctrl-C while frames are read."""
+
+    def advance(self, n=1, note=""):
+        if n > 1:
+            raise KeyboardInterrupt
+
+
+def test_an_interruption_leaves_nothing_behind(config, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        prepare.run(config, tmp_path / "run", Interrupting())
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "other").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        prepare.run(config, tmp_path / "other", Interrupting())
+    assert list((tmp_path / "other").iterdir()) == [], "a folder that was there stays"
+
+
 # --- bad input, through the command line ----------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import threading
 
 import pytest
@@ -60,3 +61,12 @@ def test_a_file_in_the_place_of_the_folder(tmp_path):
     (tmp_path / "run").write_text("x")
     with pytest.raises(ArtifactError, match="is a file, expected a run folder"):
         RunFolder(tmp_path / "run").create()
+
+
+def test_what_a_killed_command_left_is_swept(tmp_path):
+    stale, own = tmp_path / ".smdgen-tmp-999999999-ab.h5", tmp_path / f".smdgen-tmp-{os.getpid()}-ab.h5"
+    stale.touch()
+    own.touch()
+    with RunFolder(tmp_path).lock():
+        assert not stale.exists()
+        assert own.exists(), "its process lives"
