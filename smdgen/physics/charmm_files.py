@@ -39,12 +39,19 @@ def system_from_psf(path: Path, masses: Sequence[float], parameters: Sequence[Pa
             f"{path} cannot be read as a PSF ({_one_line(error)}); write it again with psfgen"
         ) from error
     known = read_parameters(psf, masses, parameters)
+    names = ", ".join(Path(file).name for file in parameters)
+    lacking = sorted(name for name, kind in known.atom_types_str.items() if kind.epsilon is None)
+    lacking = [name for name in lacking if any(atom.attype == name for atom in psf.atom_list)]
+    if lacking:
+        raise TopologyError(
+            f"{names} has no NONBONDED parameters for atom type {', '.join(lacking)} of {path.name}; "
+            "add the parameter file that has them with --params"
+        )
     try:
         return psf.createSystem(
             known, nonbondedMethod=app.NoCutoff, constraints=app.HBonds if constraints == "hbonds" else None
         )
     except Exception as error:
-        names = ", ".join(Path(file).name for file in parameters)
         raise TopologyError(
             f"{names} cannot describe {path.name}: {_one_line(error)}; "
             "add the parameter file that has it with --params"

@@ -1,26 +1,18 @@
 """Bonded terms for the modelled atoms of any structure, by the most trusted route its files allow."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smdgen.errors import SmdgenError, TopologyError
 from smdgen.physics.forcefield import Terms, bonded_terms, geometry_terms
-from smdgen.physics.system import FORCEFIELDS, MolecularStructure, build_system, openmm_topology, residue_rows
-from smdgen.units import ANGSTROM_PER_NM
-
-#: Atoms that PDBFixer keeps when it rebuilds the rest of a residue.
-_KEPT = {"N", "CA", "C", "O", "CB"}
+from smdgen.physics.rebuild import backbone_atoms, heavy_atoms, rebuild
+from smdgen.physics.system import FORCEFIELDS, MolecularStructure, build_system, file_kind, residue_rows
 
 #: Names by which CHARMM and PDB files call the same atom.
 _ALIASES = {"HN": "H", "H": "HN", "OT1": "O", "OT2": "OXT", "CD": "CD1", "HT1": "H", "HT2": "H2", "HT3": "H3"}
-
-#: pH at which PDBFixer adds hydrogens; it decides charges, hardly bonded terms of a backbone.
-_PH = 7.0
 
 
 def structure_terms(
@@ -54,9 +46,7 @@ def structure_terms(
         TopologyError: The named files do not describe the structure, or no route is open.
     """
     chosen = np.asarray(indices, dtype=np.int64)
-    named = bool(parameters) or (
-        structure.path is not None and structure.path.suffix.lower() in (".prmtop", ".parm7")
-    )
+    named = bool(parameters) or file_kind(structure) == "prmtop"
     try:
         return _own_terms(structure, chosen, parameters, forcefield)
     except TopologyError as error:
@@ -100,7 +90,7 @@ def _with_new_hydrogens(
     structure: MolecularStructure, chosen: NDArray[np.int64], forcefield: str, x: NDArray[np.float64]
 ) -> tuple[Terms, str]:
     """Hydrogens dropped and added again, missing atoms added."""
-    kept = [i for i, element in enumerate(structure.elements) if element != "H"]
+    kept = heavy_atoms(structure)
     terms = _rebuilt_terms(
         structure, chosen, forcefield, x, kept, "missing atoms and hydrogens added by PDBFixer"
     )
@@ -114,7 +104,7 @@ def _with_rebuilt_side_chains(
     structure: MolecularStructure, chosen: NDArray[np.int64], forcefield: str, x: NDArray[np.float64]
 ) -> tuple[Terms, str]:
     """Only the backbone and CB kept, the rest rebuilt."""
-    kept = [i for i, name in enumerate(structure.names) if str(name) in _KEPT]
+    kept = backbone_atoms(structure)
     terms = _rebuilt_terms(structure, chosen, forcefield, x, kept, "all but N CA C O CB rebuilt by PDBFixer")
     return terms, f"bonded terms of {forcefield} with all but N CA C O CB rebuilt by PDBFixer; termini differ"
 
@@ -131,7 +121,7 @@ def _rebuilt_terms(
 
     if forcefield not in FORCEFIELDS:
         raise TopologyError(f"atoms can be rebuilt for {', '.join(FORCEFIELDS)} only, not for {forcefield}")
-    topology, residues = _rebuild(structure, x, kept)
+    topology, _, residues = rebuild(structure, x, kept)
     try:
         system = app.ForceField(*FORCEFIELDS[forcefield]).createSystem(topology, nonbondedMethod=app.NoCutoff)
     except (ValueError, KeyError) as error:
@@ -140,51 +130,6 @@ def _rebuilt_terms(
     found = [_find_atom(residues[rows[atom]], str(structure.names[atom])) for atom in chosen]
     bonds = [(bond[0].index, bond[1].index) for bond in topology.bonds()]
     return bonded_terms(system, bonds, found, f"force field {forcefield}, {how}")
-
-
-def _rebuild(
-    structure: MolecularStructure, x: NDArray[np.float64], kept: list[int]
-) -> tuple[Any, list[dict[str, int]]]:
-    """OpenMM topology after PDBFixer, and for each residue of the structure its atoms by name."""
-    from openmm import Platform, Vec3, app, unit
-    from pdbfixer import PDBFixer
-
-    part = _Part(structure, kept)
-    topology = openmm_topology(part, split_unbonded=True)
-    positions = unit.Quantity([Vec3(*row) for row in x[kept] / ANGSTROM_PER_NM], unit.nanometer)
-    text = io.StringIO()
-    app.PDBFile.writeFile(topology, positions, text)
-    text.seek(0)
-    try:
-        fixer = PDBFixer(pdbfile=text, platform=Platform.getPlatformByName("CPU"))
-        fixer.missingResidues = {}
-        fixer.findMissingAtoms()
-        fixer.addMissingAtoms()
-        fixer.addMissingHydrogens(_PH)
-    except Exception as error:
-        raise TopologyError(f"PDBFixer cannot complete the structure: {error}") from error
-    rebuilt = [{atom.name: atom.index for atom in residue.atoms()} for residue in fixer.topology.residues()]
-    if len(rebuilt) != len({row for row in residue_rows(part)}):
-        raise TopologyError("PDBFixer changed the number of residues")
-    return fixer.topology, rebuilt
-
-
-class _Part:
-    """Some atoms of a structure, with the bonds among them."""
-
-    def __init__(self, structure: MolecularStructure, kept: list[int]) -> None:
-        if set(residue_rows(structure)) != {residue_rows(structure)[i] for i in kept}:
-            raise TopologyError("a residue would lose all its atoms")
-        place = {old: new for new, old in enumerate(kept)}
-        bonds = [
-            (place[int(i)], place[int(j)]) for i, j in structure.bonds if int(i) in place and int(j) in place
-        ]
-        self.names, self.elements = structure.names[kept], structure.elements[kept]
-        self.residue_names, self.residue_ids = structure.residue_names[kept], structure.residue_ids[kept]
-        self.insertion_codes, self.masses = structure.insertion_codes[kept], structure.masses[kept]
-        self.chain_ids, self.segment_ids = structure.chain_ids[kept], structure.segment_ids[kept]
-        self.bonds = np.array(bonds, dtype=np.int64).reshape(-1, 2)
-        self.path: Path | None = None
 
 
 def _find_atom(residue: dict[str, int], name: str) -> int:

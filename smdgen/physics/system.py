@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 
 from smdgen.errors import ConfigError, TopologyError
 from smdgen.physics.charmm_files import system_from_psf
-from smdgen.physics.nonbonded import add_obc2, fold_lennard_jones, remove_forces
+from smdgen.physics.nonbonded import add_obc2, fold_lennard_jones, forces_of, remove_forces
 
 #: OpenMM force-field files by the name a user gives; any other name is taken as the path of an XML file.
 FORCEFIELDS: dict[str, tuple[str, ...]] = {
     "charmm36": ("charmm36.xml", "charmm36/water.xml"),
     "amber14": ("amber14-all.xml", "amber14/tip3p.xml"),
 }
-
-_PRMTOP_SUFFIXES = {".prmtop", ".parm7"}
 
 
 class MolecularStructure(Protocol):
@@ -44,6 +42,8 @@ class MolecularStructure(Protocol):
     def bonds(self) -> NDArray[np.int64]: ...  # noqa: D102
     @property
     def path(self) -> Path | None: ...  # noqa: D102
+    @property
+    def has_cross_terms(self) -> bool | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,14 @@ def build_system(
         raise ConfigError(f"constraints {constraints!r} is not known; choose hbonds or none")
     built = _by_trust(structure, parameters, forcefield, constraints)
     notes = list(built.notes)
-    silent_psf = _psf_without_cross_terms(structure)
+    # A PSF lists every term of its molecule: without cross-terms it has no CMAP in any force field.
+    silent_psf = structure.has_cross_terms is False
     if (silent_psf or not cmap) and remove_forces(built.system, "CMAPTorsionForce"):
         notes.append("CMAP is left out" + (": the PSF lists no cross-terms" if silent_psf else ""))
     fold_lennard_jones(built.system)
-    if solvent == "obc2":
+    if solvent == "obc2" and any(forces_of(built.system, kind) for kind in ("GBSAOBCForce", "CustomGBForce")):
+        notes.append(f"{built.source} has an implicit solvent of its own, which is kept")
+    elif solvent == "obc2":
         add_obc2(built.system, built.topology)
     return MolecularSystem(built.system, built.topology, built.source, tuple(notes))
 
@@ -110,13 +113,13 @@ def _by_trust(
             f"parameter file {missing[0]} does not exist; give the path of a prm, rtf, str or XML file"
         )
     topology = openmm_topology(structure)
-    suffix = structure.path.suffix.lower() if structure.path is not None else ""
+    kind = file_kind(structure)
     if len(parameters) == 1 and Path(parameters[0]).suffix.lower() == ".xml":
         system = _system_from_xml(Path(parameters[0]), structure)
         return MolecularSystem(system, topology, f"OpenMM system {Path(parameters[0]).name}")
-    if suffix in _PRMTOP_SUFFIXES and structure.path is not None:
+    if kind == "prmtop" and structure.path is not None:
         return _system_from_prmtop(structure.path, constraints)
-    if parameters and suffix == ".psf" and structure.path is not None:
+    if parameters and kind == "psf" and structure.path is not None:
         system = system_from_psf(structure.path, structure.masses.tolist(), parameters, constraints)
         names = ", ".join(Path(path).name for path in parameters)
         return MolecularSystem(system, topology, f"{structure.path.name} with {names}")
@@ -127,6 +130,15 @@ def _by_trust(
         )
     system = _system_from_forcefield(topology, forcefield, constraints)
     return MolecularSystem(system, topology, f"force field {forcefield}")
+
+
+def file_kind(structure: MolecularStructure) -> str:
+    """What the structure was read from, by content: "psf", "prmtop" or "" for anything else."""
+    if structure.path is None or not structure.path.is_file():
+        return ""
+    with structure.path.open("rb") as stream:
+        start = stream.read(200).lstrip()
+    return "psf" if start.startswith(b"PSF") else "prmtop" if start.startswith(b"%VERSION") else ""
 
 
 def openmm_topology(structure: MolecularStructure, split_unbonded: bool = False) -> Any:
@@ -238,7 +250,12 @@ def _system_from_forcefield(topology: Any, forcefield: str, constraints: str) ->
                 f"choose {', '.join(FORCEFIELDS)}, or give an OpenMM XML file"
             )
         files = (forcefield,)
-    field = app.ForceField(*files)
+    try:
+        field = app.ForceField(*files)
+    except Exception as error:
+        raise ConfigError(
+            f"{forcefield} is no OpenMM force field ({error}); give a force-field XML"
+        ) from error
     try:
         return field.createSystem(
             topology, nonbondedMethod=app.NoCutoff, constraints=_constraint(constraints)
@@ -249,17 +266,3 @@ def _system_from_forcefield(topology: Any, forcefield: str, constraints: str) ->
             f"force field {forcefield} does not fit the structure ({text}); give a PSF with --params, "
             "a prmtop, or a structure with all hydrogens and caps"
         ) from error
-
-
-def _psf_without_cross_terms(structure: MolecularStructure) -> bool:
-    """A PSF lists every term of its molecule: without cross-terms it has no CMAP in any force field."""
-    path = structure.path
-    if path is None or path.suffix.lower() != ".psf":
-        return False
-    for line in path.read_text(encoding="latin-1").splitlines():
-        if "!NCRTERM" in line:
-            count = line.split()[0]
-            if count.isdigit() and int(count) > 0:
-                return False
-            break
-    return True

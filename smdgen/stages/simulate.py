@@ -1,8 +1,6 @@
 """Make pulls of a structure with constant-velocity steered MD: a DCD and a table of CV and work each."""
 
-import dataclasses
 import json
-import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -15,36 +13,22 @@ from numpy.typing import NDArray
 from smdgen.config import SimulateConfig
 from smdgen.data.colvars import ColvarsTable, read_colvars_traj, write_colvars_input, write_colvars_traj
 from smdgen.data.dcd import write_dcd
-from smdgen.data.structure import (
-    Structure,
-    match_atoms,
-    read_positions,
-    read_structure,
-    select_atoms,
-    write_pdb,
-)
-from smdgen.errors import ArtifactError, ConfigError, SimulationError, TopologyError
+from smdgen.data.structure import write_pdb
+from smdgen.errors import ArtifactError, SimulationError
 from smdgen.files import atomic_path, sweep_temporaries
-from smdgen.physics.cvs import CollectiveVariable, colvars_config, end_to_end, parse_cv, to_dict
-from smdgen.physics.pulling import (
-    SMALL_SYSTEM,
-    PulledDistance,
-    PullProtocol,
-    PullRecord,
-    add_restraint,
-    choose_platform,
-    divisor_at_most,
-)
-from smdgen.physics.replicas import PullJob, ReplicaEvents, run_replicas
-from smdgen.physics.system import build_system
+from smdgen.physics.cvs import CollectiveVariable, colvars_config
+from smdgen.physics.pulling import PullProtocol, PullRecord
+from smdgen.physics.replicas import ReplicaEvents, run_replicas
+from smdgen.physics.system import file_kind
 from smdgen.physics.work import jarzynski_profile
 from smdgen.progress import Progress
+from smdgen.stages._pull_plan import PullPlan, n_workers, plan_pulls
 
 PROTOCOL_FILE = "protocol.json"
 BIAS_NAME = "pull"
 
-#: The restraint centre jumps at least this often; the accumulated work is exact for any value.
-_MAX_STEPS_PER_MOVE = 10
+#: Up to this many trajectories are listed one by one.
+_FEW = 6
 
 
 @dataclass(frozen=True)
@@ -69,16 +53,38 @@ class SimulateResult:
     platform: str
     ns_per_day: float | None  # of this run, all workers together
 
+    @property
+    def exit_code(self) -> int:
+        """1 when pulls failed."""
+        return 1 if self.failed else 0
 
-@dataclass(frozen=True)
-class _Plan:
-    """Everything settled before the first step."""
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The trajectories, or their pattern when they are many."""
+        files = tuple(pull.trajectory for pull in self.pulls)
+        return (
+            files if len(files) <= _FEW else (self.output / "pull_*.dcd", self.output / "pull_*.colvars.traj")
+        )
 
-    structure: Structure
-    job: PullJob
-    cv: CollectiveVariable
-    identity: dict[str, Any]
-    notes: tuple[str, ...]
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """The next command."""
+        return (f"smdgen prepare {self.output}/pull_*.dcd",) if self.pulls else ()
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Rows of the table shown at the end."""
+        work = np.array([pull.work for pull in self.pulls])
+        values = np.array([pull.final_cv for pull in self.pulls])
+        rows = [
+            ("pulls", f"{len(self.pulls)} ({self.n_made} made now) of {self.n_atoms} atoms"),
+            ("final value", _mean_and_spread(values, "A")),
+            ("final work", _mean_and_spread(work, "kcal/mol")),
+        ]
+        if self.jarzynski is not None:
+            rows.append(("Jarzynski", f"{self.jarzynski:.2f} kcal/mol at the end, spring included"))
+        if self.ns_per_day is not None:
+            rows.append(("speed", f"{self.ns_per_day:.0f} ns/day on {self.platform}"))
+        return rows + [("failed", line) for line in self.failed]
 
 
 def run(config: SimulateConfig, run_dir: Path, progress: Progress) -> SimulateResult:  # noqa: ARG001
@@ -96,11 +102,11 @@ def run(config: SimulateConfig, run_dir: Path, progress: Progress) -> SimulateRe
         ConfigError: A setting out of range, or a selection that matches nothing.
         TopologyError: A structure that cannot be read or that the force field does not describe.
         ArtifactError: The folder holds pulls of other settings and `force` is off.
-        SimulationError: Some pulls failed; the others are finished and stay.
+        SimulationError: Every pull failed; single ones are reported in the result.
+        KeyboardInterrupt: The user stopped it; finished pulls stay, and the message says how many.
     """
-    _check(config)
     progress.start("reading")
-    plan = _plan(config)
+    plan = plan_pulls(config)
     for note in plan.notes:
         progress.note(note)
     _prepare_folder(config, plan)
@@ -111,164 +117,14 @@ def run(config: SimulateConfig, run_dir: Path, progress: Progress) -> SimulateRe
         if n_kept:
             progress.note(f"{n_kept} of {config.replicas} pulls are there already; {len(missing)} to make")
         progress.start("pulling", total=len(missing) * (plan.job.protocol.n_frames - 1))
-        run_replicas(plan.job, missing, _workers(config, plan.job.platform, len(missing)), farm.events)
+        try:
+            run_replicas(plan.job, missing, n_workers(config, plan.job.platform, len(missing)), farm.events)
+        except KeyboardInterrupt:
+            n_kept += len(farm.made)
+            raise KeyboardInterrupt(
+                f"{n_kept} of {config.replicas} pulls are in {config.output}; the same command goes on"
+            ) from None
     return _result(config, plan, farm)
-
-
-def _check(config: SimulateConfig) -> None:
-    """Refuse settings that make no sense before anything is read."""
-    above_zero = {
-        "duration_ps": config.duration_ps,
-        "spring_constant": config.spring_constant,
-        "temperature": config.temperature,
-        "friction_per_ps": config.friction_per_ps,
-        "timestep_fs": config.timestep_fs,
-    }
-    for name, value in above_zero.items():
-        if not (np.isfinite(value) and value > 0):
-            raise ConfigError(f"{name} = {value}, expected a number above 0; change it")
-    at_least = {"replicas": (config.replicas, 1), "frames": (config.frames, 2), "seed": (config.seed, 0)}
-    at_least |= {"minimisation_steps": (config.minimisation_steps, 0), "workers": (config.workers, 0)}
-    at_least |= {"threads": (config.threads, 0)}
-    for name, (number, lowest) in at_least.items():
-        if number < lowest:
-            raise ConfigError(f"{name} = {number}, expected {lowest} or more; change it")
-    if config.seed + config.replicas > 2**31 - 1:
-        raise ConfigError(f"seed = {config.seed} is too large; seed + replicas must stay below 2147483647")
-    if config.equilibration_ps < 0:
-        raise ConfigError(f"equilibration_ps = {config.equilibration_ps}, expected 0 or more; change it")
-
-
-def _plan(config: SimulateConfig) -> _Plan:
-    structure = read_structure(config.structure)
-    positions, notes = _start_positions(config, structure)
-    cv = _pulled(config, structure)
-    distance = PulledDistance(cv.groups[0], cv.groups[1], cv.weights[0], cv.weights[1])
-    built = build_system(
-        structure,
-        config.parameters,
-        config.forcefield,
-        config.solvent,
-        cmap=config.cmap,
-        constraints=config.constraints,
-    )
-    add_restraint(built.system, distance)
-    protocol = _protocol(config, distance.value(positions))
-    platform = config.platform or choose_platform(
-        structure.n_atoms, config.solvent != "vacuum", _platform_names()
-    )
-    identity = {
-        "cv": to_dict(cv),
-        "forces": [built.source, *built.notes, config.solvent, config.constraints],
-        "atoms": structure.atom_hash,
-        "seed": config.seed,
-        **dataclasses.asdict(protocol),
-    }
-    job = PullJob(
-        _to_xml(built.system),
-        positions,
-        distance,
-        protocol,
-        config.seed,
-        platform,
-        _threads(config, platform, structure.n_atoms),
-    )
-    return _Plan(structure, job, cv, identity, (*structure.notes, *notes, *built.notes))
-
-
-def _start_positions(config: SimulateConfig, structure: Structure) -> tuple[NDArray[np.float64], list[str]]:
-    """Start positions (n_atoms, 3), A: of `coordinates`, of the structure, or of a PDB of the same name."""
-    source = config.coordinates
-    notes = []
-    if source is None and structure.positions is None:
-        beside = Path(config.structure).with_suffix(".pdb")
-        if not beside.is_file():
-            raise TopologyError(
-                f"{config.structure} has no coordinates; "
-                "name a PDB, DCD, inpcrd or coor file after it, as in `smdgen simulate x.psf x.pdb`"
-            )
-        source = beside
-        notes.append(f"coordinates from {beside.name}")
-    if source is None:
-        assert structure.positions is not None
-        return np.asarray(structure.positions, dtype=np.float64), notes
-    if source.suffix.lower() == ".pdb":
-        found = read_structure(source)
-        assert found.positions is not None
-        return np.asarray(found.positions[match_atoms(structure, found)], dtype=np.float64), notes
-    return np.asarray(read_positions(source, structure.n_atoms), dtype=np.float64), notes
-
-
-def _pulled(config: SimulateConfig, structure: Structure) -> CollectiveVariable:
-    """The pulled distance; its groups are indices into the structure."""
-    every = np.arange(structure.n_atoms)
-    if config.pulled:
-        cv = parse_cv(config.pulled, structure, every, select_atoms)
-        if cv.kind != "distance":
-            raise ConfigError(
-                f"--cv {config.pulled!r} is a {cv.kind}; only a distance(sel; sel) can be pulled"
-            )
-    else:
-        protein = select_atoms(structure, "protein")
-        found = end_to_end(structure, protein)
-        groups = tuple(tuple(int(protein[atom]) for atom in group) for group in found.groups)
-        cv = dataclasses.replace(found, groups=groups)
-    shared = sorted(set(cv.groups[0]) & set(cv.groups[1]))
-    if shared:
-        raise ConfigError(
-            f"the two groups of {config.pulled!r} share {len(shared)} atoms; choose groups to pull apart"
-        )
-    return cv
-
-
-def _protocol(config: SimulateConfig, start_value: float) -> PullProtocol:
-    timestep_ps = config.timestep_fs / 1000
-    n_intervals = config.frames - 1
-    steps_per_frame = max(1, round(config.duration_ps / timestep_ps / n_intervals))
-    return PullProtocol(
-        start_centre=start_value if config.start_centre is None else config.start_centre,
-        end_centre=config.end_centre,
-        spring_constant=config.spring_constant,
-        n_steps=steps_per_frame * n_intervals,
-        steps_per_frame=steps_per_frame,
-        steps_per_move=divisor_at_most(steps_per_frame, _MAX_STEPS_PER_MOVE),
-        timestep_ps=timestep_ps,
-        temperature=config.temperature,
-        friction_per_ps=config.friction_per_ps,
-        minimisation_steps=config.minimisation_steps,
-        equilibration_steps=round(config.equilibration_ps / timestep_ps),
-    )
-
-
-def _platform_names() -> list[str]:
-    import openmm
-
-    return [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]
-
-
-def _to_xml(system: Any) -> str:
-    import openmm
-
-    return str(openmm.XmlSerializer.serialize(system))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _workers(config: SimulateConfig, platform: str, n_missing: int) -> int:
-    """Parallel pulls: one a core, but one at a time on a GPU."""
-    natural = _cores() if platform in ("Reference", "CPU") else 1
-    return min(config.workers or natural, n_missing)
-
-
-def _threads(config: SimulateConfig, platform: str, n_atoms: int) -> int:
-    """Threads a pull; only the CPU platform uses more than one, and only for large systems."""
-    if config.threads:
-        return config.threads
-    if platform != "CPU" or n_atoms < SMALL_SYSTEM:
-        return 1
-    return max(1, _cores() // _workers(config, platform, config.replicas))
 
 
 def pull_path(output: Path, index: int) -> Path:
@@ -285,7 +141,31 @@ def _is_finished(output: Path, index: int) -> bool:
     return pull_path(output, index).is_file() and _table_path(output, index).is_file()
 
 
-def _prepare_folder(config: SimulateConfig, plan: _Plan) -> None:
+def plan(config: SimulateConfig, run_dir: Path) -> list[tuple[str, str]]:  # noqa: ARG001
+    """What `--dry-run` shows: the system, the pull and the pulls that are missing."""
+    planned = plan_pulls(config)
+    job, missing = planned.job, [i for i in range(config.replicas) if not _is_finished(config.output, i)]
+    protocol = job.protocol
+    duration = protocol.n_steps * protocol.timestep_ps
+    return [
+        ("atoms", str(planned.structure.n_atoms)),
+        ("forces", ", ".join(planned.identity["forces"])),
+        ("pulled", f"{planned.cv.name}, atoms {job.distance.first} and {job.distance.second} (from 0)"),
+        ("centre", f"{protocol.start_centre:.2f} to {protocol.end_centre:.2f} A in {duration:g} ps"),
+        (
+            "frames",
+            f"{protocol.n_frames} a pull, every {protocol.steps_per_frame * protocol.timestep_ps:g} ps",
+        ),
+        (
+            "platform",
+            f"{job.platform}, {n_workers(config, job.platform, max(1, len(missing)))} pulls at a time",
+        ),
+        ("to make", f"{len(missing)} of {config.replicas} pulls in {config.output}"),
+        *(("note", note) for note in planned.notes),
+    ]
+
+
+def _prepare_folder(config: SimulateConfig, plan: PullPlan) -> None:
     """Create the output folder, or check that its pulls are of these settings."""
     output = config.output
     try:
@@ -305,12 +185,12 @@ def _prepare_folder(config: SimulateConfig, plan: _Plan) -> None:
             old.unlink()
     with atomic_path(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    suffix = Path(config.structure).suffix.lower()
-    with atomic_path(output / f"topology{suffix}") as temporary:
-        if suffix == ".pdb":
-            write_pdb(temporary, plan.structure, plan.job.positions)
-        else:
+    kind = file_kind(plan.structure)
+    if kind:
+        with atomic_path(output / f"topology.{kind}") as temporary:
             shutil.copyfile(config.structure, temporary)
+    else:
+        write_pdb(output / "topology.pdb", plan.structure, plan.job.positions)
 
 
 def _difference(file: Path, wanted: dict[str, Any]) -> str:
@@ -325,7 +205,7 @@ def _difference(file: Path, wanted: dict[str, Any]) -> str:
 class _Farm:
     """Writes pulls as they come in, and keeps count."""
 
-    def __init__(self, config: SimulateConfig, plan: _Plan, progress: Progress, n_missing: int) -> None:
+    def __init__(self, config: SimulateConfig, plan: PullPlan, progress: Progress, n_missing: int) -> None:
         self.made: list[int] = []
         self.failed: list[str] = []
         self.ns_per_day: float | None = None
@@ -370,13 +250,18 @@ def write_pull(
     )
 
 
+def _mean_and_spread(values: NDArray[np.float64], unit: str) -> str:
+    spread = f" +- {values.std(ddof=1):.2f}" if len(values) > 1 else ""
+    return f"{values.mean():.2f}{spread} {unit}" if len(values) else "none"
+
+
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{rest} s"
 
 
-def _result(config: SimulateConfig, plan: _Plan, farm: _Farm) -> SimulateResult:
+def _result(config: SimulateConfig, plan: PullPlan, farm: _Farm) -> SimulateResult:
     pulls = []
     for index in range(config.replicas):
         if _is_finished(config.output, index):
@@ -387,10 +272,10 @@ def _result(config: SimulateConfig, plan: _Plan, farm: _Farm) -> SimulateResult:
                     pull_path(config.output, index), float(table.columns[plan.cv.name][-1]), float(work)
                 )
             )
-    if farm.failed:
+    if farm.failed and not pulls:
         raise SimulationError(
-            f"{len(farm.failed)} of {config.replicas} pulls failed, {len(pulls)} are in {config.output}; "
-            f"first: {farm.failed[0]}; try a smaller timestep_fs, a softer spring or another seed"
+            f"all {len(farm.failed)} pulls failed; first: {farm.failed[0]}; "
+            "try a smaller timestep_fs, a softer spring or another seed"
         )
     works = np.array([pull.work for pull in pulls])
     return SimulateResult(

@@ -1,0 +1,249 @@
+"""What `simulate` settles before the first step: the system, the pulled distance, the protocol."""
+
+import dataclasses
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smdgen.config import SimulateConfig
+from smdgen.data.structure import Structure, match_atoms, read_positions, read_structure, select_atoms
+from smdgen.data.trajectory import check_coordinates
+from smdgen.errors import ConfigError, TopologyError
+from smdgen.physics.cvs import CollectiveVariable, end_to_end, parse_cv, to_dict
+from smdgen.physics.pulling import (
+    SMALL_SYSTEM,
+    PulledDistance,
+    PullProtocol,
+    add_restraint,
+    choose_platform,
+    divisor_at_most,
+)
+from smdgen.physics.rebuild import rebuild
+from smdgen.physics.replicas import PullJob
+from smdgen.physics.system import MolecularSystem, build_system, file_kind
+
+#: The restraint centre jumps at least this often; the accumulated work is exact for any value.
+_MAX_STEPS_PER_MOVE = 10
+
+
+@dataclass(frozen=True)
+class PullPlan:
+    """Everything settled before the first step."""
+
+    structure: Structure
+    job: PullJob
+    cv: CollectiveVariable
+    identity: dict[str, Any]  # what pulls of one set have in common; kept beside them
+    notes: tuple[str, ...]
+
+
+def _check(config: SimulateConfig) -> None:
+    """Refuse settings that make no sense before anything is read."""
+    above_zero = {
+        "duration_ps": config.duration_ps,
+        "spring_constant": config.spring_constant,
+        "temperature": config.temperature,
+        "friction_per_ps": config.friction_per_ps,
+        "timestep_fs": config.timestep_fs,
+    }
+    for name, value in above_zero.items():
+        if not (np.isfinite(value) and value > 0):
+            raise ConfigError(f"{name} = {value}, expected a number above 0; change it")
+    at_least = {"replicas": (config.replicas, 1), "frames": (config.frames, 2), "seed": (config.seed, 1)}
+    at_least |= {"minimisation_steps": (config.minimisation_steps, 0), "workers": (config.workers, 0)}
+    at_least |= {"threads": (config.threads, 0)}
+    for name, (number, lowest) in at_least.items():
+        if number < lowest:
+            raise ConfigError(f"{name} = {number}, expected {lowest} or more; change it")
+    if config.seed + config.replicas > 2**31 - 1:
+        raise ConfigError(f"seed = {config.seed} is too large; seed + replicas must stay below 2147483647")
+    if config.equilibration_ps < 0:
+        raise ConfigError(f"equilibration_ps = {config.equilibration_ps}, expected 0 or more; change it")
+
+
+def plan_pulls(config: SimulateConfig) -> PullPlan:
+    """Read the input and settle the system, the protocol and the resources.
+
+    Raises:
+        ConfigError: A setting out of range, or a selection that matches nothing.
+        TopologyError: A structure that cannot be read or that the force field does not describe.
+        TrajectoryError: Coordinates that cannot be those of the structure.
+    """
+    _check(config)
+    structure, positions, notes = _start(config)
+    built, structure, positions, more = _build(config, structure, positions)
+    check_coordinates(positions[None], structure)
+    cv = _pulled(config, structure)
+    distance = PulledDistance(cv.groups[0], cv.groups[1], cv.weights[0], cv.weights[1])
+    add_restraint(built.system, distance)
+    protocol = _protocol(config, distance.value(positions))
+    platform = _platform(config, structure.n_atoms)
+    identity = {
+        "cv": to_dict(cv),
+        "forces": [built.source, *built.notes, config.solvent, config.constraints],
+        "atoms": structure.atom_hash,
+        "seed": config.seed,
+        **dataclasses.asdict(protocol),
+    }
+    job = PullJob(
+        _to_xml(built.system),
+        positions,
+        distance,
+        protocol,
+        config.seed,
+        platform,
+        _threads(config, platform, structure.n_atoms),
+    )
+    return PullPlan(structure, job, cv, identity, (*structure.notes, *notes, *more, *built.notes))
+
+
+def _start(config: SimulateConfig) -> tuple[Structure, NDArray[np.float64], list[str]]:
+    """The structure, its positions (n_atoms, 3) in A, and where they are from.
+
+    They are those of `coordinates`, of the structure itself, or of a PDB of the same name.
+    """
+    structure = read_structure(config.structure)
+    source = config.coordinates
+    notes = []
+    if structure.cell is not None:
+        notes.append(f"the box of {config.structure} is ignored: pulls run without box and cutoff")
+    if source is None and structure.positions is None:
+        source = Path(config.structure).with_suffix(".pdb")
+        if not source.is_file():
+            raise TopologyError(
+                f"{config.structure} has no coordinates; "
+                "name a PDB, DCD, inpcrd or coor file after it, as in `smdgen simulate x.psf x.pdb`"
+            )
+        notes.append(f"coordinates from {source.name}")
+    if source is None:
+        assert structure.positions is not None
+        return structure, np.asarray(structure.positions, dtype=np.float64), notes
+    if source.suffix.lower() == ".pdb":
+        found = read_structure(source)
+        assert found.positions is not None
+        return structure, np.asarray(found.positions[match_atoms(structure, found)], dtype=np.float64), notes
+    return structure, np.asarray(read_positions(source, structure.n_atoms), dtype=np.float64), notes
+
+
+def _build(
+    config: SimulateConfig, structure: Structure, positions: NDArray[np.float64]
+) -> tuple[MolecularSystem, Structure, NDArray[np.float64], list[str]]:
+    """The system; a PDB that the force field does not fit gets its missing atoms first."""
+
+    def build(of: Structure) -> MolecularSystem:
+        return build_system(
+            of,
+            config.parameters,
+            config.forcefield,
+            config.solvent,
+            cmap=config.cmap,
+            constraints=config.constraints,
+        )
+
+    try:
+        return build(structure), structure, positions, []
+    except TopologyError as error:
+        if config.parameters or file_kind(structure) or "H" in structure.elements:
+            raise
+        completed = _complete(structure, positions)
+        assert completed.positions is not None
+        n_new = completed.n_atoms - structure.n_atoms
+        note = f"{n_new} atoms that {config.structure} lacks, hydrogens above all, were added by PDBFixer"
+        try:
+            return build(completed), completed, np.asarray(completed.positions), [note]
+        except TopologyError:
+            raise error from None
+
+
+def _complete(structure: Structure, positions: NDArray[np.float64]) -> Structure:
+    """The structure with all hydrogens and missing heavy atoms, as read back from a PDB."""
+    from openmm import app, unit
+
+    rebuilt = rebuild(structure, positions, list(range(structure.n_atoms)))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "completed.pdb"
+        with file.open("w", encoding="utf-8") as stream:
+            app.PDBFile.writeFile(rebuilt.topology, rebuilt.positions * unit.angstrom, stream, keepIds=True)
+        return dataclasses.replace(read_structure(file), path=None)
+
+
+def _pulled(config: SimulateConfig, structure: Structure) -> CollectiveVariable:
+    """The pulled distance; its groups are indices into the structure."""
+    every = np.arange(structure.n_atoms)
+    if config.pulled:
+        cv = parse_cv(config.pulled, structure, every, select_atoms)
+        if cv.kind != "distance":
+            raise ConfigError(
+                f"--cv {config.pulled!r} is a {cv.kind}; only a distance(sel; sel) can be pulled"
+            )
+    else:
+        protein = select_atoms(structure, "protein")
+        found = end_to_end(structure, protein)
+        groups = tuple(tuple(int(protein[atom]) for atom in group) for group in found.groups)
+        cv = dataclasses.replace(found, groups=groups)
+    shared = sorted(set(cv.groups[0]) & set(cv.groups[1]))
+    if shared:
+        raise ConfigError(
+            f"the two groups of {config.pulled!r} share {len(shared)} atoms; choose groups to pull apart"
+        )
+    return cv
+
+
+def _protocol(config: SimulateConfig, start_value: float) -> PullProtocol:
+    timestep_ps = config.timestep_fs / 1000
+    n_intervals = config.frames - 1
+    steps_per_frame = max(1, round(config.duration_ps / timestep_ps / n_intervals))
+    return PullProtocol(
+        start_centre=start_value if config.start_centre is None else config.start_centre,
+        end_centre=config.end_centre,
+        spring_constant=config.spring_constant,
+        n_steps=steps_per_frame * n_intervals,
+        steps_per_frame=steps_per_frame,
+        steps_per_move=divisor_at_most(steps_per_frame, _MAX_STEPS_PER_MOVE),
+        timestep_ps=timestep_ps,
+        temperature=config.temperature,
+        friction_per_ps=config.friction_per_ps,
+        minimisation_steps=config.minimisation_steps,
+        equilibration_steps=round(config.equilibration_ps / timestep_ps),
+    )
+
+
+def _platform(config: SimulateConfig, n_atoms: int) -> str:
+    import openmm
+
+    names = [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]
+    if not config.platform:
+        return choose_platform(n_atoms, config.solvent != "vacuum", names)
+    if config.platform not in names:
+        raise ConfigError(f"platform {config.platform!r} is not there; this OpenMM has {', '.join(names)}")
+    return config.platform
+
+
+def _to_xml(system: Any) -> str:
+    import openmm
+
+    return str(openmm.XmlSerializer.serialize(system))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def n_workers(config: SimulateConfig, platform: str, n_missing: int) -> int:
+    """Parallel pulls: one a core, but one at a time on a GPU."""
+    natural = _cores() if platform in ("Reference", "CPU") else 1
+    return min(config.workers or natural, n_missing)
+
+
+def _threads(config: SimulateConfig, platform: str, n_atoms: int) -> int:
+    """Threads a pull; only the CPU platform uses more than one, and only for large systems."""
+    if config.threads:
+        return config.threads
+    if platform != "CPU" or n_atoms < SMALL_SYSTEM:
+        return 1
+    return max(1, _cores() // n_workers(config, platform, config.replicas))
