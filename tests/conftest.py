@@ -1,6 +1,7 @@
 """Small pulls of a made-up decapeptide backbone, in files as users have them."""
 
 import dataclasses
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,24 +82,34 @@ def angles_of(bonds: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.array(sorted(found), dtype=np.int64)
 
 
-@pytest.fixture
-def pull_files(tmp_path: Path) -> PullFiles:
-    """Six pulls of 25 frames with a PSF and its parameters beside them, in a folder of their own."""
+@pytest.fixture(scope="session")
+def master_pull_files(tmp_path_factory: pytest.TempPathFactory) -> PullFiles:
+    """Written once, because every file is synced to the disk; tests get a copy."""
     from smdgen.data.structure import PsfTerms, write_psf
     from tests.tools.pulls import make_pull, make_structure
 
-    folder = tmp_path / "in"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("pull_files")
     positions = tuple(make_pull(25, seed) for seed in range(6))
     paths = tuple(write_pull(folder, f"pull_{i}", x) for i, x in enumerate(positions))
     structure = make_structure()
     structure = dataclasses.replace(structure, types=structure.names, charges=np.zeros(structure.n_atoms))
     topology = folder / "system.psf"
-    none = np.zeros((0, 4), dtype=np.int64)
-    terms = PsfTerms(
-        structure.bonds, angles_of(structure.bonds), none, none, np.zeros((0, 8), dtype=np.int64)
-    )
-    write_psf(topology, structure, terms)
+    none, cross = np.zeros((0, 4), dtype=np.int64), np.zeros((0, 8), dtype=np.int64)
+    write_psf(topology, structure, PsfTerms(structure.bonds, angles_of(structure.bonds), none, none, cross))
     parameters = folder / "backbone.prm"
     parameters.write_text(PARAMETERS)
     return PullFiles(folder, structure, topology, parameters, paths, positions)
+
+
+@pytest.fixture
+def pull_files(master_pull_files: PullFiles, tmp_path: Path) -> PullFiles:
+    """Six pulls of 25 frames with a PSF and its parameters beside them, in a folder of the test's own."""
+    folder = tmp_path / "in"
+    shutil.copytree(master_pull_files.folder, folder)
+    return dataclasses.replace(
+        master_pull_files,
+        folder=folder,
+        topology=folder / master_pull_files.topology.name,
+        parameters=folder / master_pull_files.parameters.name,
+        trajectories=tuple(folder / path.name for path in master_pull_files.trajectories),
+    )
