@@ -77,6 +77,11 @@ def read_generated(
     window = (0.0, 1.0)
     if report is not None:
         window = _window(report, dataset, len(positions[0]) - 1)
+        if report.get("dataset_hash") not in (None, dataset.content_hash):
+            notes.append(
+                "the pulls come from a model trained on another dataset: "
+                "the held-out pulls here may be ones it has seen"
+            )
     if window != (0.0, 1.0):
         notes.append(
             f"the pulls go from {window[0]:.0%} to {window[1]:.0%} of the way of the real ones "
@@ -140,14 +145,18 @@ def _read_trajectory(
     topology = topology or (beside if beside.is_file() else find_topology(path))
     structure = read_structure(topology)
     atoms = match_atoms(dataset.structure, structure)
-    trajectory = open_trajectory(path, structure.n_atoms)
-    if trajectory.n_frames < 2:
-        raise TrajectoryError(f"{path} has {trajectory.n_frames} frame, expected a pull of two or more")
-    frames = np.asarray(trajectory.read(None, atoms), dtype=np.float32)
-    if not np.isfinite(frames).all():
-        check_coordinates(frames, dataset.structure)
-    notes += [f"{path.name}: {note}" for note in trajectory.notes]
-    return frames, np.asarray(trajectory.times_ps, dtype=np.float64)
+    with open_trajectory(path, structure.n_atoms) as trajectory:
+        if trajectory.n_frames < 2:
+            raise TrajectoryError(f"{path} has {trajectory.n_frames} frame, expected a pull of two or more")
+        frames = trajectory.read(atoms=atoms)
+        notes += [f"{path.name}: {note}" for note in trajectory.notes]
+        times = trajectory.times_ps
+    if not np.isfinite(frames).all():  # broken bonds are what is to be judged, missing numbers are not
+        try:
+            check_coordinates(frames, dataset.structure)
+        except TrajectoryError as error:
+            raise TrajectoryError(f"{path}, {error}") from error
+    return frames, times
 
 
 def _rollout_report(paths: Sequence[Path]) -> dict[str, Any] | None:

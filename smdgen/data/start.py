@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from smdgen.data.structure import Structure, find_topology, match_atoms, read_positions, read_structure
 from smdgen.data.trajectory import check_coordinates
-from smdgen.errors import TopologyError
+from smdgen.errors import TopologyError, TrajectoryError
 from smdgen.files import require_regular_file
 
 #: Files with atoms but, apart from PDB, without coordinates.
@@ -65,7 +65,10 @@ def read_start(path: Path, wanted: Structure) -> Start:
     indices = match_atoms(wanted, found)
     chosen = np.asarray(positions[indices], dtype=np.float32)
     structure = _named_as(wanted, found, indices)
-    notes = check_coordinates(chosen[None], structure)
+    try:
+        notes = check_coordinates(chosen[None], structure)
+    except TrajectoryError as error:
+        raise TrajectoryError(f"{source}: {error}") from error
     return Start(structure, chosen, source, (*found.notes, *notes))
 
 

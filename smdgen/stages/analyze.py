@@ -23,6 +23,7 @@ from smdgen.store.run_record import RunFolder
 
 if TYPE_CHECKING:
     from smdgen.physics.energy import BondedEnergy
+    from smdgen.physics.validity import Stereocentres
     from smdgen.view.report import Comparison, FilmFrames, Measures
 
 Frames = NDArray[np.float32]
@@ -133,6 +134,7 @@ def compare(dataset: Dataset, generated: Generated, progress: Progress) -> "Comp
     from smdgen.physics.energy import BondedEnergy
     from smdgen.physics.geometry import rmsd, rmsd_matrix
     from smdgen.physics.quality import quality_table
+    from smdgen.physics.validity import find_stereocentres
     from smdgen.view.report import Comparison
 
     pulls, notes = held_out(dataset)
@@ -160,6 +162,7 @@ def compare(dataset: Dataset, generated: Generated, progress: Progress) -> "Comp
         training_frames=places,
     )
     progress.start("frames")
+    centres = find_stereocentres(torch.from_numpy(real).flatten(0, 1).double(), dataset.structure)
     x = torch.from_numpy(generated.positions).double()
     nearest = [rmsd_matrix(x[:, t], torch.from_numpy(real[:, t])).min(1).values for t in range(n_steps + 1)]
     return Comparison(
@@ -167,8 +170,8 @@ def compare(dataset: Dataset, generated: Generated, progress: Progress) -> "Comp
         cv=dataset.cv,
         names=generated.names,
         times_ps=generated.times_ps,
-        generated=measure(generated.positions, dataset, energy),
-        real=measure(fine, dataset, energy),
+        generated=measure(generated.positions, dataset, energy, centres),
+        real=measure(fine, dataset, energy, centres),
         real_names=[pull.name for pull in pulls],
         rmsd_to_start=rmsd(x, x[:, :1]).numpy(),
         rmsd_to_real=torch.stack(nearest, 1).numpy(),
@@ -180,13 +183,16 @@ def compare(dataset: Dataset, generated: Generated, progress: Progress) -> "Comp
     )
 
 
-def measure(positions: Frames, dataset: Dataset, energy: "BondedEnergy") -> "Measures":
+def measure(
+    positions: Frames, dataset: Dataset, energy: "BondedEnergy", centres: "Stereocentres"
+) -> "Measures":
     """Numbers of every frame.
 
     Args:
         positions: (n_pulls, n_frames, n_atoms, 3), A.
         dataset: Says which atoms they are.
         energy: Their bonded energy.
+        centres: Atoms that keep one hand in real pulls.
     """
     import torch
 
@@ -212,6 +218,7 @@ def measure(positions: Frames, dataset: Dataset, energy: "BondedEnergy") -> "Mea
         phi_psi=np.degrees(phi_psi.numpy()),
         faults={
             "clash": validity.clashing(x.flatten(0, 1), structure).view(shape).numpy(),
+            "inverted_centre": validity.inverted_centres(x, centres).numpy(),
             "positive_phi": validity.positive_phi(x, backbone).numpy(),
             "left_turn": validity.left_turns(x, backbone).numpy(),
             "cis_omega": validity.cis_bonds(x, backbone).numpy(),

@@ -160,12 +160,14 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
     """
     from smdgen.nets.generate import build_model
     from smdgen.physics.cvs import from_dict
-    from smdgen.store.artifacts import read_model
+    from smdgen.store.artifacts import model_hash, read_model
 
     vae_path, lstm_path, shipped = _model_paths(folder)
     progress.start("models")
     vae, vae_header = read_model(vae_path, "vae")
     lstm, lstm_header = read_model(lstm_path, "lstm")
+    if lstm_header["vae_sha256"] != model_hash(vae_path):
+        raise ArtifactError(f"{lstm_path} belongs to another {vae_path.name}; run `smdgen train-lstm` again")
     structure = structure_from_json(vae_header["structure"])
     if shipped:
         _check_shipped_fits(config, folder, structure)
@@ -256,10 +258,10 @@ def _load_start(config: RolloutConfig, folder: RunFolder, models: Models) -> Sta
     from smdgen.data.dataset import open_dataset
 
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
-    if dataset.structure.atom_hash != models.structure.atom_hash:
+    if dataset.content_hash != models.header["content_hash"]:
         raise ArtifactError(
-            f"{models.paths[0]} was trained on {models.structure.n_atoms} other atoms than the "
-            f"{dataset.structure.n_atoms} of {folder.dataset}; run `smdgen train-vae` again or give a start"
+            f"{models.paths[0]} was trained on another {folder.dataset.name}, so none of "
+            "its pulls is known to be held out; run `smdgen train-vae` again or give a start"
         )
     pull = (dataset.of_split("test") or dataset.of_split("validation") or dataset.pulls)[0]
     frame = dataset.positions(np.array([pull.start]))[0]
@@ -303,7 +305,7 @@ def _report(
         "version": __version__,
         "units": {"length": "A", "time": "ps", models.cv.name: models.cv.unit},
         "atom_hash": start.structure.atom_hash,
-        "dataset_hash": models.header.get("content_hash"),
+        "dataset_hash": models.header["content_hash"],
         "models": {path.name: sha256_file(path) for path in models.paths},
         "shipped_models": models.shipped,
         "start": start.source if config.start is None else config.start.name,

@@ -151,10 +151,11 @@ def quality_csv(table: "QualityTable") -> str:
 
 
 def quality_lines(table: "QualityTable") -> list[tuple[str, str]]:
-    """The table for the console: label, and figure beside the same figure of real pulls."""
+    """The figures with a goal, for the console; report.md has all."""
     return [
-        (row.label, f"{_number(row.generated):>7}  real {_number(row.real):>7}  {_verdict(row)}".rstrip())
+        (row.label, f"{_number(row.generated):>7}  real {_number(row.real):>7}  goal {row.goal}: {_met(row)}")
         for row in table.rows
+        if row.met is not None
     ]
 
 
@@ -204,7 +205,7 @@ def _draw_film(path: Path, comparison: Comparison) -> str:
             FilmRow(row.label, row.positions, row.captions, part)
             for row, part in zip(rows, (pictures[:half], pictures[half:]), strict=True)
         ]
-    title = f"{comparison.names[0]} and the real pull {comparison.real_names[0]} at the same steps"
+    title = f"Generated {comparison.names[0]} and real {comparison.real_names[0]} at the same steps"
     elements = [str(element) for element in comparison.structure.elements]
     plot_film_strip(path, rows, comparison.structure.bonds, elements, title)
     return "Frames of one generated and of one real pull, from the start (left) to the end (right)."
@@ -328,10 +329,6 @@ def _symbol(unit: str) -> str:
 
 def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3g}"
-
-
-def _verdict(row: "QualityRow") -> str:
-    return f"goal {row.goal}: {_met(row)}" if row.goal and row.met is not None else ""
 
 
 def _met(row: "QualityRow") -> str:

@@ -11,14 +11,16 @@ import torch
 
 from smdgen.config import RolloutConfig
 from smdgen.data.colvars import read_colvars_traj
+from smdgen.data.dataset import Pull, open_dataset, write_dataset
 from smdgen.data.dcd import DcdFile, write_dcd
 from smdgen.data.structure import read_structure, structure_to_json, subset, write_pdb, write_psf
 from smdgen.errors import ArtifactError, ConfigError, SmdgenError, TopologyError
 from smdgen.nets import generate as nets
 from smdgen.physics import cvs
+from smdgen.physics.forcefield import geometry_terms
 from smdgen.progress import Silent
 from smdgen.stages import rollout
-from smdgen.store.artifacts import write_model
+from smdgen.store.artifacts import model_hash, write_model
 from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure
 from tests.tools.vmd import Vmd
 
@@ -31,14 +33,19 @@ def run_dir(tmp_path, monkeypatch):
     """A run folder with models that stretch the start by a tenth a step, with a little seeded noise."""
     folder = tmp_path / "run"
     folder.mkdir()
-    header = {"structure": structure_to_json(STRUCTURE), "cv": cvs.to_dict(CV), "content_hash": "0" * 64}
-    write_model(folder / "vae.safetensors", "vae", {"w": torch.zeros(1)}, header)
-    write_model(folder / "lstm.safetensors", "lstm", {"w": torch.zeros(1)}, {})
+    write_models(folder)
     model = SimpleNamespace(landmarks=torch.from_numpy(START)[None], reach=1.0, cv=CV)
     monkeypatch.setattr(nets, "build_model", lambda *_: model, raising=False)
     monkeypatch.setattr(nets, "start_distance", lambda *_: 0.5)
     monkeypatch.setattr(nets, "generate", stretch)
     return folder
+
+
+def write_models(folder: Path, structure=STRUCTURE) -> None:
+    header = {"structure": structure_to_json(structure), "cv": cvs.to_dict(CV), "content_hash": "0" * 64}
+    write_model(folder / "vae.safetensors", "vae", {"w": torch.zeros(1)}, header)
+    own = {"vae_sha256": model_hash(folder / "vae.safetensors")}
+    write_model(folder / "lstm.safetensors", "lstm", {"w": torch.zeros(1)}, own)
 
 
 def stretch(model, start, n_steps, n_samples, target=None, seed=0, progress=None):
@@ -123,8 +130,7 @@ def test_psf_with_coordinates_beside_and_first_frame_of_a_dcd(run_dir, tmp_path)
 def test_psf_is_written_when_training_had_one(run_dir, tmp_path):
     """VMD then shows the real bonds; the script loads it, and no frame of a PDB comes in between."""
     structure = dataclasses.replace(STRUCTURE, types=np.full(40, "CT"), charges=np.zeros(40))
-    header = {"structure": structure_to_json(structure), "cv": cvs.to_dict(CV)}
-    write_model(run_dir / "vae.safetensors", "vae", {"w": torch.zeros(1)}, header)
+    write_models(run_dir, structure)
     rollout.run(RolloutConfig(start=write_start(tmp_path), steps=4), run_dir, Silent())
     psf = read_structure(run_dir / "rollout" / "topology.psf")
     np.testing.assert_array_equal(psf.bonds, STRUCTURE.bonds)
@@ -219,6 +225,39 @@ def test_missing_step_is_named(run_dir, tmp_path):
     (run_dir / "lstm.safetensors").unlink()
     with pytest.raises(ArtifactError, match="smdgen train-lstm"):
         rollout.run(RolloutConfig(start=write_start(tmp_path)), run_dir, Silent())
+
+
+def test_models_of_different_runs_are_refused(run_dir, tmp_path):
+    """An LSTM moves in the latent space of one VAE only."""
+    write_model(run_dir / "lstm.safetensors", "lstm", {"w": torch.zeros(1)}, {"vae_sha256": "1" * 64})
+    with pytest.raises(ArtifactError, match=r"another vae\.safetensors.*smdgen train-lstm"):
+        rollout.run(RolloutConfig(start=write_start(tmp_path)), run_dir, Silent())
+
+
+def test_without_a_start_the_dataset_gives_one(run_dir, tmp_path):
+    """The first frame of a held-out pull; not from a dataset the model was not trained on."""
+    frames = np.concatenate([make_pull(3, 0), make_pull(3, 1)])
+    write_dataset(
+        run_dir / "dataset.h5",
+        structure=STRUCTURE,
+        terms=geometry_terms(STRUCTURE.bonds, frames.astype(float)),
+        cv=CV,
+        positions=frames,
+        pulls=[Pull("a", 0, 3, "train", ""), Pull("b", 3, 6, "test", "")],
+        times_ps=np.tile(np.arange(3.0), 2),
+        cv_values=end_to_end(frames).astype(float),
+    )
+    with pytest.raises(ArtifactError, match="trained on another"):
+        rollout.run(RolloutConfig(steps=2), run_dir, Silent())
+    header = {"structure": structure_to_json(STRUCTURE), "cv": cvs.to_dict(CV)}
+    header["content_hash"] = open_dataset(run_dir / "dataset.h5").content_hash
+    write_model(run_dir / "vae.safetensors", "vae", {"w": torch.zeros(1)}, header)
+    own = {"vae_sha256": model_hash(run_dir / "vae.safetensors")}
+    write_model(run_dir / "lstm.safetensors", "lstm", {"w": torch.zeros(1)}, own)
+    result = rollout.run(RolloutConfig(steps=2), run_dir, Silent())
+    assert "first frame of b" in result.start
+    np.testing.assert_allclose(read_pull(run_dir / "rollout" / "pull_000.dcd")[0], frames[3], atol=1e-5)
+    assert json.loads((run_dir / "rollout" / "rollout.json").read_text())["start_pull"] == "b"
 
 
 def test_empty_folder_uses_the_shipped_model_if_it_fits(run_dir, tmp_path, monkeypatch):

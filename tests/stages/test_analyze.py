@@ -1,0 +1,255 @@
+"""The analysis: real pulls pass for real, places and atoms are matched, bad input leaves nothing behind."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smdgen.config import AnalyzeConfig
+from smdgen.data.dataset import Pull, open_dataset, write_dataset
+from smdgen.data.dcd import write_dcd
+from smdgen.data.generated import places, way_covered
+from smdgen.data.structure import subset, write_pdb
+from smdgen.errors import ArtifactError, SmdgenError, TopologyError, TrajectoryError
+from smdgen.physics import quality
+from smdgen.physics.forcefield import geometry_terms
+from smdgen.progress import Silent
+from smdgen.stages import analyze
+from smdgen.view import report
+from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure
+
+STRUCTURE, CV = make_structure(), make_cv()
+N_TRAIN, N_TEST, N_FRAMES = 6, 4, 21
+PULLS = np.stack([make_pull(N_FRAMES, seed) for seed in range(N_TRAIN + N_TEST)])
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """No classifier and no PyMOL: neither is what is tested here."""
+    monkeypatch.setattr(quality, "auc_rows", lambda *_, **__: ())
+    monkeypatch.setattr(report, "render_frames", lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def dataset_file(tmp_path_factory) -> Path:
+    """Ten made-up pulls, four of them held out."""
+    path = tmp_path_factory.mktemp("store") / "dataset.h5"
+    splits = ["train"] * N_TRAIN + ["test"] * N_TEST
+    starts = [i * N_FRAMES for i in range(len(splits))]
+    pulls = [Pull(f"p{i}", starts[i], starts[i] + N_FRAMES, splits[i], "") for i in range(len(splits))]
+    frames = PULLS.reshape(-1, 40, 3)
+    write_dataset(
+        path,
+        structure=STRUCTURE,
+        terms=geometry_terms(STRUCTURE.bonds, frames[: N_TRAIN * N_FRAMES].astype(float)),
+        cv=CV,
+        pulls=pulls,
+        positions=frames,
+        times_ps=np.tile(10.0 * np.arange(N_FRAMES), len(pulls)),
+        cv_values=end_to_end(frames).astype(float),
+    )
+    return path
+
+
+@pytest.fixture
+def run_dir(tmp_path, dataset_file) -> Path:
+    """A run folder with the dataset only."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "dataset.h5").write_bytes(dataset_file.read_bytes())
+    return folder
+
+
+def write_pulls(folder: Path, pulls, structure=STRUCTURE, topology: str = "topology.pdb") -> tuple[Path, ...]:
+    folder.mkdir(exist_ok=True)
+    paths = tuple(folder / f"pull_{i:03d}.dcd" for i in range(len(pulls)))
+    for path, frames in zip(paths, pulls, strict=True):
+        write_dcd(path, frames, timestep_ps=20.0)
+    write_pdb(folder / topology, structure, pulls[0][0])
+    return paths
+
+
+def table(folder: Path, name: str = "cv.csv") -> list[dict[str, str]]:
+    with (folder / name).open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def column(folder: Path, name: str) -> np.ndarray:
+    return np.array([float(row[name]) for row in table(folder)])
+
+
+def test_real_pulls_pass_for_real(run_dir):
+    """The held-out pulls, judged as if generated, are their own nearest neighbours."""
+    pulls = PULLS[N_TRAIN:, ::2]
+    write_pulls(run_dir / "rollout", pulls)
+    result = analyze.run(AnalyzeConfig(), run_dir, Silent())
+    folder = run_dir / "analysis"
+    assert {path.name for path in result.outputs} == set(analyze.FILES)
+    np.testing.assert_allclose(column(folder, "end_to_end_A"), end_to_end(pulls).ravel(), rtol=1e-4)
+    np.testing.assert_allclose(column(folder, "rmsd_to_nearest_real_A"), 0, atol=1e-3)
+    np.testing.assert_allclose(column(folder, "time_ps"), np.tile(20.0 * np.arange(11), N_TEST), rtol=1e-5)
+    rows = {row["key"]: row for row in table(folder, "quality.csv")}
+    for key in ("bond_energy_ratio", "angle_energy_ratio"):
+        assert float(rows[key]["generated"]) == pytest.approx(1.0, abs=1e-6)
+    assert float(rows["cv_error"]["generated"]) == pytest.approx(0.0, abs=1e-4)
+
+
+def test_broken_pulls_do_not(run_dir):
+    """The same frames with an angstrom of noise: energies far above, nothing near them, goals missed."""
+    noise = np.random.default_rng(0).normal(0, 1, PULLS[N_TRAIN:, ::2].shape)
+    write_pulls(run_dir / "rollout", (PULLS[N_TRAIN:, ::2] + noise).astype(np.float32))
+    analyze.run(AnalyzeConfig(), run_dir, Silent())
+    rows = {row["key"]: row for row in table(run_dir / "analysis", "quality.csv")}
+    assert float(rows["bond_energy_ratio"]["generated"]) > 100
+    assert rows["bond_energy_ratio"]["met"] == rows["in_band_share"]["met"] == "0"
+    assert column(run_dir / "analysis", "rmsd_to_nearest_real_A").min() > 0.8
+
+
+def test_atom_order_place_and_orientation_do_not_matter(run_dir, tmp_path):
+    """The same pull shuffled, turned, moved and among other atoms gives the same table."""
+    random = np.random.default_rng(1)
+    pulls = np.stack([make_pull(6, 50 + i) for i in range(2)])
+    q, _ = np.linalg.qr(random.normal(size=(3, 3)))
+    more = np.concatenate([pulls, random.normal(0, 30, (2, 6, 4, 3))], axis=2)
+    order = random.permutation(44)
+    turned = (more[:, :, order] @ (q * np.linalg.det(q)) + 7.0).astype(np.float32)
+    longer = subset(make_structure(11), order)
+    for name, x, structure in (("a", pulls, STRUCTURE), ("b", turned, longer)):
+        paths = write_pulls(tmp_path / name, x, structure)
+        config = AnalyzeConfig(trajectories=paths, output=tmp_path / name / "out")
+        analyze.run(config, run_dir, Silent())
+    first, second = table(tmp_path / "a" / "out"), table(tmp_path / "b" / "out")
+    assert first[0].keys() == second[0].keys()
+    for one, other in zip(first, second, strict=True):
+        for name in one.keys() - {"pull"}:
+            assert float(one[name]) == pytest.approx(float(other[name]), rel=2e-3, abs=2e-3), name
+
+
+def test_report_can_be_read_by_programs_and_people(run_dir):
+    """JSON without NaN; the page shows every picture; inputs and dataset are named by their hashes."""
+    write_pulls(run_dir / "rollout", PULLS[:2, ::4])
+    analyze.run(AnalyzeConfig(), run_dir, Silent())
+    folder = run_dir / "analysis"
+    content = json.loads((folder / "report.json").read_text())
+    assert content["dataset_hash"] == open_dataset(run_dir / "dataset.h5").content_hash
+    assert set(content["trajectories"]) == {"pull_000.dcd", "pull_001.dcd"}
+    assert content["compared_with"] == {"split": "test", "from": 0.0, "to": 1.0}
+    page = (folder / "report.md").read_text()
+    for picture in folder.glob("*.png"):
+        assert f"]({picture.name})" in page
+        assert picture.read_bytes().startswith(b"\x89PNG")
+    assert json.loads((run_dir / "record.json").read_text())[-1]["command"] == "analyze"
+
+
+def test_rollouts_know_what_they_aimed_at(run_dir):
+    """Aims come from the rollout's table; a pull to a target is compared with the way up to it."""
+    pulls = PULLS[:2, :11:2]
+    write_pulls(run_dir / "rollout", pulls)
+    values = end_to_end(pulls)
+    rows = [f"{f},{20 * f},{p},{values[p, f]},{values[p, f] + 0.5}" for p in range(2) for f in range(6)]
+    header = "frame,time_ps,pull,end_to_end_A,end_to_end_aim_A"
+    (run_dir / "rollout" / "cv.csv").write_text("\n".join([header, *rows]))
+    mean = end_to_end(PULLS[:N_TRAIN]).mean(axis=0)
+    told = {"kind": "rollout", "time_per_step_ps": 20.0, "target": float(mean[:11].max()), "start_pull": "p7"}
+    (run_dir / "rollout" / "rollout.json").write_text(json.dumps(told))
+    progress = Silent()
+    analyze.run(AnalyzeConfig(), run_dir, progress)
+    content = json.loads((run_dir / "analysis" / "report.json").read_text())
+    assert content["compared_with"]["to"] == pytest.approx(np.argmax(mean[:11]) / 20)
+    assert content["compared_with"]["from"] == pytest.approx(
+        max(np.argmax(mean[:11]) / 20 - 0.5, 0), abs=0.02
+    )
+    assert content["held_out_pulls"][0] == "p7"
+    assert any("of the way" in note for note in progress.notes)
+    targets = {row["key"]: row for row in table(run_dir / "analysis", "quality.csv")}
+    assert float(targets["target_error"]["generated"]) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_places_are_the_same_share_of_every_pull():
+    """Step i of n belongs to frame round(i (frames - 1) / n)."""
+    pull = Pull("p", 100, 301, "test", "p.dcd")
+    expected = [100 + round(i * 200 / 7) for i in range(8)]
+    assert places(pull, 8, (0.0, 1.0)).tolist() == expected
+    assert places(pull, 3, (0.25, 0.75)).tolist() == [150, 200, 250]
+
+
+@pytest.mark.parametrize(
+    ("share", "target", "expected"),
+    [(1.0, None, (0, 1)), (0.25, None, (0.75, 1)), (0.5, 20.0, (0, 0.5)), (0.2, 26.0, (0.6, 0.8))],
+)
+def test_way_covered_by_a_rollout(share, target, expected):
+    """On a straight path from 10 to 30 the answer is plain; the other way round too."""
+    up = np.linspace(10, 30, 21)[None]
+    assert way_covered(up, share, target) == pytest.approx(expected)
+    assert way_covered(-up, share, None if target is None else -target) == pytest.approx(expected)
+
+
+def spoil(kind: str, folder: Path) -> tuple[type[SmdgenError], str]:
+    """One kind of bad input, and what is said about it."""
+    path = folder / "pull_000.dcd"
+    if kind == "none":
+        for file in folder.glob("*.dcd"):
+            file.unlink()
+        return ArtifactError, "smdgen rollout"
+    if kind == "one frame":
+        write_dcd(path, PULLS[0, :1], timestep_ps=1.0)
+        return TrajectoryError, "1 frame"
+    if kind == "lengths":
+        write_dcd(path, PULLS[0, :7], timestep_ps=1.0)
+        return TrajectoryError, "step by step"
+    if kind == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+        return TrajectoryError, "pull_000.dcd"
+    if kind == "text":
+        path.write_text("no trajectory at all\n" * 50)
+        return TrajectoryError, "pull_000.dcd"
+    if kind == "NaN":
+        content = bytearray(path.read_bytes())
+        content[-80:-76] = b"\xff\xff\xff\x7f"
+        path.write_bytes(content)
+        return TrajectoryError, r"pull_000\.dcd.* is nan"
+    if kind == "other atoms":
+        write_pdb(folder / "topology.pdb", make_structure(4), make_pull(2, 0, 4)[0])
+        return TopologyError, "residue|atom"
+    write_pdb(folder / "topology.pdb", make_structure(12), make_pull(2, 0, 12)[0])
+    return TrajectoryError, "40"
+
+
+@pytest.mark.parametrize(
+    "kind", ["none", "one frame", "lengths", "cut", "text", "NaN", "other atoms", "atom count"]
+)
+def test_bad_input_leaves_nothing_behind(run_dir, kind):
+    """One line that says what is wrong, and no analysis."""
+    write_pulls(run_dir / "rollout", PULLS[:2, ::2])
+    error, words = spoil(kind, run_dir / "rollout")
+    with pytest.raises(error, match=words) as caught:
+        analyze.run(AnalyzeConfig(), run_dir, Silent())
+    assert "\n" not in str(caught.value)
+    assert not (run_dir / "analysis").exists()
+
+
+def test_missing_dataset_is_named(tmp_path):
+    """And no folder is made."""
+    with pytest.raises(ArtifactError, match="smdgen prepare"):
+        analyze.run(AnalyzeConfig(), tmp_path / "run", Silent())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_is_kept_and_never_half_written(run_dir, monkeypatch):
+    """Refused without --force; with it, a failure while drawing leaves the old report whole."""
+    write_pulls(run_dir / "rollout", PULLS[:2, ::4])
+    analyze.run(AnalyzeConfig(), run_dir, Silent())
+    with pytest.raises(ArtifactError, match="--force"):
+        analyze.run(AnalyzeConfig(), run_dir, Silent())
+
+    def broken(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(report, "plot_ramachandran", broken)
+    before = {file.name: file.read_bytes() for file in (run_dir / "analysis").iterdir()}
+    with pytest.raises(ArtifactError, match="No space left"):
+        analyze.run(AnalyzeConfig(force=True), run_dir, Silent())
+    assert {file.name: file.read_bytes() for file in (run_dir / "analysis").iterdir()} == before
+    assert not list(run_dir.glob(".smdgen-new-*"))
