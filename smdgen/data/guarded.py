@@ -19,7 +19,7 @@ _MIN_SECONDS = 120.0
 _BYTES_A_SECOND = 5e6  # slower than this is taken for a hang
 _BLOCK_BYTES = 16 << 20
 _XDR_SUFFIXES = (".xtc", ".trr")
-_CHILD = "smdgen.data.guarded_child"
+_CHILD = Path(__file__).with_name("guarded_child.py")
 
 
 class GuardedTrajectory:
@@ -37,7 +37,7 @@ class GuardedTrajectory:
         declared = check_frames(path) if path.suffix.lower() in _XDR_SUFFIXES else None
         self._limit = _MIN_SECONDS + path.stat().st_size / _BYTES_A_SECOND
         self._child = subprocess.Popen(
-            [sys.executable, "-m", _CHILD, str(path.resolve())],
+            [sys.executable, "-P", str(_CHILD), str(path.resolve())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

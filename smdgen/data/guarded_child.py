@@ -76,15 +76,17 @@ class _Hdf5Reader:
 
     def _find(self) -> tuple[Any, Any, Any, float]:
         """Positions, times and box vectors (the last two may be None), and A in their unit."""
-        if "coordinates" in self._file:
-            return self._file["coordinates"], self._file.get("time"), None, 10.0
-        groups = list(self._file["particles"].values()) if "particles" in self._file else []
-        if len(groups) == 1 and "position" in groups[0]:
-            position = groups[0]["position"]
-            unit = position["value"].attrs.get("unit", "Angstrom")
+        coordinates = _own(self._file, "coordinates")
+        if coordinates is not None:
+            return coordinates, _own(self._file, "time"), None, 10.0
+        particles = _own(self._file, "particles")
+        groups = [_own(particles, name) for name in particles] if particles is not None else []
+        positions = _own(groups[0], "position/value") if len(groups) == 1 else None
+        if positions is not None:
+            unit = positions.attrs.get("unit", "Angstrom")
             text = unit.decode() if isinstance(unit, bytes) else str(unit)
             scale = {"nm": 10.0, "pm": 0.01, "fm": 1e-5}.get(text, 1.0)
-            return position["value"], position.get("time"), groups[0].get("box/edges/value"), scale
+            return positions, _own(groups[0], "position/time"), _own(groups[0], "box/edges/value"), scale
         raise ValueError("an H5 file with neither /coordinates (MDTraj) nor one group of /particles (H5MD)")
 
     def block(self, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -92,9 +94,10 @@ class _Hdf5Reader:
         table = np.full((len(positions), 8), np.nan)
         if self._times is not None and self._times.shape == (self.n_frames,):
             table[:, 0] = self._times[start:stop]
-        if "cell_lengths" in self._file and "cell_angles" in self._file:
-            table[:, 2:5] = self._file["cell_lengths"][start:stop] * self._scale
-            table[:, 5:] = self._file["cell_angles"][start:stop]
+        lengths, angles = _own(self._file, "cell_lengths"), _own(self._file, "cell_angles")
+        if lengths is not None and angles is not None:
+            table[:, 2:5] = lengths[start:stop] * self._scale
+            table[:, 5:] = angles[start:stop]
         if self._boxes is not None and self._boxes.shape in ((self.n_frames, 3), (self.n_frames, 3, 3)):
             boxes = np.asarray(self._boxes[start:stop], dtype=np.float64) * self._scale
             table[:, 2:] = _cells_of_vectors(boxes if boxes.ndim == 3 else boxes[:, None] * np.eye(3))
@@ -184,6 +187,20 @@ def _cells_of_vectors(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
             for i, j in ((1, 2), (0, 2), (0, 1))
         ]
         return np.concatenate([lengths, np.degrees(np.arccos(np.stack(cosines, axis=-1)))], axis=-1)
+
+
+def _own(group: Any, path: str) -> Any:
+    """What stands at `path` in the very file, or None; links lead out of it and are refused."""
+    import h5py
+
+    for name in path.split("/"):
+        link = group.get(name, getlink=True)
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"{name} is a link, perhaps to other files, which is refused")
+        group = group[name]
+    return group
 
 
 def _refuse_foreign_data(data: Any) -> None:

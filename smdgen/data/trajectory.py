@@ -21,7 +21,7 @@ _EXPECTED = "a trajectory (DCD, XTC, TRR, Amber NetCDF, H5 or PDB)"
 
 _SHORTEST_BOND, _LONGEST_BOND = 0.7, 2.6  # A. Right pairs of topology and trajectory stay below 1.96
 _LARGEST_COORDINATE = 1e5  # A
-_MOST_CROSSINGS = 0.05  # of all bonds
+_MOST_CROSSINGS = 0.25  # of all bonds
 _BLOCK = 1 << 20  # bonds looked at in one go
 
 

@@ -1,0 +1,296 @@
+"""Trajectories of every format give the same coordinates; what cannot be right is refused."""
+
+import io
+import os
+import shutil
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from smdgen.data import guarded
+from smdgen.data.dcd import write_dcd
+from smdgen.data.structure import Structure, select_atoms, subset
+from smdgen.data.trajectory import check_coordinates, check_topology, open_trajectory
+from smdgen.errors import TrajectoryError
+
+N_FRAMES = 12
+CELL = (40.0, 41.0, 42.0, 90.0, 90.0, 90.0)
+FORMATS = ("xtc", "trr", "nc", "h5", "pdb", "dcd")
+
+
+@pytest.fixture(scope="module")
+def frames(folded: Structure) -> NDArray[np.float32]:
+    noise = np.random.default_rng(5).normal(0, 0.02, (N_FRAMES, 104, 3))
+    assert folded.positions is not None
+    return (folded.positions + noise).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def files(frames: NDArray[np.float32], example_pdb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same frames in every format, a frame every 2 ps."""
+    folder = tmp_path_factory.mktemp("formats")
+    mdtraj = pytest.importorskip("mdtraj")
+    trajectory = mdtraj.Trajectory(
+        frames / 10,
+        mdtraj.load(str(example_pdb)).topology,
+        time=2.0 * np.arange(N_FRAMES),
+        unitcell_lengths=np.tile(np.array(CELL[:3]) / 10, (N_FRAMES, 1)),
+        unitcell_angles=np.tile(CELL[3:], (N_FRAMES, 1)),
+    )
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        for kind in ("xtc", "trr", "nc", "pdb"):
+            trajectory.save(str(folder / f"a.{kind}"))
+    _write_h5(folder / "a.h5", frames)
+    write_dcd(folder / "a.dcd", frames, timestep_ps=0.002, steps_per_frame=1000, cells=CELL)
+    return folder
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_gives_the_same(files: Path, frames: NDArray[np.float32], kind: str) -> None:
+    precision = 0.006 if kind == "xtc" else 6e-4
+    with open_trajectory(files / f"a.{kind}", 104) as trajectory:
+        assert (trajectory.n_frames, trajectory.n_atoms) == (N_FRAMES, 104)
+        whole = trajectory.read()
+        assert np.abs(whole - frames).max() < precision
+        assert whole.dtype == np.float32
+        assert np.array_equal(trajectory.read([7, 2, 3], np.array([5, 1])), whole[[7, 2, 3]][:, [5, 1]])
+        assert np.array_equal(trajectory.read(slice(2, None, 3)), whole[2::3])
+        if kind == "pdb":
+            assert any("times" in note for note in trajectory.notes)
+            return
+        assert np.allclose(trajectory.times_ps, 2.0 * np.arange(N_FRAMES), atol=1e-5)
+        assert trajectory.cells is not None
+        assert np.allclose(trajectory.cells, CELL, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["xtc", "pdb", "dcd"])
+def test_the_number_of_atoms_must_fit(files: Path, kind: str) -> None:
+    with pytest.raises(TrajectoryError, match=r"has 104 atoms, its topology has 40.*--top"):
+        open_trajectory(files / f"a.{kind}", 40)
+
+
+@pytest.mark.parametrize("kind", ["xtc", "dcd"])
+def test_capitals_blanks_and_letters_beyond_ascii(files: Path, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"größe 1 .{kind.upper()}"
+    shutil.copy(files / f"a.{kind}", path)
+    with open_trajectory(path, 104) as trajectory:
+        assert trajectory.n_frames == N_FRAMES
+
+
+@pytest.mark.parametrize("kind", ["xtc", "trr", "nc", "h5", "dcd"])
+@pytest.mark.parametrize("share", [0.03, 0.61])
+def test_cut_files_are_refused(files: Path, tmp_path: Path, kind: str, share: float) -> None:
+    content = (files / f"a.{kind}").read_bytes()
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(TrajectoryError) as caught:
+        open_trajectory(path, 104)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["xtc", "trr"])
+def test_damaged_frame_heads_are_refused(files: Path, tmp_path: Path, kind: str) -> None:
+    content = bytearray((files / f"a.{kind}").read_bytes())
+    start = content.index(content[:4], len(content) // 3)
+    content[start + 2] ^= 0x40
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(content)
+    with pytest.raises(TrajectoryError, match=r"frame \d+ .* is no frame"):
+        open_trajectory(path, 104)
+
+
+@pytest.mark.parametrize("kind", ["xtc", "trr", "nc", "h5"])
+@pytest.mark.parametrize(
+    "content", [b"", b"ATOM\n" * 50, bytes(range(256)) * 8], ids=["empty", "text", "noise"]
+)
+def test_what_is_no_trajectory_is_refused(tmp_path: Path, kind: str, content: bytes) -> None:
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(content)
+    with pytest.raises(TrajectoryError) as caught:
+        open_trajectory(path, 104)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("a.txt", "not known"), ("a", "not known"), ("a.dcd", "is no DCD")]
+)
+def test_unknown_formats(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).write_text("hello, I am a text\n")
+    with pytest.raises(TrajectoryError, match=words):
+        open_trajectory(tmp_path / name, 104)
+
+
+def test_a_dcd_by_another_name_is_one(files: Path, tmp_path: Path) -> None:
+    shutil.copy(files / "a.dcd", tmp_path / "a.coordinates")
+    with open_trajectory(tmp_path / "a.coordinates", 104) as trajectory:
+        assert trajectory.n_frames == N_FRAMES
+
+
+def test_links_out_of_an_h5_file_are_refused(files: Path, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    secret = tmp_path / "secret.raw"
+    secret.write_bytes(b"\0" * 12 * 104)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("coordinates", (1, 104, 3), np.float32, external=[(str(secret), 0, 12 * 104)])
+    with pytest.raises(TrajectoryError, match="other files"):
+        open_trajectory(tmp_path / "a.h5", 104)
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["coordinates"] = h5py.ExternalLink(str(files / "a.h5"), "coordinates")
+    with pytest.raises(TrajectoryError, match="other files"):
+        open_trajectory(tmp_path / "b.h5", 104)
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("import os; os.abort()", "crashed"),
+        ("import time; time.sleep(60)", "took longer"),
+        ("print('dcdplugin) hello', flush=True)", "nonsense"),
+    ],
+    ids=["crash", "hang", "chatter"],
+)
+def test_a_library_that_fails_is_an_error_here(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, words: str
+) -> None:
+    child = tmp_path / "child.py"
+    child.write_text(program)
+    monkeypatch.setattr(guarded, "_CHILD", child)
+    monkeypatch.setattr(guarded, "_MIN_SECONDS", 1.0)
+    with pytest.raises(TrajectoryError, match=words):
+        open_trajectory(files / "a.xtc", 104)
+
+
+def test_nothing_is_printed(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for kind in ("xtc", "dcd"):
+        with open_trajectory(files / f"a.{kind}", 104) as trajectory:
+            trajectory.read()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_closing_ends_the_process(files: Path) -> None:
+    trajectory = open_trajectory(files / "a.xtc", 104)
+    assert isinstance(trajectory, guarded.GuardedTrajectory)
+    trajectory.close()
+    assert trajectory._child.poll() is not None
+
+
+def test_sound_coordinates_pass_without_a_remark(frames: NDArray[np.float32], peptide: Structure) -> None:
+    assert check_coordinates(frames, peptide) == []
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30, 2e5])
+def test_impossible_numbers_are_refused_with_their_place(
+    frames: NDArray[np.float32], peptide: Structure, bad: float
+) -> None:
+    broken = frames.copy()
+    broken[4, 13, 1] = bad
+    with pytest.raises(TrajectoryError, match=rf"frame 5: y of atom {peptide.label(13)}"):
+        check_coordinates(broken, peptide)
+
+
+def test_a_frame_of_zeros_is_refused(frames: NDArray[np.float32], peptide: Structure) -> None:
+    broken = frames.copy()
+    broken[2] = 0
+    with pytest.raises(TrajectoryError, match="frame 3 is all zeros"):
+        check_coordinates(broken, peptide)
+
+
+def test_repeated_frames_are_noted(frames: NDArray[np.float32], peptide: Structure) -> None:
+    assert check_coordinates(frames[[0, 0, 1, 2, 2, 0]], peptide) == ["2 frames repeat the frame before"]
+
+
+def test_nm_are_told_from_angstrom(frames: NDArray[np.float32], peptide: Structure) -> None:
+    with pytest.raises(TrajectoryError, match="nm, not A"):
+        check_coordinates(frames / 10, peptide)
+
+
+@pytest.mark.parametrize("length", [0.69, 2.61])
+def test_the_worst_bond_is_named(frames: NDArray[np.float32], peptide: Structure, length: float) -> None:
+    broken = frames.copy()
+    i, j = peptide.bonds[20]
+    vector = broken[3, j] - broken[3, i]
+    others = (peptide.bonds == j).any(axis=1).sum()
+    broken[3, j] = broken[3, i] + vector * (length / np.linalg.norm(vector))
+    with pytest.raises(TrajectoryError, match="frame 4: the bond") as caught:
+        check_coordinates(broken, peptide)
+    assert others > 1 or peptide.label(int(j)) in str(caught.value)
+
+
+def test_another_order_of_atoms_is_refused(frames: NDArray[np.float32], peptide: Structure) -> None:
+    with pytest.raises(TrajectoryError, match=r"the bond .* A long, expected 0.7 to 2.6.*--top"):
+        check_coordinates(frames[:, np.roll(np.arange(104), 1)], peptide)
+
+
+def test_another_shape_is_refused(frames: NDArray[np.float32], peptide: Structure) -> None:
+    with pytest.raises(TrajectoryError, match="shape"):
+        check_coordinates(frames[:, :40], peptide)
+
+
+def test_bonds_may_cross_the_box_when_it_is_known(frames: NDArray[np.float32], peptide: Structure) -> None:
+    wrapped = np.mod(frames + 3, np.array(CELL[:3])).astype(np.float32)
+    with pytest.raises(TrajectoryError, match="box cuts molecules"):
+        check_coordinates(wrapped, peptide)
+    assert check_coordinates(wrapped, peptide, np.tile(CELL, (N_FRAMES, 1))) == []
+
+
+def test_atoms_without_bonds_are_noted(frames: NDArray[np.float32], peptide: Structure) -> None:
+    ca = select_atoms(peptide, "name CA")
+    assert any("no bonds" in note for note in check_coordinates(frames[:, ca], subset(peptide, ca)))
+
+
+def test_a_wrong_order_outside_the_selection_is_found(
+    tmp_path: Path, frames: NDArray[np.float32], peptide: Structure
+) -> None:
+    """The backbone stands where it should, the side chains do not: the selection alone would pass."""
+    order = np.arange(104)
+    first, second = (np.flatnonzero((peptide.residue_ids == r) & (peptide.names == "CB"))[0] for r in (2, 8))
+    order[[first, second]] = order[[second, first]]
+    write_dcd(tmp_path / "a.dcd", frames[:, order], timestep_ps=0.002)
+    backbone = select_atoms(peptide, "name N CA C O")
+    with open_trajectory(tmp_path / "a.dcd", 104) as trajectory:
+        assert check_coordinates(trajectory.read(None, backbone), subset(peptide, backbone)) == []
+        with pytest.raises(TrajectoryError, match=r"frame 1: the bond .*CB"):
+            check_topology(trajectory, peptide)
+
+
+@pytest.mark.parametrize("cell", [CELL, None])
+def test_wrapped_molecules_pass(
+    tmp_path: Path, frames: NDArray[np.float32], peptide: Structure, cell: tuple[float, ...] | None
+) -> None:
+    shifted = frames - frames[0, 100] + np.array([0.0, 20.0, 20.0])
+    wrapped = np.mod(shifted, np.array(CELL[:3])).astype(np.float32)
+    assert np.ptp(wrapped[0], axis=0).max() > 30
+    write_dcd(tmp_path / "a.dcd", wrapped, timestep_ps=0.002, cells=cell)
+    with open_trajectory(tmp_path / "a.dcd", 104) as trajectory:
+        notes = check_topology(trajectory, peptide)
+    assert notes == ([] if cell else ["molecules are cut by a box whose size the file does not hold"])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_pipes_are_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.xtc")
+    with pytest.raises(TrajectoryError, match="a pipe"):
+        open_trajectory(tmp_path / "a.xtc", 104)
+
+
+def test_mdtraj_stays_out_of_this_process(files: Path) -> None:
+    """A crash of the library must not be able to take this process along."""
+    loaded = set(sys.modules)
+    with open_trajectory(files / "a.xtc", 104) as trajectory:
+        trajectory.read([0])
+    assert not {name for name in set(sys.modules) - loaded if name.startswith("mdtraj")}
+
+
+def _write_h5(path: Path, frames: NDArray[np.float32]) -> None:
+    """The layout of MDTraj's H5 files, whose own writer needs PyTables."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        file["coordinates"] = frames / 10
+        file["time"] = 2.0 * np.arange(N_FRAMES)
+        file["cell_lengths"] = np.tile(np.array(CELL[:3]) / 10, (N_FRAMES, 1))
+        file["cell_angles"] = np.tile(CELL[3:], (N_FRAMES, 1))
