@@ -1,0 +1,95 @@
+"""Molecules cut by a box are made whole, and unit cells become box vectors."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from smdgen.data.cell import box_vectors, cell_from_dcd, cell_to_dcd
+from smdgen.data.periodic import make_whole, nearest_image
+from smdgen.data.structure import Structure
+
+CELLS = {
+    "cube": (30.0, 30.0, 30.0, 90.0, 90.0, 90.0),
+    "brick": (25.0, 31.0, 44.0, 90.0, 90.0, 90.0),
+    "triclinic": (33.0, 34.0, 35.0, 80.0, 75.0, 100.0),
+    "octahedron": (32.0, 32.0, 32.0, 109.4712206, 109.4712206, 109.4712206),
+}
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
+def test_box_vectors_have_the_sides_and_angles_of_the_cell(cell: tuple[float, ...]) -> None:
+    a, b, c = box_vectors(np.array(cell))
+    sides = [np.linalg.norm(vector) for vector in (a, b, c)]
+    assert np.allclose(sides, cell[:3])
+    angles = [
+        np.degrees(np.arccos(u @ v / np.linalg.norm(u) / np.linalg.norm(v)))
+        for u, v in ((b, c), (a, c), (a, b))
+    ]
+    assert np.allclose(angles, cell[3:])
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
+def test_cell_records_round_trip(cell: tuple[float, ...]) -> None:
+    cells = np.tile(cell, (3, 1))
+    assert np.allclose(cell_from_dcd(cell_to_dcd(cells)), cells)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
+def test_wrapped_molecules_are_made_whole(folded: Structure, cell: tuple[float, ...]) -> None:
+    whole = _frames(folded)
+    cells = np.tile(cell, (len(whole), 1))
+    wrapped = _wrap(whole, cells)
+    assert np.abs(wrapped - whole).max() > 5
+    mended = make_whole(wrapped, folded.bonds, cells)
+    relative = mended - mended[:, :1]
+    assert np.allclose(relative, whole - whole[:, :1], atol=1e-4)
+    assert np.allclose(mended[:, 0], wrapped[:, 0], atol=1e-5)
+
+
+def test_every_chunk_gives_the_same(folded: Structure) -> None:
+    whole = _frames(folded)
+    cells = np.tile(CELLS["triclinic"], (len(whole), 1))
+    wrapped = _wrap(whole, cells)
+    parts = [make_whole(wrapped[i : i + 1], folded.bonds, cells[i : i + 1]) for i in range(len(whole))]
+    assert np.array_equal(np.concatenate(parts), make_whole(wrapped, folded.bonds, cells))
+
+
+def test_several_molecules_and_lone_atoms(folded: Structure) -> None:
+    """Two peptides and an ion: each molecule stays where its first atom is."""
+    one = _frames(folded)
+    both = np.concatenate([one, one + 7.0, one[:, :1] + 3.0], axis=1)
+    bonds = np.concatenate([folded.bonds, folded.bonds + 104])
+    cells = np.tile(CELLS["brick"], (len(one), 1))
+    wrapped = _wrap(both, cells)
+    mended = make_whole(wrapped, bonds, cells)
+    for start in (0, 104):
+        part = mended[:, start : start + 104]
+        assert np.allclose(part - part[:, :1], one - one[:, :1], atol=1e-4)
+        assert np.allclose(part[:, 0], wrapped[:, start], atol=1e-5)
+    assert np.allclose(mended[:, 208], wrapped[:, 208], atol=1e-5)
+
+
+def test_without_a_cell_nothing_moves(folded: Structure) -> None:
+    frames = _frames(folded)
+    assert np.array_equal(make_whole(frames, folded.bonds, None), frames)
+
+
+def test_short_vectors_are_left_alone() -> None:
+    vectors = np.random.default_rng(0).uniform(-5, 5, (4, 20, 3))
+    cells = np.tile(CELLS["octahedron"], (4, 1))
+    assert np.allclose(nearest_image(vectors, cells), vectors)
+    shifted = vectors + box_vectors(cells)[:, :1] - box_vectors(cells)[:, 2:]
+    assert np.allclose(nearest_image(shifted, cells), vectors)
+
+
+def _frames(structure: Structure) -> NDArray[np.float32]:
+    assert structure.positions is not None
+    shifts = np.random.default_rng(2).uniform(-30, 30, (4, 1, 3))
+    return (structure.positions + shifts).astype(np.float32)
+
+
+def _wrap(positions: NDArray[np.float32], cells: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Every atom into the box by itself."""
+    boxes = box_vectors(cells)
+    fractions = np.einsum("fni,fij->fnj", positions, np.linalg.inv(boxes))
+    return np.einsum("fni,fij->fnj", fractions % 1.0, boxes).astype(np.float32)
