@@ -105,12 +105,14 @@ def show(ours: Statistics, namd: Statistics, n_pulls: int) -> None:
     print("centre,A | {:15}{:14}{:8}{:6} | {:7}{:7}{:6} | {:15}{}".format(*heads))
     implied, theirs = cv_from_work(ours), cv_from_work(namd)
     error = np.sqrt(ours.cv_sd**2 / n_pulls + namd.cv_sd**2 / N_NAMD_PULLS)
+    difference = ours.cv_mean - namd.cv_mean
     for i, centre in enumerate(namd.centre):
         print(
             f"{centre:8.1f} | {ours.cv_mean[i]:6.2f} ({ours.cv_sd[i]:.2f})  {namd.cv_mean[i]:6.2f} "
-            f"({namd.cv_sd[i]:.2f})  {ours.cv_mean[i] - namd.cv_mean[i]:+6.2f}  {error[i]:5.2f}   | "
+            f"({namd.cv_sd[i]:.2f})  {difference[i]:+6.2f}  {error[i]:5.2f}   | "
             f"{implied[i]:5.2f}  {theirs[i]:5.2f}  {implied[i] - theirs[i]:+5.2f}  | "
-            f"{ours.work_mean[i]:6.2f} ({ours.work_sd[i]:.2f})  {namd.work_mean[i]:6.2f} ({namd.work_sd[i]:.2f})"
+            f"{ours.work_mean[i]:6.2f} ({ours.work_sd[i]:.2f})  "
+            f"{namd.work_mean[i]:6.2f} ({namd.work_sd[i]:.2f})"
         )
 
 

@@ -9,7 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 from smdgen.errors import SmdgenError, TopologyError
 from smdgen.physics.forcefield import Terms, bonded_terms, geometry_terms
 from smdgen.physics.rebuild import backbone_atoms, heavy_atoms, rebuild
-from smdgen.physics.system import FORCEFIELDS, MolecularStructure, build_system, file_kind, residue_rows
+from smdgen.physics.system import (
+    FORCEFIELDS,
+    MolecularStructure,
+    build_system,
+    file_kind,
+    load_forcefield,
+    residue_rows,
+)
 
 #: Names by which CHARMM and PDB files call the same atom.
 _ALIASES = {"HN": "H", "H": "HN", "OT1": "O", "OT2": "OXT", "CD": "CD1", "HT1": "H", "HT2": "H2", "HT3": "H3"}
@@ -123,7 +130,7 @@ def _rebuilt_terms(
         raise TopologyError(f"atoms can be rebuilt for {', '.join(FORCEFIELDS)} only, not for {forcefield}")
     topology, _, residues = rebuild(structure, x, kept)
     try:
-        system = app.ForceField(*FORCEFIELDS[forcefield]).createSystem(topology, nonbondedMethod=app.NoCutoff)
+        system = load_forcefield(FORCEFIELDS[forcefield]).createSystem(topology, nonbondedMethod=app.NoCutoff)
     except (ValueError, KeyError) as error:
         raise TopologyError(f"{forcefield} does not fit the rebuilt structure: {error}") from error
     rows = residue_rows(structure)
