@@ -57,7 +57,7 @@ def _place_schemes(wanted: Structure, found: Structure) -> list[tuple[Sequence[o
     pairs = [(name, name) for name in columns] + [columns, columns[::-1]]
     for wanted_name, found_name in pairs:
         mine, other = getattr(wanted, wanted_name), getattr(found, found_name)
-        if (mine != "").all() and set(mine.tolist()) <= set(other.tolist()):
+        if set(mine.tolist()) <= set(other.tolist()):
             schemes.append((mine.tolist(), other.tolist()))
     mine_order, other_order = _order_of_parts(wanted), _order_of_parts(found)
     if max(mine_order) == max(other_order):

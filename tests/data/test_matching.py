@@ -96,6 +96,14 @@ def test_the_exact_name_goes_first(peptide: Structure) -> None:
     ]
 
 
+def test_a_name_is_not_confused_with_its_synonym(peptide: Structure) -> None:
+    """Where both names are there they are two atoms; one atom never answers to two names."""
+    both = _renamed(peptide, "HB1", "OT1")
+    assert np.array_equal(match_atoms(both, both), np.arange(peptide.n_atoms))
+    with pytest.raises(TopologyError, match="answers to two atoms"):
+        match_atoms(both, subset(both, np.flatnonzero(both.names != "OT1")))
+
+
 def test_histidine_by_any_name(peptide: Structure) -> None:
     wanted = dataclasses.replace(peptide, residue_names=np.full(104, "HSD"))
     found = dataclasses.replace(peptide, residue_names=np.full(104, "HIS"))
