@@ -105,11 +105,16 @@ def draw_halvings(
         count: Number of halvings.
     """
     generator = np.random.default_rng(seed)
+    origins = np.unique([] if starts is None else starts)
     for _ in range(count if n_pulls > 1 else 0):
         order = generator.permutation(n_pulls)
+        if (
+            len(origins) == 1
+        ):  # the one pull that gave the start is never what generated pulls are held against
+            order = np.concatenate([origins, order[order != origins[0]]])
         stand_in, reference = order[: n_pulls // 2], order[n_pulls // 2 :]
         samples = generator.permutation(n_samples)
-        if starts is not None and len(np.unique(starts)) > 1:
+        if starts is not None and len(origins) > 1:
             first = {int(starts[sample]): int(sample) for sample in samples}
             both = [pull for pull in stand_in.tolist() if pull in first]
             if both:

@@ -119,7 +119,7 @@ def quality_table(
         *auc_rows(generated, real, structure, starts, comparison.halvings[:auc_halvings], seed),
     ]
     profiles = {name: _profile(comparison, name) for name in comparison.real.profiles}
-    return QualityTable(tuple(rows), profiles, _notes(comparison))
+    return QualityTable(tuple(rows), profiles, (*_notes(comparison), *_power_note(rows)))
 
 
 def _training_rows(
@@ -150,14 +150,26 @@ def _notes(c: Comparison) -> tuple[str, ...]:
         notes.append("one held-out pull: no real-real column, and figures that need one are left out")
     elif n_pulls < 2 * FOLDS:
         notes.append(f"{n_pulls} held-out pulls: halves of {n_pulls // 2}, so the real-real column is coarse")
-    groups = min(n_pulls, n_samples if c.starts is None else len(np.unique(c.starts)))
+    origins = n_samples if c.starts is None else len(np.unique(c.starts))
+    if origins == 1 and n_samples > 1:
+        notes.append("all generated pulls began alike, real ones did not: read the first steps with care")
+    groups = min(n_pulls, n_samples if origins == 1 else origins)
     if 1 < groups < FOLDS:
         notes.append(f"two-sample test in {groups} instead of {FOLDS} folds: too few pulls in a class")
     if groups < 2:
-        notes.append("generated or held-out pulls of one origin: no two-sample test")
+        notes.append("a single generated or held-out pull: no two-sample test")
     if not c.real.histograms:
         notes.append("no N, CA and C of successive residues: no torsion histograms")
     return tuple(notes)
+
+
+def _power_note(rows: list[QualityRow]) -> list[str]:
+    """Whether the two-sample test can see anything with so few frames."""
+    control = [row.real for row in rows if row.key == "auc_control"]
+    if not control or control[0] > 0.9:
+        return []
+    seen = "no result" if math.isnan(control[0]) else f"AUC {control[0]:.2f}"
+    return [f"two-sample test without power: real frames with 0.1 A of noise give {seen}; add held-out pulls"]
 
 
 def _without_nan(value: Any) -> Any:

@@ -41,7 +41,10 @@ def auc_rows(
     n_samples, n_pulls, n_steps = len(generated), len(real), real.shape[1]
     ours, theirs = (frame_features(x.flatten(0, 1), structure) for x in (generated, real))
     pulls = np.repeat(np.arange(n_pulls), n_steps)
-    samples = np.repeat(n_pulls + np.arange(n_samples) if starts is None else starts, n_steps)
+    origins = n_pulls + np.arange(n_samples)
+    if starts is not None and len(np.unique(starts)) > 1:
+        origins = starts
+    samples = np.repeat(origins, n_steps)
     beside = [_real_real(joined(theirs), pulls, halving, seed) for halving in halvings]
     outcome = two_sample_auc(joined(theirs), joined(ours), pulls, samples, seed)
     met = None if math.isnan(outcome.auc) else outcome.auc <= 0.55
@@ -49,14 +52,16 @@ def auc_rows(
     yield QualityRow(
         "auc", "two-sample AUC", outcome.auc, outcome.spread, float(np.mean(beside)), spread, "<= 0.55", met
     )
-    for key, groups in _choices().items():
+    for key, groups in _choices(structure).items():
         first, second = joined(theirs, groups), joined(ours, groups)
         if first.shape[1]:
             outcome = two_sample_auc(first, second, pulls, samples, seed)
             label = f"two-sample AUC, {key.replace('_', ' ')}"
             yield QualityRow(f"auc_{key}", label, outcome.auc, outcome.spread)
-    control = _control(real, structure, joined(theirs), pulls, halvings[0], seed)
-    yield QualityRow("auc_control", f"two-sample AUC, real + {CONTROL_NOISE} A noise", math.nan, real=control)
+    noisy = frame_features(add_noise(real.flatten(0, 1), seed), structure)
+    control = two_sample_auc(joined(theirs), joined(noisy), pulls, pulls, seed)
+    label = f"two-sample AUC of real frames + {CONTROL_NOISE} A noise"
+    yield QualityRow("auc_control", label, math.nan, real=control.auc, real_spread=control.spread)
 
 
 def add_noise(x: Tensor, seed: int, noise: float = CONTROL_NOISE) -> Tensor:
@@ -70,22 +75,15 @@ def add_noise(x: Tensor, seed: int, noise: float = CONTROL_NOISE) -> Tensor:
     return x + noise * torch.randn(x.shape, generator=torch.Generator().manual_seed(seed), dtype=x.dtype)
 
 
-def _choices() -> dict[str, tuple[str, ...]]:
-    """Subsets of the features, and one that also has the torsions that are not phi, psi or omega."""
-    single = (*GROUPS, "other_torsions")
-    return {**{name: (name,) for name in single}, "with_other_torsions": single}
+def _choices(structure: Molecule) -> dict[str, tuple[str, ...]]:
+    """Subsets of the features; beyond N, CA, C, O also the torsions that are not phi, psi or omega."""
+    choices: dict[str, tuple[str, ...]] = {name: (name,) for name in GROUPS}
+    if not set(structure.names) <= {"N", "CA", "C", "O"}:
+        choices["other_torsions"] = ("other_torsions",)
+        choices["with_other_torsions"] = (*GROUPS, "other_torsions")
+    return choices
 
 
 def _real_real(features: Floats, pulls: NDArray[np.int64], halving: Halving, seed: int) -> float:
     a, b = np.isin(pulls, halving.stand_in), np.isin(pulls, halving.reference)
     return two_sample_auc(features[a], features[b], pulls[a], pulls[b], seed).auc
-
-
-def _control(
-    real: Tensor, structure: Molecule, features: Floats, pulls: Indices, halving: Halving, seed: int
-) -> float:
-    """AUC between one half of the real pulls with noise and the other half as it is."""
-    noisy = frame_features(add_noise(real[halving.stand_in].flatten(0, 1), seed), structure)
-    other = np.isin(pulls, halving.reference)
-    groups = np.repeat(halving.stand_in, real.shape[1])
-    return two_sample_auc(features[other], joined(noisy), pulls[other], groups, seed).auc
