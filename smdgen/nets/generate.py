@@ -21,8 +21,9 @@ from smdgen.progress import Progress, Silent
 #: Steps of Heun's method from noise to the next latent.
 N_ODE_STEPS = 20
 
-#: Newton steps that bring the CV onto its target after each sampled step.
-N_NEWTON_STEPS = 3
+#: Most Newton steps that bring the CV onto its target after each sampled step, and how near is enough.
+N_NEWTON_STEPS = 10
+ON_TARGET = 1e-3
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def _steered_path(
 def steer(vae: InternalVae, cv: CollectiveVariable, z: Tensor, noise: Tensor, aim: Tensor) -> Tensor:
     """Move latents the least way that brings the CV of their frames to its target.
 
-    z <- z - g (CV - target) / |g|^2 with g = dCV/dz, some times.
+    z <- z - g (CV - target) / |g|^2 with g = dCV/dz, until it is met.
 
     Args:
         vae: Decodes.
@@ -227,5 +228,7 @@ def steer(vae: InternalVae, cv: CollectiveVariable, z: Tensor, noise: Tensor, ai
             value = evaluate(cv, vae.decode(z, noise))
             (gradient,) = torch.autograd.grad(value.sum(), z)
         off = (value.detach() - aim)[:, None]
+        if off.abs().max() < ON_TARGET:
+            break
         z = (z - gradient * off / gradient.square().sum(-1, keepdim=True).clamp_min(1e-12)).detach()
-    return z
+    return z.detach()

@@ -20,7 +20,8 @@ def random_rotations(n: int, generator: torch.Generator) -> Tensor:
 
     Source: K. Shoemake, Graphics Gems III (1992), "Uniform random rotations".
     """
-    w, x, y, z = nn.functional.normalize(torch.randn(n, 4, generator=generator, dtype=torch.float64), dim=-1).unbind(-1)
+    quaternions = torch.randn(n, 4, generator=generator, dtype=torch.float64)
+    w, x, y, z = nn.functional.normalize(quaternions, dim=-1).unbind(-1)
     rows = [
         1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
         2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),

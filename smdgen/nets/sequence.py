@@ -69,6 +69,9 @@ class SteeredLstm(nn.Module):
         self.blocks = nn.ModuleList(_Block(head_size) for _ in range(n_blocks))
         self.leave = nn.Linear(head_size, latent_size)
         self.straight = nn.Linear(n_in, latent_size)
+        for last in (self.leave, self.straight):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
         self.register_buffer("cv_centre", torch.zeros(()))
         self.register_buffer("cv_scale", torch.ones(()))
         self.register_buffer("z_centre", torch.zeros(latent_size))
@@ -108,8 +111,8 @@ class SteeredLstm(nn.Module):
         hidden = self.enter(entered)
         for block in self.blocks:
             hidden = block(hidden)
-        velocity: Tensor = self.leave(nn.functional.silu(hidden)) + self.straight(entered)
-        return velocity
+        learned: Tensor = self.leave(nn.functional.silu(hidden)) + self.straight(entered)
+        return learned + _normal_velocity(s)[..., None] * u
 
     @torch.no_grad()
     def sample(self, context: Tensor, noise: Tensor, n_ode_steps: int) -> Tensor:
@@ -126,6 +129,15 @@ class SteeredLstm(nn.Module):
         now = (steering.now - self.cv_centre) / self.cv_scale
         aim = (steering.aim - self.cv_centre) / self.cv_scale
         return torch.stack([now, aim, 3 * (aim - now), steering.stride_ps.log()], -1)
+
+
+def _normal_velocity(s: Tensor) -> Tensor:
+    """Factor on u of the velocity that keeps N(0, 1) as it is: E[data - noise | u] / u, data from N(0, 1).
+
+    The latents are standardised, so this is what the flow does before anything is known; the
+    network learns the rest.
+    """
+    return (2 * s - 1) / ((1 - s).square() + s.square())
 
 
 class _Block(nn.Module):

@@ -78,5 +78,5 @@ def test_a_loss_that_is_no_number_stops_with_the_terms_named():
     def losses(batch, generator):
         return {"loss": model(torch.full((1, 3), float("nan"))).sum(), "recon": torch.tensor(1.0)}
 
-    with pytest.raises(TrainingError, match="epoch 1.*recon 1"):
+    with pytest.raises(TrainingError, match=r"epoch 1.*recon 1"):
         run(model, losses, validate, SETTINGS)
