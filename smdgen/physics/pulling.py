@@ -1,6 +1,5 @@
 """One constant-velocity steered-MD pull with OpenMM: positions, CV, restraint centre and accumulated work."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,10 @@ FloatArray = NDArray[np.float64]
 _CENTRE = "smdgen_centre"
 _SPRING = "smdgen_spring"
 _ENERGY = f"0.5*{_SPRING}*({{distance}}-{_CENTRE})^2"
+
+#: Beyond it (A) the molecule has exploded.
+_LARGEST_COORDINATE = 1e5
+_EXPLODED = "coordinates became NaN or left the space around the molecule at {:.3f} ps"
 
 #: Tolerance of the minimiser, kJ/mol/nm (OpenMM's default).
 _MINIMISER_TOLERANCE = 10.0
@@ -151,22 +154,20 @@ def _pull(
     integrator = context.getIntegrator()
     here = _positions(context)
     centre, work = protocol.start_centre, 0.0
-    frames = [here.astype(np.float32)]
+    frames = [_frame(here, 0.0)]
     rows = [(0, distance.value(here), centre, work)]
     for step in range(protocol.steps_per_move, protocol.n_steps + 1, protocol.steps_per_move):
         integrator.step(protocol.steps_per_move)
         here = _positions(context)
         value = distance.value(here)
-        if not math.isfinite(value):
-            raise SimulationError(f"coordinates became NaN at {step * protocol.timestep_ps:.3f} ps")
+        if not value < _LARGEST_COORDINATE:  # NaN compares as false
+            raise SimulationError(_EXPLODED.format(step * protocol.timestep_ps))
         moved = protocol.centre_at(step)
         work += work_of_move(value, centre, moved, protocol.spring_constant)
         centre = moved
         context.setParameter(_CENTRE, centre / ANGSTROM_PER_NM)
         if step % protocol.steps_per_frame == 0:
-            if not np.isfinite(here).all():
-                raise SimulationError(f"coordinates became NaN at {step * protocol.timestep_ps:.3f} ps")
-            frames.append(here.astype(np.float32))
+            frames.append(_frame(here, step * protocol.timestep_ps))
             rows.append((step, value, centre, work))
             if on_frame is not None:
                 on_frame(len(frames))
@@ -197,8 +198,13 @@ def _prepare(context: Any, positions: FloatArray, protocol: PullProtocol, seed: 
     context.setVelocitiesToTemperature(protocol.temperature, seed)
     if protocol.equilibration_steps:
         context.getIntegrator().step(protocol.equilibration_steps)
-    if not np.isfinite(_positions(context)).all():
-        raise SimulationError("coordinates became NaN during minimisation and equilibration")
+
+
+def _frame(positions: FloatArray, time_ps: float) -> NDArray[np.float32]:
+    """Positions as they are stored, if they still are those of a molecule."""
+    if not np.abs(positions).max() < _LARGEST_COORDINATE:
+        raise SimulationError(_EXPLODED.format(time_ps))
+    return positions.astype(np.float32)
 
 
 def _positions(context: Any) -> FloatArray:

@@ -1,0 +1,246 @@
+"""The simulate stage: files, resuming, refusals, and pulls that fail."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import openmm
+import pytest
+
+from smdgen.config import SimulateConfig
+from smdgen.data.colvars import read_colvars_traj
+from smdgen.data.dcd import DcdFile
+from smdgen.data.structure import find_topology, read_positions, read_structure, write_pdb
+from smdgen.errors import ArtifactError, ConfigError, SimulationError, TopologyError, TrajectoryError
+from smdgen.physics import replicas
+from smdgen.progress import Silent
+from smdgen.stages import simulate
+from smdgen.stages.simulate import SimulateResult, plan
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "deca_alanine"
+
+
+@pytest.fixture(scope="session")
+def forces(tmp_path_factory) -> Path:
+    """A System XML that is cheap to read: the bonds of the example as springs, nothing else."""
+    structure = read_structure(EXAMPLE / "deca_alanine.psf")
+    start = read_positions(EXAMPLE / "deca_alanine.pdb", 104) / 10
+    system, springs = openmm.System(), openmm.HarmonicBondForce()
+    for mass in structure.masses:
+        system.addParticle(mass)
+    for i, j in structure.bonds.tolist():
+        springs.addBond(i, j, float(np.linalg.norm(start[i] - start[j])), 1e5)
+    system.addForce(springs)
+    file = tmp_path_factory.mktemp("forces") / "system.xml"
+    file.write_text(openmm.XmlSerializer.serialize(system))
+    return file
+
+
+@pytest.fixture
+def config(forces, tmp_path) -> SimulateConfig:
+    """Two pulls of 20 steps and 5 frames."""
+    return SimulateConfig(
+        structure=EXAMPLE / "deca_alanine.psf",
+        coordinates=EXAMPLE / "deca_alanine.pdb",
+        parameters=(forces,),
+        solvent="vacuum",
+        start_centre=12.0,
+        end_centre=16.0,
+        duration_ps=0.02,
+        timestep_fs=1.0,
+        minimisation_steps=5,
+        replicas=2,
+        frames=5,
+        workers=1,
+        output=tmp_path / "pulls",
+    )
+
+
+def run(config: SimulateConfig) -> SimulateResult:
+    return simulate.run(config, Path("unused"), Silent())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+def test_a_pull_is_a_dcd_with_true_times_and_a_table_with_a_row_a_frame(config):
+    result = run(config)
+    assert [pull.trajectory.name for pull in result.pulls] == ["pull_000.dcd", "pull_001.dcd"]
+    table = read_colvars_traj(config.output / "pull_000.colvars.traj")
+    with DcdFile(config.output / "pull_000.dcd") as dcd:
+        np.testing.assert_allclose(dcd.times_ps, [0.0, 0.005, 0.010, 0.015, 0.020], rtol=1e-5)
+        assert not dcd.notes
+        frames = dcd.read()
+    assert list(table.columns) == ["end_to_end", "x0_end_to_end", "W_pull"]
+    np.testing.assert_array_equal(table.steps, [0, 5, 10, 15, 20])
+    np.testing.assert_allclose(table.columns["x0_end_to_end"], [12, 13, 14, 15, 16])
+    structure = read_structure(config.structure)
+    first, *_, last = np.flatnonzero(structure.names == "CA")
+    measured = np.linalg.norm(frames[:, last] - frames[:, first], axis=1)
+    np.testing.assert_allclose(table.columns["end_to_end"], measured, atol=1e-4)
+    assert result.pulls[0].work == table.columns["W_pull"][-1]
+    assert read_structure(find_topology(result.pulls[0].trajectory)).atom_hash == structure.atom_hash
+    assert "atomNumbers 4" in (config.output / "pull_000.colvars.in").read_text()
+
+
+def test_a_rerun_goes_on_at_the_missing_pull_and_gives_the_same_bytes(config):
+    run(config)
+    whole = contents(config.output)
+    (config.output / "pull_001.dcd").unlink()
+    (config.output / ".smdgen-tmp-999999999-dead.dcd").write_bytes(b"of a killed run")
+    before = (config.output / "pull_000.dcd").stat().st_mtime_ns
+    result = run(config)
+    assert result.n_made == 1
+    assert contents(config.output) == whole
+    assert (config.output / "pull_000.dcd").stat().st_mtime_ns == before
+    more = run(dataclasses.replace(config, replicas=3))
+    assert (more.n_made, len(more.pulls)) == (1, 3)
+    assert run(dataclasses.replace(config, replicas=3)).n_made == 0
+
+
+def test_pull_i_uses_seed_plus_i(config):
+    """Pull 1 of seed 1 is pull 0 of seed 2."""
+    run(config)
+    shifted = dataclasses.replace(config, seed=2, replicas=1, output=config.output.parent / "other")
+    run(shifted)
+    assert contents(shifted.output)["pull_000.dcd"] == contents(config.output)["pull_001.dcd"]
+    assert contents(config.output)["pull_000.dcd"] != contents(config.output)["pull_001.dcd"]
+
+
+def test_pulls_of_other_settings_are_refused_and_left_alone(config):
+    run(config)
+    before = contents(config.output)
+    stiffer = dataclasses.replace(config, spring_constant=2.0)
+    with pytest.raises(ArtifactError, match=r"spring_constant was 1\.0, is 2\.0.*--force"):
+        run(stiffer)
+    assert contents(config.output) == before
+    result = run(dataclasses.replace(stiffer, force=True, replicas=1))
+    assert len(result.pulls) == 1
+    assert not (config.output / "pull_001.dcd").exists()
+    assert json.loads((config.output / "protocol.json").read_text())["spring_constant"] == 2.0
+
+
+def fail_at(monkeypatch, indices: set[int], error: BaseException) -> None:
+    """Let some pulls end with an error."""
+    real = replicas._make
+
+    def make(job, index, on_frame):
+        if index in indices:
+            raise error
+        return real(job, index, on_frame)
+
+    monkeypatch.setattr(replicas, "_make", make)
+
+
+def test_a_failing_pull_is_reported_and_the_others_go_on(config, monkeypatch):
+    fail_at(monkeypatch, {0}, SimulationError("coordinates became NaN at 0.005 ps"))
+    result = run(config)
+    assert [pull.trajectory.name for pull in result.pulls] == ["pull_001.dcd"]
+    assert result.exit_code == 1
+    assert result.failed == ("pull 0 failed (seed 1): coordinates became NaN at 0.005 ps",)
+    assert any("pull 0 failed" in value for _, value in result.summary())
+
+
+def test_when_all_pulls_fail_the_run_fails(config):
+    with pytest.raises(SimulationError, match=r"all 2 pulls failed.*NaN|all 2 pulls failed.*OpenMM"):
+        run(dataclasses.replace(config, timestep_fs=2000.0, duration_ps=40.0))
+    assert not list(config.output.glob("pull_*"))
+
+
+def test_an_interrupt_keeps_what_is_finished_and_says_so(config, monkeypatch):
+    fail_at(monkeypatch, {1}, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt, match="1 of 2 pulls are in"):
+        run(config)
+    assert (config.output / "pull_000.dcd").is_file()
+    assert not (config.output / "pull_001.dcd").exists()
+    assert not list(config.output.glob(".smdgen-tmp*"))
+
+
+def test_coordinates_are_matched_by_name_not_by_order(config, tmp_path):
+    """A PDB that lists residue 10 first is as good."""
+    structure = read_structure(EXAMPLE / "deca_alanine.pdb")
+    order = np.argsort(-structure.residue_ids, kind="stable")
+    from smdgen.data.structure import subset
+
+    shuffled = tmp_path / "shuffled.pdb"
+    write_pdb(shuffled, subset(structure, order))
+    run(config)
+    other = dataclasses.replace(config, coordinates=shuffled, output=tmp_path / "other")
+    run(other)
+    assert contents(other.output)["pull_000.dcd"] == contents(config.output)["pull_000.dcd"]
+
+
+def test_a_pdb_beside_the_psf_is_found(config):
+    rows = dict(plan(dataclasses.replace(config, coordinates=None), Path("unused")))
+    assert rows["note"] == "coordinates from deca_alanine.pdb"
+    assert not config.output.exists()
+
+
+def test_a_psf_without_coordinates_says_what_to_give(config, tmp_path):
+    lonely = tmp_path / "lonely.psf"
+    lonely.write_bytes(config.structure.read_bytes())
+    with pytest.raises(TopologyError, match=r"has no coordinates; name a PDB"):
+        run(dataclasses.replace(config, structure=lonely, coordinates=None))
+
+
+def test_coordinates_in_another_unit_are_refused(config, tmp_path):
+    structure = read_structure(EXAMPLE / "deca_alanine.pdb")
+    small = tmp_path / "nm.pdb"
+    write_pdb(small, structure, structure.positions / 10)
+    with pytest.raises(TrajectoryError):
+        run(dataclasses.replace(config, coordinates=small))
+    assert not config.output.exists()
+
+
+def test_the_pulled_distance_can_be_chosen(config):
+    run(dataclasses.replace(config, pulled="n_to_c=distance(resid 1 and name N; resid 9 10 and name C)"))
+    table = read_colvars_traj(config.output / "pull_000.colvars.traj")
+    assert list(table.columns) == ["n_to_c", "x0_n_to_c", "W_pull"]
+    text = (config.output / "pull_000.colvars.in").read_text()
+    assert len(text.split("group2")[1].split("atomNumbers")[1].split("}")[0].split()) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pulled": "g=gyration(protein)"}, "only a distance"),
+        ({"pulled": "d=distance(resid 1; resid 1 2)"}, "share 11 atoms"),
+        ({"pulled": "d=distance(resid 99; resid 1)"}, "resid 99"),
+        ({"duration_ps": 0.0}, "duration_ps = 0.0"),
+        ({"timestep_fs": float("nan")}, "timestep_fs = nan"),
+        ({"frames": 1}, "frames = 1"),
+        ({"seed": 0}, "seed = 0"),
+        ({"replicas": 0}, "replicas = 0"),
+        ({"platform": "Abacus"}, "Abacus.*Reference"),
+        ({"equilibration_ps": -1.0}, "equilibration_ps"),
+    ],
+)
+def test_wrong_settings_are_refused_before_anything_is_written(config, change, message):
+    with pytest.raises(ConfigError, match=message):
+        run(dataclasses.replace(config, **change))
+    assert not config.output.exists()
+
+
+def test_two_workers_make_what_one_makes(config, tmp_path):
+    run(config)
+    parallel = dataclasses.replace(config, workers=2, output=tmp_path / "parallel")
+    run(parallel)
+    assert contents(parallel.output) == contents(config.output)
+
+
+def test_a_pdb_without_hydrogens_is_completed(config, tmp_path):
+    """The heavy atoms of a plain peptide: hydrogens are added, and the topology beside the pulls has them."""
+    from smdgen.data.structure import subset
+
+    structure = read_structure(EXAMPLE / "deca_alanine.pdb")
+    heavy = np.flatnonzero((structure.elements != "H") & (structure.names != "NT"))
+    bare = tmp_path / "bare.pdb"
+    write_pdb(bare, subset(structure, heavy))
+    progress = Silent()
+    complete = dataclasses.replace(config, structure=bare, coordinates=None, parameters=(), replicas=1)
+    result = simulate.run(complete, Path("unused"), progress)
+    assert result.n_atoms > 2 * len(heavy)
+    assert any("added by PDBFixer" in note for note in progress.notes)
+    assert read_structure(config.output / "topology.pdb").n_atoms == result.n_atoms
