@@ -1,5 +1,6 @@
 """Build an OpenMM System from a PSF and CHARMM parameter files."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def system_from_psf(path: Path, masses: Sequence[float], parameters: Sequence[Pa
         )
     except Exception as error:
         raise TopologyError(
-            f"{names} cannot describe {path.name}: {_one_line(error)}; "
+            f"{names} cannot describe {path.name}: {_plainly(error)}; "
             "add the parameter file that has it with --params"
         ) from error
 
@@ -108,6 +109,17 @@ def _is_topology(file: Path) -> bool:
 def _reading_order(file: Path) -> int:
     """Topologies declare types, so they come first; streams add to both."""
     return 0 if _is_topology(file) else 2 if file.suffix.lower() == ".str" else 1
+
+
+def _plainly(error: BaseException) -> str:
+    """What is missing, by types: OpenMM names the term by the way it prints its objects."""
+    text = _one_line(error)
+    kind = re.search(r"(bond|angle|dihedral|improper|CMAP)", text)
+    atoms = re.findall(r"\[([^:\]]+): ([^\]]+)\]", text)
+    if kind is None or not atoms:
+        return text
+    names, types = ("-".join(words) for words in zip(*atoms, strict=True))
+    return f"no {kind.group(1)} parameters for {types} (atoms {names})"
 
 
 def _one_line(error: BaseException) -> str:
