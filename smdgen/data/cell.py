@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 #: Places of A, B, C, alpha, beta, gamma in the six doubles of a DCD cell record.
 _DCD_ORDER = (0, 2, 5, 4, 3, 1)
 
+_LONGEST_SIDE = 1e6  # A
+
 
 def cell_from_dcd(raw: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Unit cells from the six doubles of each frame.
@@ -23,7 +25,7 @@ def cell_from_dcd(raw: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """
     ordered = raw[:, _DCD_ORDER]
     angles = ordered[:, 3:]
-    if not np.isfinite(raw).all():
+    if not (np.abs(raw) < _LONGEST_SIDE).all():  # NaN compares as false
         return None
     if (np.abs(angles) <= 1.0).all():
         cells = np.concatenate([ordered[:, :3], np.degrees(np.arccos(angles))], axis=1)
@@ -80,7 +82,7 @@ def _from_shape(raw: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _is_possible(cells: NDArray[np.float64]) -> bool:
     """Whether every cell has sides above 2 A (0 and 1 are dummies) and a volume."""
-    if not np.isfinite(cells).all() or (cells[:, :3] <= 2.0).any() or (cells[:, :3] > 1e6).any():
+    if not np.isfinite(cells).all() or (cells[:, :3] <= 2.0).any():
         return False
     alpha, beta, gamma = np.cos(np.radians(cells[:, 3:])).T
     volume_squared = 1 - alpha**2 - beta**2 - gamma**2 + 2 * alpha * beta * gamma

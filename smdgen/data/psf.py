@@ -173,7 +173,7 @@ def _read_atoms(
     numbers = [_parse_numbers(row[6], row[7]) for row in whole]
     for index, pair in enumerate(numbers):
         if pair is None:
-            charge, mass = whole[index][6:]
+            charge, mass = (word[:20] for word in whole[index][6:])
             raise TopologyError(f"{path}: atom {index + 1} has charge {charge!r}, mass {mass!r}; {_ADVICE}")
     values = np.array(numbers, dtype=np.float64)
     segments, residues, residue_names, names, types = ([row[i] for row in whole] for i in range(1, 6))
