@@ -61,11 +61,13 @@ def _spanning_tree(n_atoms: int, bonds: NDArray[np.int64]) -> NDArray[np.int64]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import breadth_first_order, connected_components
 
-    graph = coo_array((np.ones(len(bonds)), bonds.T), shape=(n_atoms, n_atoms)).tocsr()
-    parents = np.arange(n_atoms)
+    ones = np.ones(len(bonds), dtype=np.int8)
+    graph = coo_array((ones, bonds.T), shape=(n_atoms, n_atoms)).tocsr()
     _, labels = connected_components(graph, directed=False)
-    for root in np.unique(labels, return_index=True)[1]:
-        if (labels == labels[root]).sum() > 1:
-            order, before = breadth_first_order(graph, root, directed=False)
-            parents[order[1:]] = before[order[1:]]
-    return parents
+    roots = np.unique(labels, return_index=True)[1]
+    # One search for all molecules: an extra atom is bonded to the first of each.
+    ends = np.concatenate([bonds, np.stack([np.full(len(roots), n_atoms), roots], axis=1)])
+    joined = coo_array((np.ones(len(ends), dtype=np.int8), ends.T), shape=(n_atoms + 1, n_atoms + 1)).tocsr()
+    _, before = breadth_first_order(joined, n_atoms, directed=False)
+    parents = before[:n_atoms].astype(np.int64)
+    return np.where(parents == n_atoms, np.arange(n_atoms), parents)
