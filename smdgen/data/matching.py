@@ -76,26 +76,40 @@ def _match(
     wanted: Structure, found: Structure, wanted_places: Sequence[object], found_places: Sequence[object]
 ) -> NDArray[np.int64]:
     exact, loose = _index(found, found_places, {}), _index(found, found_places, _ATOM_SYNONYMS)
+    wanted_index = _index(wanted, wanted_places, {})
     matched = np.empty(wanted.n_atoms, dtype=np.int64)
     taken: dict[int, int] = {}
     for i in range(wanted.n_atoms):
         place = (wanted_places[i], int(wanted.residue_ids[i]), str(wanted.insertion_codes[i]))
         name = str(wanted.names[i])
         candidates = exact.get((*place, name)) or loose.get((*place, _ATOM_SYNONYMS.get(name, name)), [])
-        if len(candidates) != 1:
-            raise TopologyError(_explain(wanted, found, i, candidates))
-        matched[i] = candidates[0]
-        if taken.setdefault(candidates[0], i) != i:
+        matched[i] = _choose(wanted, found, i, candidates, wanted_index[(*place, name)])
+        if taken.setdefault(int(matched[i]), i) != i:
             raise TopologyError(
-                f"{_name(found)}: atom {found.label(candidates[0])} answers to two atoms of "
-                f"{_name(wanted)} ({name} and {wanted.names[taken[candidates[0]]]}); rename one"
-            )
-        if _residue(wanted, i) != _residue(found, candidates[0]):
-            raise TopologyError(
-                f"{_name(found)} is another molecule: it has {found.label(candidates[0])} where "
-                f"{_name(wanted)} has {wanted.label(i)}; give a structure of the same molecule"
+                f"{_name(found)}: atom {found.label(int(matched[i]))} answers to two atoms of "
+                f"{_name(wanted)} ({name} and {wanted.names[taken[int(matched[i])]]}); rename one"
             )
     return matched
+
+
+def _choose(
+    wanted: Structure, found: Structure, i: int, candidates: Sequence[int], copies: Sequence[int]
+) -> int:
+    """The candidate that is the wanted atom `i`.
+
+    Where both structures have as many atoms of that name and place (large systems start their numbers
+    again), the first is the first, the second the second.
+    """
+    same = [c for c in candidates if _residue(found, c) == _residue(wanted, i)]
+    if len(candidates) == 1 and not same:
+        raise TopologyError(
+            f"{_name(found)} is another molecule: it has {found.label(candidates[0])} where "
+            f"{_name(wanted)} has {wanted.label(i)}; give a structure of the same molecule"
+        )
+    like = [w for w in copies if _residue(wanted, w) == _residue(wanted, i)]
+    if not same or len(same) != len(like):
+        raise TopologyError(_explain(wanted, found, i, candidates))
+    return same[like.index(i)]
 
 
 def _index(structure: Structure, places: Sequence[object], synonyms: dict[str, str]) -> dict[Key, list[int]]:

@@ -68,6 +68,21 @@ def test_copies_are_told_apart_by_segment(backbone: Structure, peptide: Structur
     assert found.names[matched].tolist() == wanted.names.tolist()
 
 
+def test_numbers_that_start_again(backbone: Structure, peptide: Structure) -> None:
+    """Large systems have several atoms of one name and place, in the same order in both files."""
+    wanted, found = _twice(backbone), _twice(peptide)
+    expected = match_atoms(backbone, peptide)
+    assert np.array_equal(match_atoms(wanted, found), np.concatenate([expected, expected + 104]))
+
+
+def test_a_water_of_the_same_number_is_another_residue(backbone: Structure, peptide: Structure) -> None:
+    found = _twice(peptide)
+    names = found.residue_names.copy()
+    names[104:] = "HOH"
+    found = dataclasses.replace(found, residue_names=names)
+    assert np.array_equal(match_atoms(backbone, found), match_atoms(backbone, peptide))
+
+
 def test_copies_that_cannot_be_told_apart_are_refused(backbone: Structure, peptide: Structure) -> None:
     found = dataclasses.replace(_twice(peptide), segment_ids=np.full(208, ""))
     with pytest.raises(TopologyError, match=r"2 atoms that could be DECA ALA 1 N"):
