@@ -51,7 +51,7 @@ def sweep_temporaries(folder: Path) -> int:
     swept = 0
     for leftover in Path(folder).glob(f"{_TEMPORARY_PREFIX}*"):
         pid = leftover.name.removeprefix(_TEMPORARY_PREFIX).split("-")[0]
-        if not pid.isdigit() or not _is_alive(int(pid)):
+        if not pid.isdecimal() or not _is_alive(int(pid)):
             leftover.unlink(missing_ok=True)
             swept += 1
     return swept

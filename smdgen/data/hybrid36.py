@@ -6,7 +6,7 @@ def decode_hybrid36(text: str, width: int) -> int:
 
     Source: R. W. Grosse-Kunstleve, cctbx, "Hybrid-36".
     """
-    if text.lstrip("-").isdigit() or len(text) != width:
+    if text.lstrip("-").isdecimal() or len(text) != width:
         return int(text)
     if text != text.upper() and text != text.lower():
         raise ValueError(f"mixed case in {text!r}")

@@ -116,7 +116,7 @@ def _parse_atom(path: Path, number: int, line: str, part: int) -> AtomRecord:
         ) from error
     element = line[76:78].strip()
     # CHARMM writes residue numbers above 9999 one column to the right, where the insertion code is.
-    is_wide = line[26:27].isdigit()
+    is_wide = line[26:27].isdecimal()
     return AtomRecord(
         serial=line[6:11].strip(),
         name=line[12:16].strip(),

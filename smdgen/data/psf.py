@@ -135,11 +135,14 @@ def _find_sections(path: Path, lines: Sequence[str]) -> dict[str, tuple[int, int
     sections: dict[str, tuple[int, int]] = {}
     for number, line in enumerate(lines[1:], start=1):
         before, mark, after = line.partition("!")
-        words = before.split()
-        if not mark or not words or not all(word.lstrip("-").isdigit() for word in words):
+        if not mark or before.split()[:1] in ([], ["REMARKS"], ["*"]):
             continue
         name = after.split()[0].rstrip(":") if after.split() else ""
-        count = int(words[0])
+        count = _count(before.split()[0])
+        if count is None and name not in (*_SECTIONS, "NATOM"):
+            continue
+        if count is None:
+            raise TopologyError(f"{path}, line {number + 1}: {before.strip()[:20]!r} is no count; {_ADVICE}")
         if not 0 <= count <= _MAX_COUNT:
             raise TopologyError(f"{path}, line {number + 1}: {count} !{name} makes no sense; {_ADVICE}")
         if name in sections:
@@ -148,6 +151,13 @@ def _find_sections(path: Path, lines: Sequence[str]) -> dict[str, tuple[int, int
     if sections.get("NATOM", (0, 0))[0] < 1:
         raise TopologyError(f"{path} lists no atoms (!NATOM); {_ADVICE}")
     return sections
+
+
+def _count(word: str) -> int | None:
+    try:
+        return int(word)
+    except ValueError:
+        return None
 
 
 AtomColumns = tuple[

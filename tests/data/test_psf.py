@@ -146,6 +146,7 @@ BROKEN = {
     "two atom sections": WATER + "\n       1 !NATOM\n",
     "residue number": WATER.replace("WAT  1 ", "WAT  ?1"),
     "drude": WATER.replace("PSF", "PSF EXT DRUDE XPLOR", 1),
+    "superscript": WATER.replace("       2 !NBOND", "       ² !NBOND"),
     "binary": "PSF\n" + "\0\x01\x02" * 100,
 }
 
