@@ -12,6 +12,8 @@ from smdgen.data.bonding import find_bonds
 from smdgen.data.elements import guess_element, masses_of
 from smdgen.errors import TopologyError
 
+_LARGEST_COORDINATE = 1e5  # A
+
 
 @dataclass(frozen=True)
 class AtomRecord:
@@ -48,7 +50,7 @@ def assemble(
         listed_bonds: (n, 2) pairs of records that the file says are bonded.
 
     Raises:
-        TopologyError: A coordinate is not finite.
+        TopologyError: A coordinate is not finite, or absurd.
     """
     kept, notes = _choose_altlocs(path, records)
     atoms = [records[i] for i in kept]
@@ -59,9 +61,13 @@ def assemble(
     )
     elements = np.array([atom.element or guess_element(atom.name, atom.residue_name) for atom in atoms])
     positions = np.array([atom.position for atom in atoms], dtype=np.float64)
-    if not np.isfinite(positions).all():
-        bad = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
-        raise TopologyError(f"{path}: atom {bad + 1} has a coordinate that is not finite; write it again")
+    is_sound = (np.abs(positions) < _LARGEST_COORDINATE).all(axis=1)  # NaN compares as false
+    if not is_sound.all():
+        bad = int(np.argmin(is_sound))
+        raise TopologyError(
+            f"{path}: atom {bad + 1} has coordinates {positions[bad].tolist()}, expected numbers below "
+            f"{_LARGEST_COORDINATE:g} A; write it again"
+        )
     parts = np.array([atom.part for atom in atoms])
     residues = _count_changes(segments, chains, parts, numbers, insertions, residue_names)
     bonds = find_bonds(names, elements, residues, _count_changes(segments, chains, parts), positions)

@@ -209,6 +209,7 @@ BROKEN = {
     "cut line": GLYCINES[: GLYCINES.index("3.988") + 2],
     "nan": GLYCINES.replace("   1.458", "     nan"),
     "infinite": GLYCINES.replace("   1.458", "     inf"),
+    "absurd": GLYCINES.replace("   1.458", "   1e300"),
     "stars": GLYCINES.replace("   1.458", "********"),
     "residue number": GLYCINES.replace("GLY A   2", "GLY A  ?2"),
 }
