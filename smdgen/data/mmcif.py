@@ -43,6 +43,8 @@ def _atom_site(path: Path, lines: Sequence[str]) -> tuple[dict[str, int], list[l
     """Columns of the table of atoms by name, and its rows."""
     names = [line.split()[0] for line in lines if line.startswith("_atom_site.")]
     columns = {name.removeprefix("_atom_site."): i for i, name in enumerate(names)}
+    if len(columns) != len(names):
+        raise TopologyError(f"{path}: the table of atoms has a column twice; {_ADVICE}")
     missing = [name for name in _NEEDED if name not in columns]
     if missing:
         raise TopologyError(f"{path} has no atoms: _atom_site.{missing[0]} is not there; {_ADVICE}")

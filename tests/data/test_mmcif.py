@@ -66,6 +66,7 @@ def test_every_column_is_read(tmp_path: Path) -> None:
 
 BROKEN = {
     "no table": MMCIF.replace("_atom_site.", "_other."),
+    "column twice": MMCIF.replace("_atom_site.id\n", "_atom_site.id\n_atom_site.id\n"),
     "no x": MMCIF.replace("_atom_site.Cartn_x\n", ""),
     "no rows": MMCIF[: MMCIF.index("ATOM   1")],
     "short row": MMCIF.replace(" 1.00 41 H 1\nATOM   2", "\nATOM   2"),
