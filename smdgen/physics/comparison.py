@@ -170,15 +170,15 @@ def _step_distances(x: Tensor, y: Tensor) -> Floats:
 
 
 def band_limit(values: Floats, halvings: tuple[Halving, ...]) -> float:
-    """The score that the whole mean profile of half the real pulls keeps below in 95 % of halvings.
+    """The score that the whole mean profile of other real pulls keeps below, 95 times in 100.
 
-    See `similarity.profile_scores`.
+    See `similarity.profile_scores`: the largest score of any step, of one half of the real pulls
+    against the other, is below this limit in 95 % of the halvings.
 
     Args:
         values: (n_pulls, n_steps). One number of every real frame.
         halvings: Of the real pulls.
     """
-    deviation = values.std(axis=0, ddof=1)
     score = similarity.profile_scores
-    worst = [score(values[h.stand_in], values[h.reference], deviation).max() for h in halvings]
+    worst = [score(values[h.stand_in], values[h.reference]).max() for h in halvings]
     return max(1.96, float(np.percentile(worst, 95)))

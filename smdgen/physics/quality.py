@@ -136,9 +136,7 @@ def _profile(c: Comparison, name: str) -> Profile:
     mean = theirs.mean(axis=0)
     half = np.full_like(mean, math.nan)
     if c.halvings:
-        half = band_limit(theirs, c.halvings) * similarity.profile_errors(
-            len(ours), len(theirs), theirs.std(axis=0, ddof=1)
-        )
+        half = band_limit(theirs, c.halvings) * similarity.profile_errors(ours, theirs)
     return Profile(*(tuple(map(float, line)) for line in (ours.mean(axis=0), mean, mean - half, mean + half)))
 
 

@@ -136,12 +136,11 @@ def profile_rows(c: Comparison) -> Iterator[QualityRow]:
         if name not in c.real.profiles or not c.halvings:
             continue
         ours, theirs = c.generated.profiles[name], c.real.profiles[name]
-        deviation, limit = theirs.std(axis=0, ddof=1), band_limit(theirs, c.halvings)
-        score = similarity.profile_scores
-        value = float((score(ours, theirs, deviation) <= limit).mean())
+        limit, score = band_limit(theirs, c.halvings), similarity.profile_scores
+        value = float((score(ours, theirs) <= limit).mean())
         halved = _halved(
             c,
-            lambda m, i, j: (score(m.profiles[name][i], theirs[j], deviation) <= limit).mean(),  # noqa: B023
+            lambda m, i, j: (score(m.profiles[name][i], theirs[j]) <= limit).mean(),  # noqa: B023
         )
         label = f"i,i+{separation} hydrogen bonds: steps inside the real band, share"
         yield _row(name, label, value, halved=halved, goal="all steps", met=value == 1.0)

@@ -145,31 +145,32 @@ def jensen_shannon(first: NDArray[Any], second: NDArray[Any]) -> float:
     return float(max(0.0, sum(terms) / 2))
 
 
-def profile_errors(n: int, m: int, deviation: Floats) -> Floats:
-    """Standard error of the difference between the mean profiles of n and of m pulls.
+def profile_errors(first: Floats, second: Floats) -> Floats:
+    """Standard error of the difference between the mean profiles of two sets.
 
     Args:
-        n: Pulls of the one set.
-        m: Pulls of the other set.
-        deviation: (n_steps,). Standard deviation between real pulls.
+        first: (n, n_steps). Counts of n pulls.
+        second: (m, n_steps). Counts of m pulls.
 
     Returns:
-        (n_steps,). At least that of one count in one pull, so that steps at which no real pull has any
-        count can be met.
+        (n_steps,). From the deviation between pulls within the sets; at least that of one count in one
+        pull, so that steps at which no pull has any count can be met.
     """
+    n, m = len(first), len(second)
+    squares = n * first.var(axis=0) + m * second.var(axis=0)
+    deviation = np.sqrt(squares / max(1, n + m - 2))
     return np.asarray(np.maximum(deviation * np.sqrt(1 / n + 1 / m), 1 / min(n, m)))
 
 
-def profile_scores(first: Floats, second: Floats, deviation: Floats) -> Floats:
+def profile_scores(first: Floats, second: Floats) -> Floats:
     """Difference of two mean profiles in units of its standard error.
 
     Args:
         first: (n, n_steps). Counts of n pulls.
         second: (m, n_steps). Counts of m pulls.
-        deviation: (n_steps,). Standard deviation between real pulls.
 
     Returns:
         (n_steps,).
     """
-    errors = profile_errors(len(first), len(second), deviation)
-    return np.asarray(np.abs(first.mean(axis=0) - second.mean(axis=0)) / errors)
+    gap = np.abs(first.mean(axis=0) - second.mean(axis=0))
+    return np.asarray(gap / profile_errors(first, second))
