@@ -1,6 +1,8 @@
 """Stage 2: latents.h5 -> lstm.safetensors."""
 
 import math
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -88,6 +90,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         TrainingError: The loss became infinite.
         KeyboardInterrupt: Stopped by the user; what was reached is on disk.
     """
+    began = time.monotonic()
     folder = RunFolder(run_dir)
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
     latents = read_latents(folder.require(folder.latents, "train-vae"))
@@ -127,6 +130,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         tensors = {f"weights.{name}": value for name, value in lstm.state_dict().items()}
         write_model(folder.lstm, "lstm", {**tensors, "paths": schedule.paths}, header)
         files = write_history(folder.path, "lstm", state.history, "LSTM losses")
+        folder.record("train-lstm", sys.argv, time.monotonic() - began, [folder.vae, folder.latents])
     if stop is not None:
         raise stop
     n_parameters = sum(p.numel() for p in lstm.parameters())

@@ -1,6 +1,8 @@
 """Stage 1: dataset.h5 -> vae.safetensors and latents.h5."""
 
 import math
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -83,6 +85,7 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
         TrainingError: The loss became infinite.
         KeyboardInterrupt: Stopped by the user; what was reached is on disk.
     """
+    began = time.monotonic()
     folder = RunFolder(run_dir)
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
     if not config.resume:
@@ -102,6 +105,7 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
         except Interrupted as interruption:
             state, stop = interruption.state, interruption
         result = _save(folder, config, settings, dataset, vae.cpu(), frames, state)
+        folder.record("train-vae", sys.argv, time.monotonic() - began, [folder.dataset])
     if stop is not None:
         raise stop
     return replace(result, notes=notes)

@@ -1,0 +1,122 @@
+"""The two training stages on small pulls: files, resuming, refusals."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from smdgen.config import PrepareConfig, TrainLstmConfig, TrainVaeConfig
+from smdgen.data.dataset import open_dataset
+from smdgen.errors import ArtifactError, ConfigError
+from smdgen.nets.generate import build_vae
+from smdgen.physics.geometry import rmsd
+from smdgen.progress import Silent
+from smdgen.stages import prepare, train_lstm, train_vae
+from smdgen.store.artifacts import model_hash, read_model
+from smdgen.store.latents import read_latents
+
+VAE = TrainVaeConfig(epochs=3, hidden_size=16)
+LSTM = TrainLstmConfig(epochs=3, hidden_size=8)
+
+
+@pytest.fixture
+def run_dir(pull_files, tmp_path):
+    """A run folder with a dataset."""
+    config = PrepareConfig(
+        pull_files.trajectories, pull_files.topology, (pull_files.parameters,), select="name N CA C O"
+    )
+    prepare.run(config, tmp_path / "run", Silent())
+    return tmp_path / "run"
+
+
+class StopAfter(Silent):
+    """Presses Ctrl-C after some epochs."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.left = epochs
+
+    def advance(self, n=1, note=""):
+        self.left -= bool(note)
+        if note and self.left == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("preset", ["default", "paper"])
+def test_both_stages_leave_models_that_belong_together(run_dir, preset):
+    result = train_vae.run(dataclasses.replace(VAE, preset=preset), run_dir, Silent())
+    dynamics = train_lstm.run(LSTM, run_dir, Silent())
+    assert dynamics.preset == preset
+    dataset, latents = open_dataset(run_dir / "dataset.h5"), read_latents(run_dir / "latents.h5")
+    tensors, header = read_model(run_dir / "vae.safetensors", "vae")
+    assert header["content_hash"] == dataset.content_hash
+    assert latents.vae_hash == model_hash(run_dir / "vae.safetensors")
+    assert read_model(run_dir / "lstm.safetensors", "lstm")[1]["vae_sha256"] == latents.vae_hash
+    np.testing.assert_array_equal(latents.cv_values, dataset.cv_values)
+    assert [pull[3] for pull in latents.pulls] == [pull.split for pull in dataset.pulls]
+    vae = build_vae(tensors, header)
+    x = torch.from_numpy(dataset.positions())
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(latents.means), vae.encode(x)[0], atol=1e-3, rtol=0)
+        held_out = x[[i for p in dataset.of_split("validation") for i in range(p.start, p.stop)]]
+        again = vae.decode(vae.encode(held_out)[0])
+    assert result.reconstruction_A == pytest.approx(float(rmsd(again, held_out).mean()), rel=1e-3)
+    assert (result.reconstruction_A < 0.5) == (preset == "default")
+    assert [entry["command"] for entry in json.loads((run_dir / "record.json").read_text())] == [
+        "prepare", "train-vae", "train-lstm",
+    ]  # fmt: skip
+
+
+def test_the_paper_preset_has_the_latents_and_epochs_of_the_paper(run_dir):
+    result = train_vae.run(TrainVaeConfig(preset="paper"), run_dir, Silent())
+    assert (result.latent_size, result.epochs) == (60, 8)
+    assert set(result.history) >= {"bonds", "angles", "torsions", "cv", "recon", "kl"}
+    assert train_lstm.run(TrainLstmConfig(), run_dir, Silent()).epochs == 22
+
+
+@pytest.mark.parametrize("stage", ["vae", "lstm"])
+def test_ctrl_c_keeps_the_best_and_resuming_gives_the_undisturbed_model(run_dir, tmp_path, stage):
+    run, config = {"vae": (train_vae.run, VAE), "lstm": (train_lstm.run, LSTM)}[stage]
+    train_vae.run(VAE, run_dir, Silent()) if stage == "lstm" else None
+    run(config, run_dir, Silent())
+    file = run_dir / f"{stage}.safetensors"
+    expected = read_model(file, stage)[0]
+    with pytest.raises(KeyboardInterrupt, match="resume"):
+        run(dataclasses.replace(config, force=True), run_dir, StopAfter(2))
+    assert read_model(file, stage)[1]["epochs"] in (1, 2)
+    run(dataclasses.replace(config, resume=True), run_dir, Silent())
+    found, header = read_model(file, stage)
+    assert header["epochs"] == 3
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+
+
+def test_a_stop_before_the_first_epoch_writes_nothing(run_dir):
+    class AtOnce(Silent):
+        def start(self, label, total=None):
+            if label == "train-vae":
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="nothing was written"):
+        train_vae.run(VAE, run_dir, AtOnce())
+    assert not (run_dir / "vae.safetensors").exists()
+
+
+def test_what_is_missing_or_in_the_way_or_of_another_run_is_refused(run_dir, tmp_path):
+    with pytest.raises(ArtifactError, match="smdgen prepare"):
+        train_vae.run(VAE, tmp_path / "nowhere", Silent())
+    with pytest.raises(ArtifactError, match="smdgen train-vae"):
+        train_lstm.run(LSTM, run_dir, Silent())
+    with pytest.raises(ArtifactError, match="no training to resume"):
+        train_vae.run(dataclasses.replace(VAE, resume=True), run_dir, Silent())
+    train_vae.run(VAE, run_dir, Silent())
+    with pytest.raises(ArtifactError, match="force"):
+        train_vae.run(VAE, run_dir, Silent())
+    with pytest.raises(ArtifactError, match="preset default, asked for paper"):
+        train_lstm.run(dataclasses.replace(LSTM, preset="paper"), run_dir, Silent())
+    with pytest.raises(ArtifactError, match="belongs to another training"):
+        train_vae.run(dataclasses.replace(VAE, resume=True, learning_rate=0.5), run_dir, Silent())
+    with pytest.raises(ConfigError, match="device"):
+        train_vae.run(dataclasses.replace(VAE, force=True, device="abacus"), run_dir, Silent())
