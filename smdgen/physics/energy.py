@@ -123,8 +123,7 @@ class BondedEnergy:
         """Energies of (n_frames, n_atoms, 3) frames."""
         n_frames = len(frames)
         lists = self._lists(n_frames)
-        # Atoms by rows and frames by columns: a term's gather copies whole rows, and the sums over
-        # x, y, z inside TorchMD's functions run over long contiguous arrays.
+        # Atoms by rows and frames by columns: a term's gather copies whole rows.
         columns = frames.permute(2, 1, 0)
         return BondedEnergies(
             _pair_energy(columns, self._bonds, lists["bonds"]).sum(0),
@@ -173,9 +172,10 @@ def _unique_rows(rows: "NDArray[np.int64]") -> tuple["NDArray[np.int64]", "NDArr
 
 
 def _vectors(columns: Tensor, to: Tensor, origin: Tensor) -> Tensor:
-    """(n_terms * n_frames, 3), A. Vectors between atoms, laid out by coordinate in memory."""
+    """(n_terms * n_frames, 3), A. Vectors between atoms."""
     difference = columns.index_select(1, to) - columns.index_select(1, origin)
-    return difference.reshape(3, -1).T
+    # contiguous, because `torch.norm` over x, y, z is 20 times slower on a transposed array
+    return difference.reshape(3, -1).T.contiguous()
 
 
 def _pair_energy(columns: Tensor, pairs: Tensor, lists: _Lists) -> Tensor:
