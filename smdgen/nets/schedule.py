@@ -86,7 +86,7 @@ def draw_aims(
 def _way(schedule: Schedule, mean: Tensor, start: float, target: float | None) -> tuple[float, float]:
     """Where on the mean path (in its own index) a rollout begins and ends.
 
-    A start within the usual spread of where the pulls begin is their beginning, because a mean path
+    A start within twice the usual spread of where the pulls begin is their beginning, because a mean path
     may first fall back (a slack spring) and pass the same value much later.
     """
     sign = 1.0 if mean[-1] >= mean[0] else -1.0
@@ -109,7 +109,7 @@ def _way(schedule: Schedule, mean: Tensor, start: float, target: float | None) -
     climb = torch.cummax(sign * mean, 0).values
     end = mean.numel() - 1
     spread = float(schedule.paths.std(0, correction=0).mean())
-    first = int((climb < sign * start).sum()) if sign * start > float(climb[0]) + spread else 0
+    first = int((climb < sign * start).sum()) if sign * start > float(climb[0]) + 2 * spread else 0
     last = end if target is None else min(int((climb < sign * target).sum()), end)
     if first >= end:
         raise ConfigError(
