@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from smdgen.config import PrepareConfig
 from smdgen.data.pull_labels import table_beside
 from smdgen.data.structure import Structure, find_topology, match_atoms, read_structure, select_atoms, subset
-from smdgen.data.trajectory import open_trajectory
+from smdgen.data.trajectory import check_topology, open_trajectory
 from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import require_regular_file, sha256_file
 from smdgen.progress import Progress
@@ -77,6 +77,10 @@ def _look_at(
                 f"{path} has {trajectory.n_frames} frame{'' if trajectory.n_frames == 1 else 's'}, expected "
                 f"2 or more{stride}; a pull needs frames along the way"
             )
+        try:
+            odd = check_topology(trajectory, structure)
+        except TrajectoryError as error:
+            raise TrajectoryError(f"{path}: {error}") from error
         return Source(
             path=path,
             topology=topology,
@@ -87,7 +91,7 @@ def _look_at(
             times_ps=np.asarray(trajectory.times_ps, dtype=np.float64)[chosen],
             steps=trajectory.steps,
             salvage=config.salvage,
-            notes=tuple(f"{path.name}: {note}" for note in trajectory.notes),
+            notes=tuple(f"{path.name}: {note}" for note in (*trajectory.notes, *odd)),
         )
 
 
