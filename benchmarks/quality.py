@@ -146,7 +146,8 @@ def report(
             values = [table.row(row.key).generated for table in several]
             spread = f" +- {np.std(values):.3f}" if len(values) > 1 else ""
             cells.append(f"{np.mean(values):.3f}{spread}")
-        lines.append(f"| {row.label} | {row.goal} | {real:.3f} | " + " | ".join(cells) + " |")
+        label = row.label.replace("|", "\\|")
+        lines.append(f"| {label} | {row.goal} | {real:.3f} | " + " | ".join(cells) + " |")
     lines += ["", *(f"* {note}" for note in first.notes)]
     for preset, (vae, lstm) in times.items():
         lines.append(

@@ -4,7 +4,7 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from smdgen.errors import ConfigError
 
@@ -172,9 +172,19 @@ def _read_table(config_type: type[Any], path: Path) -> dict[str, Any]:
     return {name: _convert(fields[name], value, path) for name, value in table.items()}
 
 
+def _words(kind: Any) -> tuple[Any, ...]:
+    """The words a `Literal` allows; none for another type."""
+    return get_args(kind) if get_origin(kind) is Literal else ()
+
+
 def _convert(field: "dataclasses.Field[Any]", value: Any, path: Path) -> Any:
     """A TOML value in the type of the field; relative paths are taken from the file's folder."""
     kind = str(field.type)
+    allowed = [word for part in (field.type, *get_args(field.type)) for word in _words(part)]
+    if allowed and value not in allowed:
+        raise ConfigError(
+            f"{path}: {field.name} = {value!r}, expected one of {', '.join(map(repr, allowed))}"
+        )
     if "tuple[" in kind and "Path" in kind:
         return tuple(path.parent / item for item in ([value] if isinstance(value, str) else value))
     if "Path" in kind:

@@ -23,7 +23,7 @@ from smdgen.nets.sequence import PaperLstm, SteeredLstm, Steering, flow_matching
 from smdgen.physics.cvs import evaluate
 from smdgen.physics.geometry import rmsd
 from smdgen.progress import Progress, Silent
-from smdgen.stages._training import Interrupted, Job, choose_device, train, write_history
+from smdgen.stages._training import Interrupted, Job, choose_device, next_command, train, write_history
 from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.latents import Latents, read_latents
 from smdgen.store.run_record import RunFolder
@@ -53,7 +53,7 @@ class TrainLstmResult:
     real_A: float  # mean RMSD between two real pulls at the same step
     history: dict[str, list[float]]
     outputs: tuple[Path, ...]
-    hints: tuple[str, ...] = ("smdgen rollout --steps 10",)
+    hints: tuple[str, ...]
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows for the console."""
@@ -63,8 +63,13 @@ class TrainLstmResult:
             ("epochs", str(self.epochs)),
             ("one-step error", f"{self.one_step_A:.2f} A RMSD to the true next frame"),
             ("free-running error", f"{self.free_running_A:.2f} A RMSD to the true pull at the same step"),
-            ("two real pulls", f"{self.real_A:.2f} A RMSD apart at the same step"),
+            ("two real pulls", self._real()),
         ]
+
+    def _real(self) -> str:
+        if math.isnan(self.real_A):
+            return "not known: there is one validation pull only"
+        return f"{self.real_A:.2f} A RMSD apart at the same step"
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,10 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
     if stop is not None:
         raise stop
     n_parameters = sum(p.numel() for p in lstm.parameters())
-    return TrainLstmResult(preset, n_parameters, state.epoch, *errors, state.history, (folder.lstm, *files))
+    hints = (next_command("rollout --steps 10", run_dir),)
+    return TrainLstmResult(
+        preset, n_parameters, state.epoch, *errors, state.history, (folder.lstm, *files), hints
+    )
 
 
 def sequences(latents: Latents, split: str) -> Sequences:

@@ -27,7 +27,7 @@ from smdgen.physics.energy import BondedEnergy
 from smdgen.physics.geometry import rmsd, rmsd_matrix, superpose
 from smdgen.physics.internal import spanning_tree
 from smdgen.progress import Progress
-from smdgen.stages._training import Interrupted, Job, choose_device, train, write_history
+from smdgen.stages._training import Interrupted, Job, choose_device, next_command, train, write_history
 from smdgen.store.artifacts import model_hash, write_model
 from smdgen.store.latents import write_latents
 from smdgen.store.run_record import RunFolder
@@ -59,7 +59,7 @@ class TrainVaeResult:
     history: dict[str, list[float]]
     outputs: tuple[Path, ...]
     notes: tuple[str, ...] = ()
-    hints: tuple[str, ...] = ("smdgen train-lstm",)
+    hints: tuple[str, ...] = ()
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows for the console."""
@@ -108,7 +108,7 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
         folder.record("train-vae", sys.argv, time.monotonic() - began, [folder.dataset])
     if stop is not None:
         raise stop
-    return replace(result, notes=notes)
+    return replace(result, notes=notes, hints=(next_command("train-lstm", run_dir),))
 
 
 def settings_of(config: TrainVaeConfig, vae: PaperVae | InternalVae) -> dict[str, float]:

@@ -261,7 +261,8 @@ def _page(comparison: Comparison, figures: Sequence[tuple[str, str]]) -> str:
         "| figure | generated | real | goal | met |",
         "|---|---|---|---|---|",
         *(
-            f"| {row.label} | {_number(row.generated)} | {_number(row.real)} | {row.goal} | {_met(row)} |"
+            f"| {_escaped(row.label)} | {_number(row.generated)} | {_number(row.real)} "
+            f"| {row.goal} | {_met(row)} |"
             for row in comparison.quality.rows
         ),
         "",
@@ -333,3 +334,8 @@ def _number(value: float) -> str:
 
 def _met(row: "QualityRow") -> str:
     return "" if row.met is None else "yes" if row.met else "no"
+
+
+def _escaped(text: str) -> str:
+    """Text for a cell of a Markdown table."""
+    return text.replace("|", "\\|")
