@@ -327,6 +327,7 @@ def test_ctrl_c_ends_at_once_without_a_traceback():
         "from types import SimpleNamespace\n"
         "def run(config, run_dir, progress):\n"
         "    progress.start('epochs', 100)\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores it
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    time.sleep(290)\n"
         "sys.modules['smdgen.stages.train_vae'] = SimpleNamespace(run=run)\n"
