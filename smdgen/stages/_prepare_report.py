@@ -127,13 +127,18 @@ def _remarks(dataset: Dataset, n_trajectories: int) -> list[str]:
             f"give {MINIMUM_PULLS} trajectories or more for a split by pull"
         ]
     remarks = [*_uneven_lengths(dataset), *_uneven_times(dataset), *_still_pulls(dataset)]
+    return [*remarks, *thin_data(dataset)]
+
+
+def thin_data(dataset: Dataset) -> list[str]:
+    """A remark if the pulls to train on are few; also shown by train-vae."""
     train = dataset.of_split("train")
-    if len(train) < _ENOUGH_PULLS:
-        remarks.append(
-            f"thin data: {len(train)} pulls with {sum(pull.n_frames for pull in train)} frames to train on; "
-            f"generated pulls will vary less than real ones. {_ENOUGH_PULLS} or more are better"
-        )
-    return remarks
+    if len(train) >= _ENOUGH_PULLS:
+        return []
+    return [
+        f"thin data: {len(train)} pulls with {sum(pull.n_frames for pull in train)} frames to train on; "
+        f"generated pulls will vary less than real ones. {_ENOUGH_PULLS} or more are better"
+    ]
 
 
 def _uneven_lengths(dataset: Dataset) -> list[str]:

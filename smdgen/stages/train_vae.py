@@ -27,6 +27,7 @@ from smdgen.physics.energy import BondedEnergy
 from smdgen.physics.geometry import rmsd, rmsd_matrix, superpose
 from smdgen.physics.internal import spanning_tree
 from smdgen.progress import Progress
+from smdgen.stages._prepare_report import thin_data
 from smdgen.stages._training import Interrupted, Job, choose_device, next_command, train, write_history
 from smdgen.store.artifacts import model_hash, write_model
 from smdgen.store.latents import write_latents
@@ -92,7 +93,7 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
         refuse_overwrite(folder.vae, config.force)
     with folder.lock():
         device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
-        notes = _thin_data(dataset)
+        notes = tuple(thin_data(dataset))
         for note in notes:
             progress.note(note)
         frames = {split: _frames(dataset, split, config) for split in ("train", "validation")}
@@ -121,17 +122,6 @@ def settings_of(config: TrainVaeConfig, vae: PaperVae | InternalVae) -> dict[str
             values[name] = given
     values["latent_size"] = vae.latent_size
     return values
-
-
-def _thin_data(dataset: Dataset) -> tuple[str, ...]:
-    pulls = dataset.of_split("train")
-    n_frames = sum(pull.n_frames for pull in pulls)
-    if len(pulls) >= 16:
-        return ()
-    return (
-        f"{len(pulls)} training pulls with {n_frames} frames are few: expect generated pulls "
-        "that vary less than real ones; 16 pulls or more are better",
-    )
 
 
 def _frames(dataset: Dataset, split: str, config: TrainVaeConfig) -> Tensor:
