@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def stage(
-    config_type: type[Any], *examples: str, run_folder: bool = True
+    config_type: type[Any], *examples: str, run_folder: bool = True, trains: bool = False
 ) -> Callable[[Callable[..., dict[str, Any]]], None]:
     """Make a command of a function that turns its flags into settings.
 
@@ -60,6 +60,7 @@ def stage(
         config_type: The settings the stage takes; their name is the command's and the module's.
         *examples: Lines for the end of the command's help.
         run_folder: Whether it reads or writes the run folder.
+        trains: Whether it trains a network, which some more options go with.
     """
     name = stage_name(config_type)
     left_out = {"seed", "force"} - set(inspect.signature(config_type).parameters)
@@ -68,12 +69,14 @@ def stage(
 
     def register(flags_to_settings: Callable[..., dict[str, Any]]) -> None:
         own = inspect.signature(flags_to_settings)
+        training = list(inspect.signature(_training_options).parameters.values()) if trains else []
         shared = [item for item in _shared_parameters() if item.name not in left_out]
+        taken = {"seed", "force", *(item.name for item in training)}
 
         @functools.wraps(flags_to_settings)
         def command(**values: Any) -> int:
             flags = flags_to_settings(**{key: values[key] for key in own.parameters})
-            settings = {key: values[key] for key in ("seed", "force") if key in values}
+            settings = {key: value for key, value in values.items() if key in taken}
             config = load_settings(config_type, values["config"], **settings, **flags)
             try:
                 return _run_stage(name, config, values)
@@ -81,7 +84,7 @@ def stage(
                 return console.exit_code_of(error)
 
         command.__signature__ = own.replace(  # type: ignore[attr-defined]
-            parameters=[*own.parameters.values(), *shared], return_annotation=int
+            parameters=[*own.parameters.values(), *training, *shared], return_annotation=int
         )
         epilog = "Examples:\n\n" + "\n\n".join(examples)
         app.command(name, epilog=epilog)(command)
@@ -105,6 +108,19 @@ def _shared_parameters() -> list[inspect.Parameter]:
         """Only its signature counts."""
 
     return list(inspect.signature(shared).parameters.values())
+
+
+def _training_options(
+    *,
+    preset: options.PresetOption = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    hidden_size: options.HiddenSize = None,
+    device: options.Device = None,
+    threads: options.Threads = None,
+    resume: options.Resume = None,
+) -> None:
+    """What both training commands take, each named as its setting; only the signature counts."""
 
 
 def _run_stage(name: str, config: Any, shared: Mapping[str, Any]) -> int:
@@ -253,56 +269,24 @@ def prepare(
     }
 
 
-@stage(TrainVaeConfig, "smdgen train-vae", "smdgen train-vae --preset paper --run paper-run")
+@stage(TrainVaeConfig, "smdgen train-vae", "smdgen train-vae --preset paper --run paper-run", trains=True)
 def train_vae(
-    preset: options.PresetOption = None,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
+    *,
     latent_size: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Numbers a frame is encoded in.")
     ] = None,
-    hidden_size: options.HiddenSize = None,
     energy_weight: Annotated[
         float | None, typer.Option(metavar="W", min=0.0, help="Weight of the TorchMD energy loss.")
     ] = None,
-    device: options.Device = None,
-    threads: options.Threads = None,
-    resume: options.Resume = None,
 ) -> dict[str, Any]:
     """Train the variational autoencoder: frames to latent vectors, with TorchMD energies in the loss."""
-    return {
-        "preset": preset,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "latent_size": latent_size,
-        "hidden_size": hidden_size,
-        "energy_weight": energy_weight,
-        "device": device,
-        "threads": threads,
-        "resume": resume,
-    }
+    return {"latent_size": latent_size, "energy_weight": energy_weight}
 
 
-@stage(TrainLstmConfig, "smdgen train-lstm", "smdgen train-lstm --preset paper --run paper-run")
-def train_lstm(
-    preset: options.PresetOption = None,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    hidden_size: options.HiddenSize = None,
-    device: options.Device = None,
-    threads: options.Threads = None,
-    resume: options.Resume = None,
-) -> dict[str, Any]:
+@stage(TrainLstmConfig, "smdgen train-lstm", "smdgen train-lstm --preset paper --run paper-run", trains=True)
+def train_lstm() -> dict[str, Any]:
     """Train the LSTM that moves through the latent space, from one state of a pull to the next."""
-    return {
-        "preset": preset,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "hidden_size": hidden_size,
-        "device": device,
-        "threads": threads,
-        "resume": resume,
-    }
+    return {}
 
 
 @stage(

@@ -4,48 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.physics.atoms import Molecule
+
 Indices = NDArray[np.int64]
-
-
-class Molecule(Protocol):
-    """What is read of a structure: arrays over its atoms, and its bonds."""
-
-    @property
-    def names(self) -> NDArray[np.str_]:
-        """(n_atoms,)."""
-
-    @property
-    def residue_names(self) -> NDArray[np.str_]:
-        """(n_atoms,)."""
-
-    @property
-    def residue_ids(self) -> Indices:
-        """(n_atoms,)."""
-
-    @property
-    def insertion_codes(self) -> NDArray[np.str_]:
-        """(n_atoms,), '' if none."""
-
-    @property
-    def chain_ids(self) -> NDArray[np.str_]:
-        """(n_atoms,), '' if none."""
-
-    @property
-    def segment_ids(self) -> NDArray[np.str_]:
-        """(n_atoms,), '' if none."""
-
-    @property
-    def elements(self) -> NDArray[np.str_]:
-        """(n_atoms,), '' if unknown."""
-
-    @property
-    def bonds(self) -> Indices:
-        """(n_bonds, 2), 0-based."""
 
 
 @dataclass(frozen=True)

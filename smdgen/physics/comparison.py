@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smdgen.physics import cvs, geometry, similarity, validity
-from smdgen.physics.backbone import Backbone, Molecule, find_backbone
+from smdgen.physics.atoms import Molecule
+from smdgen.physics.backbone import Backbone, find_backbone
 from smdgen.physics.energy import BondedEnergy
 from smdgen.physics.hydrogen_bonds import count_helix_bonds, has_peptides
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from smdgen.errors import ConfigError
 from smdgen.physics import geometry
+from smdgen.physics.atoms import Atoms
 
 #: Kinds and the number of groups each takes.
 KINDS = {"distance": 2, "angle": 3, "dihedral": 4, "gyration": 1, "rmsd": 1}
@@ -21,21 +22,9 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,17}")
 _EXAMPLE = "d=distance(resid 1 and name CA; resid 10 and name CA)"
 
 
-class Atoms(Protocol):
-    """What is read of a structure: arrays over its atoms."""
+class PlacedAtoms(Atoms, Protocol):
+    """Atoms that may have positions, A: the reference of an RMSD."""
 
-    @property
-    def names(self) -> NDArray[np.str_]: ...  # noqa: D102
-    @property
-    def residue_ids(self) -> NDArray[np.int64]: ...  # noqa: D102
-    @property
-    def insertion_codes(self) -> NDArray[np.str_]: ...  # noqa: D102
-    @property
-    def chain_ids(self) -> NDArray[np.str_]: ...  # noqa: D102
-    @property
-    def segment_ids(self) -> NDArray[np.str_]: ...  # noqa: D102
-    @property
-    def masses(self) -> NDArray[np.float64]: ...  # noqa: D102
     @property
     def positions(self) -> NDArray[np.float64] | None: ...  # noqa: D102
 
@@ -119,7 +108,7 @@ def difference(cv: CollectiveVariable, a: Tensor, b: Tensor) -> Tensor:
 
 def parse_cv(
     text: str,
-    structure: Atoms,
+    structure: PlacedAtoms,
     modelled: NDArray[np.int64],
     select: Select,
     positions: NDArray[np.floating[Any]] | None = None,
@@ -150,7 +139,9 @@ def parse_cv(
     return CollectiveVariable(name, kind, groups, weights, reference, unit)
 
 
-def end_to_end(structure: Atoms, modelled: NDArray[np.int64], name: str = "end_to_end") -> CollectiveVariable:
+def end_to_end(
+    structure: PlacedAtoms, modelled: NDArray[np.int64], name: str = "end_to_end"
+) -> CollectiveVariable:
     """The distance from the first to the last modelled CA, in the order of chains and residue numbers.
 
     Args:
@@ -245,7 +236,7 @@ def _split(text: str) -> tuple[str, str, list[str]]:
     return name, kind, selections
 
 
-def _group(structure: Atoms, selection: str, places: Mapping[int, int], select: Select) -> list[int]:
+def _group(structure: PlacedAtoms, selection: str, places: Mapping[int, int], select: Select) -> list[int]:
     """Atoms of a selection, 0-based into the structure, all of them modelled."""
     found = [int(atom) for atom in select(structure, selection)]
     if not found:
@@ -262,13 +253,13 @@ def _group(structure: Atoms, selection: str, places: Mapping[int, int], select: 
     return found
 
 
-def _weights(structure: Atoms, group: list[int], by_mass: bool) -> tuple[float, ...]:
+def _weights(structure: PlacedAtoms, group: list[int], by_mass: bool) -> tuple[float, ...]:
     masses = [float(structure.masses[atom]) for atom in group]
     return tuple(masses) if by_mass and min(masses) > 0 else (1.0,) * len(group)
 
 
 def _reference(
-    structure: Atoms, positions: NDArray[np.floating[Any]] | None, group: list[int]
+    structure: PlacedAtoms, positions: NDArray[np.floating[Any]] | None, group: list[int]
 ) -> tuple[tuple[float, float, float], ...]:
     reference = structure.positions if positions is None else positions
     if reference is None:

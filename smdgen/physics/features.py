@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smdgen.physics import geometry
-from smdgen.physics.backbone import Backbone, Molecule, find_backbone
+from smdgen.physics.atoms import Molecule
+from smdgen.physics.backbone import Backbone, find_backbone
 
 #: Feature groups of the two-sample test.
 GROUPS = ("bonds", "angles", "phi", "psi", "omega", "ca_distances")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from smdgen.physics import cvs, similarity
-from smdgen.physics.backbone import Molecule
+from smdgen.physics.atoms import Molecule
 from smdgen.physics.comparison import Comparison, Floats, Indices, band_limit, compare
 from smdgen.physics.energy import BondedEnergy
 from smdgen.physics.quality_auc import auc_rows

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smdgen.physics.backbone import Molecule
+from smdgen.physics.atoms import Molecule
 from smdgen.physics.comparison import Floats, Halving, Indices
 from smdgen.physics.features import GROUPS, frame_features, joined
 from smdgen.physics.quality_rows import QualityRow

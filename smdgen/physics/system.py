@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from smdgen.errors import ConfigError, TopologyError
+from smdgen.physics.atoms import Molecule
 from smdgen.physics.charmm_files import system_from_psf
 from smdgen.physics.nonbonded import add_obc2, fold_lennard_jones, forces_of, remove_forces
 
@@ -20,27 +20,9 @@ FORCEFIELDS: dict[str, tuple[str, ...]] = {
 }
 
 
-class MolecularStructure(Protocol):
+class MolecularStructure(Molecule, Protocol):
     """What this module needs of a structure; `smdgen.data.structure.Structure` has it all."""
 
-    @property
-    def names(self) -> NDArray[np.str_]: ...  # noqa: D102
-    @property
-    def residue_names(self) -> NDArray[np.str_]: ...  # noqa: D102
-    @property
-    def residue_ids(self) -> NDArray[np.int64]: ...  # noqa: D102
-    @property
-    def insertion_codes(self) -> NDArray[np.str_]: ...  # noqa: D102
-    @property
-    def chain_ids(self) -> NDArray[np.str_]: ...  # noqa: D102
-    @property
-    def segment_ids(self) -> NDArray[np.str_]: ...  # noqa: D102
-    @property
-    def elements(self) -> NDArray[np.str_]: ...  # noqa: D102
-    @property
-    def masses(self) -> NDArray[np.float64]: ...  # noqa: D102
-    @property
-    def bonds(self) -> NDArray[np.int64]: ...  # noqa: D102
     @property
     def path(self) -> Path | None: ...  # noqa: D102
     @property

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from smdgen.physics import geometry
-from smdgen.physics.backbone import Backbone, Indices, Molecule
+from smdgen.physics.atoms import Molecule
+from smdgen.physics.backbone import Backbone, Indices
 from smdgen.physics.features import bonds_or_chain, neighbours
 
 #: Shortest distance (A) between atoms four or more bonds apart, heavy atoms and pairs with a hydrogen.

@@ -11,6 +11,7 @@ import torch
 from smdgen.data.dataset import Dataset
 from smdgen.data.splits import MINIMUM_PULLS, SPLITS
 from smdgen.physics.energy import BondedEnergies, BondedEnergy
+from smdgen.store.run_record import RunFolder
 
 #: Frames whose energies are shown.
 _ENERGY_FRAMES = 400
@@ -51,8 +52,7 @@ class PrepareResult:
     @property
     def hints(self) -> tuple[str, ...]:
         """What to type next."""
-        folder = self.dataset.parent
-        return ("smdgen train-vae" + ("" if folder == Path("smdgen-run") else f" --run {folder}"),)
+        return (RunFolder(self.dataset.parent).next_command("train-vae"),)
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows of the table."""

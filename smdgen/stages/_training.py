@@ -1,7 +1,6 @@
 """What the two training stages share: devices, checkpoints, and what an interruption leaves behind."""
 
 import math
-import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,12 +95,6 @@ def train(job: Job, *, resume: bool, progress: Progress) -> FitState:
         job.model.load_state_dict(state.best)
         job.model.eval()
         raise Interrupted(state) from None
-
-
-def next_command(command: str, run_dir: Path) -> str:
-    """The line to type next, with --run where it is not the usual folder."""
-    option = "" if run_dir == Path("smdgen-run") else f" --run {shlex.quote(str(run_dir))}"
-    return f"smdgen {command}{option}"
 
 
 class Interrupted(KeyboardInterrupt):

@@ -1,7 +1,6 @@
 """Compare generated pulls with held-out real ones: rollouts + dataset -> tables, figures, report."""
 
 import shlex
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,7 +101,7 @@ def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResu
     with whole_folder(output, FILES, config.force) as new:
         write_report(new, comparison)
         names = sorted(file.name for file in new.iterdir())
-    folder.record("analyze", sys.argv, time.monotonic() - began, [folder.dataset, *generated.paths])
+    folder.record("analyze", time.monotonic() - began, [folder.dataset, *generated.paths])
     judged = [row.met for row in comparison.quality.rows if row.met is not None]
     return AnalyzeResult(
         outputs=tuple(output / name for name in names),

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import re
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +29,7 @@ from smdgen.physics.parametrise import structure_terms
 from smdgen.progress import Progress
 from smdgen.stages._prepare_report import PrepareResult, make_result
 from smdgen.stages._prepare_sources import Source, hash_inputs, look, refuse_twins
-from smdgen.store.run_record import RunFolder
+from smdgen.store.run_record import RunFolder, command_line
 
 #: Bytes of coordinates that are in memory at a time.
 _CHUNK_BYTES = 8 << 20
@@ -96,7 +95,7 @@ def run(config: PrepareConfig, run_dir: Path, progress: Progress) -> PrepareResu
             labels = _write(folder.dataset, model, sources, parts, provenance, progress)
             dataset = open_dataset(folder.dataset)
             hashes = {path: str(entry["sha256"]) for path, entry in inputs.items()}
-            folder.record("prepare", _command_line(), time.monotonic() - began, hashes)
+            folder.record("prepare", time.monotonic() - began, hashes)
     except BaseException:
         if is_new and folder.path.is_dir() and not any(folder.path.iterdir()):
             folder.path.rmdir()
@@ -210,7 +209,7 @@ def _provenance(
 ) -> dict[str, Any]:
     atoms = {str(source.topology): source.atoms.tolist() for source in sources}
     return {
-        "command": _command_line(),
+        "command": command_line(),
         "smdgen": __version__,
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
         "inputs": inputs,
@@ -222,10 +221,6 @@ def _provenance(
         "seed": config.seed,
         "terms": model.terms.source,
     }
-
-
-def _command_line() -> list[str]:
-    return ["smdgen", *sys.argv[1:]]
 
 
 # --- reading and writing -----------------------------------------------------------------------------------

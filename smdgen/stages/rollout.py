@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import shlex
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -137,7 +136,7 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
         names = sorted(file.name for file in new.iterdir())
     if folder.path.is_dir():
         inputs = [*models.paths, *([config.start] if config.start else [])]
-        folder.record("rollout", sys.argv, time.monotonic() - began, inputs)
+        folder.record("rollout", time.monotonic() - began, inputs)
     return _result(tuple(output / name for name in names), rollout, models, start, config, distance, run_dir)
 
 
@@ -339,8 +338,7 @@ def _result(
         f"pymol {shlex.quote(str(folder / 'view.pml'))}",
     ]
     if not models.shipped and config.output is None:
-        option = "" if run_dir == Path("smdgen-run") else f" --run {shlex.quote(str(run_dir))}"
-        hints.append(f"smdgen analyze{option}")
+        hints.append(RunFolder(run_dir).next_command("analyze"))
     return RolloutResult(
         outputs=outputs,
         n_samples=config.samples,

@@ -1,7 +1,6 @@
 """Stage 2: latents.h5 -> lstm.safetensors."""
 
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ from smdgen.nets.sequence import PaperLstm, SteeredLstm, Steering, flow_matching
 from smdgen.physics.cvs import evaluate
 from smdgen.physics.geometry import rmsd
 from smdgen.progress import Progress, Silent
-from smdgen.stages._training import Interrupted, Job, choose_device, next_command, train, write_history
+from smdgen.stages._training import Interrupted, Job, choose_device, train, write_history
 from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.latents import Latents, read_latents
 from smdgen.store.run_record import RunFolder
@@ -135,11 +134,11 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         tensors = {f"weights.{name}": value for name, value in lstm.state_dict().items()}
         write_model(folder.lstm, "lstm", {**tensors, "paths": schedule.paths}, header)
         files = write_history(folder.path, "lstm", state.history, "LSTM losses")
-        folder.record("train-lstm", sys.argv, time.monotonic() - began, [folder.vae, folder.latents])
+        folder.record("train-lstm", time.monotonic() - began, [folder.vae, folder.latents])
     if stop is not None:
         raise stop
     n_parameters = sum(p.numel() for p in lstm.parameters())
-    hints = (next_command("rollout --steps 10", run_dir),)
+    hints = (folder.next_command("rollout --steps 10"),)
     return TrainLstmResult(
         preset, n_parameters, state.epoch, *errors, state.history, (folder.lstm, *files), hints
     )

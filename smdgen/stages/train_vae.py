@@ -1,7 +1,6 @@
 """Stage 1: dataset.h5 -> vae.safetensors and latents.h5."""
 
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -28,7 +27,7 @@ from smdgen.physics.geometry import rmsd, rmsd_matrix, superpose
 from smdgen.physics.internal import spanning_tree
 from smdgen.progress import Progress
 from smdgen.stages._prepare_report import thin_data
-from smdgen.stages._training import Interrupted, Job, choose_device, next_command, train, write_history
+from smdgen.stages._training import Interrupted, Job, choose_device, train, write_history
 from smdgen.store.artifacts import model_hash, write_model
 from smdgen.store.latents import write_latents
 from smdgen.store.run_record import RunFolder
@@ -106,10 +105,10 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
         except Interrupted as interruption:
             state, stop = interruption.state, interruption
         result = _save(folder, config, settings, dataset, vae.cpu(), frames, state)
-        folder.record("train-vae", sys.argv, time.monotonic() - began, [folder.dataset])
+        folder.record("train-vae", time.monotonic() - began, [folder.dataset])
     if stop is not None:
         raise stop
-    return replace(result, notes=notes, hints=(next_command("train-lstm", run_dir),))
+    return replace(result, notes=notes, hints=(folder.next_command("train-lstm"),))
 
 
 def settings_of(config: TrainVaeConfig, vae: PaperVae | InternalVae) -> dict[str, float]:

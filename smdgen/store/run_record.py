@@ -5,13 +5,18 @@ import datetime
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from smdgen import __version__
 from smdgen.errors import ArtifactError
 from smdgen.files import atomic_path, sha256_file, sweep_temporaries
+
+#: The run folder of whoever names none.
+USUAL = Path("smdgen-run")
 
 
 class RunFolder:
@@ -61,6 +66,15 @@ class RunFolder:
             )
         return path
 
+    def next_command(self, command: str) -> str:
+        """The line to type next, with --run where this is not the usual folder.
+
+        Args:
+            command: What comes after `smdgen`, such as "train-vae".
+        """
+        option = "" if self.path == USUAL else f" --run {shlex.quote(str(self.path))}"
+        return f"smdgen {command}{option}"
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other smdgen commands from writing into this folder meanwhile; sweep what killed ones left.
@@ -76,15 +90,13 @@ class RunFolder:
     def record(
         self,
         command: str,
-        argv: Sequence[str],
         seconds: float,
         inputs: Mapping[str, str] | Iterable[Path],
     ) -> None:
-        """Add one entry to record.json.
+        """Add one entry to record.json, with the command line of this process; a damaged one is put aside.
 
         Args:
             command: "prepare", "train-vae" and so on.
-            argv: The command line.
             seconds: s. How long it took.
             inputs: Path to SHA-256 where they are known already, else the files, which are hashed here.
 
@@ -94,7 +106,7 @@ class RunFolder:
         hashes = dict(inputs) if isinstance(inputs, Mapping) else {str(p): sha256_file(p) for p in inputs}
         entry = {
             "command": command,
-            "argv": list(argv),
+            "argv": command_line(),
             "version": __version__,
             "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seconds": round(seconds, 3),
@@ -105,21 +117,23 @@ class RunFolder:
         guard.touch()
         with _flock(guard, wait=True):
             entries = [*self.entries(), entry]
+            if len(entries) == 1 and self.record_file.exists():
+                self.record_file.replace(self.record_file.with_name("record.damaged.json"))
             with atomic_path(self.record_file) as temporary:
                 temporary.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
 
     def entries(self) -> list[dict[str, Any]]:
-        """What record.json holds, oldest first; a damaged record is put aside, not lost."""
+        """What record.json holds, oldest first; none if it is damaged."""
         try:
             entries = json.loads(self.record_file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return []
-        except ValueError:
-            entries = None
-        if isinstance(entries, list):
-            return entries
-        self.record_file.replace(self.record_file.with_name("record.damaged.json"))
-        return []
+        return entries if isinstance(entries, list) else []
+
+
+def command_line() -> list[str]:
+    """What was typed, beginning with `smdgen` however the program was started."""
+    return ["smdgen", *sys.argv[1:]]
 
 
 @contextlib.contextmanager
