@@ -315,14 +315,18 @@ def _read_text(group: h5py.Group, name: str) -> str:
 def _content_hash(file: h5py.File, positions_hash: str) -> str:
     """SHA-256 over every dataset's name, type, shape and bytes: what a model learned from.
 
-    The versions and the command line are left out, so that the same data give the same hash.
+    The versions, the command line and the paths the pulls were read from are left out, so that the same
+    data give the same hash wherever they lie.
     """
     digest = hashlib.sha256(positions_hash.encode())
 
     def add(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and item.shape and len(item.shape) == 3:
             return  # the positions, hashed as they came
-        if isinstance(item, h5py.Dataset):
+        if isinstance(item, h5py.Dataset) and name == f"{_OWN}/pulls":
+            pulls = [{**pull, "source": ""} for pull in json.loads(item[()])]
+            digest.update(f"\n{name} {json.dumps(pulls, sort_keys=True)}\n".encode())
+        elif isinstance(item, h5py.Dataset):
             digest.update(f"\n{name} {item.dtype.str} {item.shape}\n".encode())
             digest.update(np.asarray(item[()]).tobytes())
 

@@ -120,7 +120,7 @@ def test_the_content_hash_sees_every_array(path, tmp_path, parts, name):
     assert open_dataset(tmp_path / "b.h5").content_hash != open_dataset(path).content_hash
 
 
-def test_the_content_hash_sees_splits_terms_cv_and_atoms_but_not_the_command(path, tmp_path, parts):
+def test_the_content_hash_sees_splits_terms_cv_and_atoms_but_no_paths(path, tmp_path, parts):
     own = open_dataset(path).content_hash
     structure = dataclasses.replace(parts["structure"], segment_ids=np.full(40, "XX"))
     changes = {
@@ -132,7 +132,8 @@ def test_the_content_hash_sees_splits_terms_cv_and_atoms_but_not_the_command(pat
     for name, value in changes.items():
         write_dataset(tmp_path / "b.h5", **(parts | {name: value}))
         assert open_dataset(tmp_path / "b.h5").content_hash != own, name
-    write_dataset(tmp_path / "b.h5", **(parts | {"provenance": {"command": ["other"]}}))
+    moved = tuple(dataclasses.replace(pull, source=f"elsewhere/{pull.source}") for pull in PULLS)
+    write_dataset(tmp_path / "b.h5", **(parts | {"provenance": {"command": ["other"]}, "pulls": moved}))
     assert open_dataset(tmp_path / "b.h5").content_hash == own
 
 
