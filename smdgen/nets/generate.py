@@ -182,10 +182,6 @@ def _steered_path(
     assert isinstance(model.lstm, SteeredLstm)
     lstm = model.lstm
     n_samples, n_frames = aims.values.shape
-
-    def normal(size: int) -> Tensor:
-        return torch.randn(n_samples, size, generator=generator).to(start)
-
     values = aims.values.to(start)
     z = model.vae.encode(start)[0].expand(n_samples, -1)
     now, path, state = values[:, 0], [start.expand(n_samples, -1, -1)], None
@@ -194,17 +190,63 @@ def _steered_path(
         aim = values[:, step]
         known = ((z - lstm.z_centre) / lstm.z_scale)[:, None]
         context, state = lstm.remember(known, Steering(now[:, None], aim[:, None], stride), state)
-        z = (
-            lstm.sample(context[:, 0], normal(model.vae.latent_size), N_ODE_STEPS) * lstm.z_scale
-            + lstm.z_centre
-        )
-        noise = normal(model.vae.features.n_features)
-        z = steer(model.vae, model.cv, z, noise, aim)
-        frame = model.vae.decode(z, noise)
+        z, frame = _sample_next(model, context[:, 0], aim, generator)
         path.append(superpose(frame, path[-1]))
         now = evaluate(model.cv, frame)
         progress.advance()
     return torch.stack(path, 1)
+
+
+@torch.no_grad()
+def next_frames(model: PullModel, pulls: Tensor, stride_ps: float, seed: int = 0) -> Tensor:
+    """Each next frame of real pulls, sampled from the true frames before it and aimed at its true CV.
+
+    Args:
+        model: The trained networks.
+        pulls: (n_pulls, n_frames, n_atoms, 3), A.
+        stride_ps: ps. Time between the frames.
+        seed: The same seed gives the same frames.
+
+    Returns:
+        (n_pulls, n_frames - 1, n_atoms, 3), A, each laid onto the true frame before it.
+    """
+    pulls = pulls.to(model.landmarks)
+    before = pulls[:, :-1]
+    if isinstance(model.vae, PaperVae):
+        return superpose(_paper_next(model, before), before)
+    assert isinstance(model.lstm, SteeredLstm)
+    lstm, cv = model.lstm, evaluate(model.cv, pulls)
+    steering = Steering(cv[:, :-1], cv[:, 1:], torch.full_like(cv[:, 1:], stride_ps))
+    context, _ = lstm.remember((model.vae.encode(before)[0] - lstm.z_centre) / lstm.z_scale, steering)
+    generator = torch.Generator().manual_seed(seed)
+    _, frames = _sample_next(model, context.flatten(0, 1), steering.aim.flatten(), generator)
+    return superpose(frames.unflatten(0, before.shape[:2]), before)
+
+
+def _paper_next(model: PullModel, before: Tensor) -> Tensor:
+    """(n_pulls, n_frames, n_atoms, 3), A. The frames after these, where the model puts them."""
+    assert isinstance(model.vae, PaperVae)
+    assert isinstance(model.lstm, PaperLstm)
+    z = model.vae.encode(superpose(before, model.landmarks[0]))[0]
+    hidden, _ = model.lstm.lstm(z)
+    return model.vae.decode(z + model.lstm.action(hidden))
+
+
+def _sample_next(
+    model: PullModel, context: Tensor, aim: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Next latents (n, latent_size) and frames (n, n_atoms, 3), A, steered to their aims (n,)."""
+    assert isinstance(model.vae, InternalVae)
+    assert isinstance(model.lstm, SteeredLstm)
+
+    def normal(size: int) -> Tensor:
+        return torch.randn(len(aim), size, generator=generator).to(context)
+
+    z = model.lstm.sample(context, normal(model.vae.latent_size), N_ODE_STEPS)
+    z = z * model.lstm.z_scale + model.lstm.z_centre
+    noise = normal(model.vae.features.n_features)
+    z = steer(model.vae, model.cv, z, noise, aim)
+    return z, model.vae.decode(z, noise)
 
 
 def steer(vae: InternalVae, cv: CollectiveVariable, z: Tensor, noise: Tensor, aim: Tensor) -> Tensor:

@@ -16,10 +16,9 @@ from smdgen.data.windows import windows
 from smdgen.errors import ArtifactError
 from smdgen.files import refuse_overwrite
 from smdgen.nets.fit import FitSettings
-from smdgen.nets.generate import PullModel, build_vae, generate
+from smdgen.nets.generate import PullModel, build_vae, generate, next_frames
 from smdgen.nets.schedule import Schedule
 from smdgen.nets.sequence import PaperLstm, SteeredLstm, Steering, flow_matching_loss, paper_sequence_loss
-from smdgen.physics.cvs import evaluate
 from smdgen.physics.geometry import rmsd
 from smdgen.progress import Progress, Silent
 from smdgen.stages._training import Interrupted, Job, choose_device, train, write_history
@@ -291,28 +290,12 @@ def _errors(model: PullModel, dataset: Dataset, progress: Progress) -> tuple[flo
     for number, x in enumerate(real):
         path = generate(model, x[0], N_STEPS, 1, None, number, Silent()).positions[0]
         free.append(rmsd(path[1:], x[1:]).mean())
-        one_step.append(_one_step_error(model, x, number))
+        following = next_frames(model, x[None], model.schedule.duration_ps / N_STEPS, number)[0]
+        one_step.append(rmsd(following, x[1:]).mean())
         progress.advance()
     apart = [rmsd(a[1:], b[1:]).mean() for i, a in enumerate(real) for b in real[:i]]
     mean = [float(torch.stack(values).mean()) if values else math.nan for values in (one_step, free, apart)]
     return mean[0], mean[1], mean[2]
-
-
-def _one_step_error(model: PullModel, pull: Tensor, seed: int) -> Tensor:
-    """() A. Mean RMSD to the true next frame, each predicted from the true frames before it."""
-    z = model.vae.encode(pull[:-1])[0]
-    if isinstance(model.lstm, PaperLstm):
-        hidden, _ = model.lstm.lstm(z[None])
-        return rmsd(model.vae.decode(z + model.lstm.action(hidden[0])), pull[1:]).mean()
-    lstm = model.lstm
-    cv = evaluate(model.cv, pull)
-    stride = torch.full_like(cv[1:], model.schedule.duration_ps / N_STEPS)
-    context, _ = lstm.remember(
-        ((z - lstm.z_centre) / lstm.z_scale)[None], Steering(cv[None, :-1], cv[None, 1:], stride[None])
-    )
-    noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed), dtype=z.dtype)
-    following = lstm.sample(context[0], noise, 20) * lstm.z_scale + lstm.z_centre
-    return rmsd(model.vae.decode(following), pull[1:]).mean()
 
 
 def _check_same_run(

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from smdgen.errors import ConfigError
-from smdgen.nets.generate import PullModel, generate, start_distance, steer
+from smdgen.nets.generate import PullModel, generate, next_frames, start_distance, steer
 from smdgen.nets.schedule import Schedule
 from smdgen.nets.sequence import PaperLstm, SteeredLstm
 from smdgen.nets.vae import PaperVae
@@ -87,3 +87,21 @@ def test_each_frame_is_laid_onto_the_one_before(model):
 def test_a_target_out_of_reach_is_refused(model):
     with pytest.raises(ConfigError, match="outside"):
         generate(model, a_start(model), 3, 1, target=100.0)
+
+
+def test_the_next_frames_depend_on_the_frames_before_only_and_meet_the_true_cv(model, x):
+    if isinstance(model.lstm, SteeredLstm):  # untrained, its head leaves the memory out
+        torch.nn.init.normal_(model.lstm.leave.weight, std=0.1)
+    pulls = x[:40].reshape(4, 10, 7, 3)
+    frames = next_frames(model, pulls, 5.0, seed=1)
+    assert frames.shape == (4, 9, 7, 3)
+    changed = pulls.clone()
+    changed[:, 6] = changed[:, 3]
+    again = next_frames(model, changed, 5.0, seed=1)
+    assert rmsd(again[:, :5], frames[:, :5]).max() < 1e-9
+    assert (rmsd(again[:, 6:], frames[:, 6:]).amax(1) > 1e-7).all()
+    torch.testing.assert_close(frames, superpose(frames, pulls[:, :-1]), atol=1e-6, rtol=0)
+    if isinstance(model.lstm, SteeredLstm):
+        off = (evaluate(model.cv, frames) - evaluate(model.cv, pulls[:, 1:])).abs()
+        assert off.median() < 1e-3
+        assert rmsd(frames, next_frames(model, pulls, 5.0, seed=2)).min() > 1e-3
