@@ -1,5 +1,6 @@
 """Atoms as PDB and mmCIF list them, made into a structure."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from smdgen.data.atoms import Structure, sorted_bonds
 from smdgen.data.bonding import find_bonds
-from smdgen.data.elements import guess_element, masses_of
+from smdgen.data.elements import PROTEIN_RESIDUES, guess_element, masses_of
 from smdgen.errors import TopologyError
 
 _LARGEST_COORDINATE = 1e5  # A
@@ -73,8 +74,7 @@ def assemble(
     bonds = find_bonds(names, elements, residues, _count_changes(segments, chains, parts), positions)
     if not all(atom.element for atom in atoms):
         notes.append(f"{path.name} has atoms without an element; theirs come from the names")
-    if len(set(zip(residues.tolist(), names.tolist(), strict=True))) < len(names):
-        notes.append(f"{path.name} has atoms of the same name in one residue")
+    notes += _order_notes(path, records) + _loose_notes(path, atoms, bonds, residues)
     return Structure(
         names=names,
         residue_names=residue_names,
@@ -90,6 +90,38 @@ def assemble(
         path=Path(path),
         notes=tuple(notes),
     )
+
+
+def _order_notes(path: Path, records: Sequence[AtomRecord]) -> list[str]:
+    """Where the serial numbers do not rise by one (or two, past a TER line): lines may be lost or moved."""
+    numbers = [int(record.serial) if record.serial.isdecimal() else -1 for record in records]
+    if numbers[:1] > [1]:
+        return [f"{path.name}: its first atom is {numbers[0]}; lines may be missing"]
+    for i, (before, here) in enumerate(itertools.pairwise(numbers)):
+        steps = (1, 2) if records[i].part != records[i + 1].part else (1,)
+        if min(before, here) >= 0 and here - before not in steps and here > 0:
+            return [f"{path.name}: atom {before} is followed by {here}; lines may be missing or moved"]
+    return []
+
+
+def _loose_notes(
+    path: Path, atoms: Sequence[AtomRecord], bonds: NDArray[np.int64], residues: NDArray[np.int64]
+) -> list[str]:
+    """Atoms bonded to nothing in amino acids that have bonds: they may have been moved."""
+    is_bonded = np.isin(np.arange(len(atoms)), bonds)
+    has_bonds = np.isin(residues, residues[is_bonded])
+    loose = [
+        i
+        for i in np.flatnonzero(~is_bonded & has_bonds).tolist()
+        if atoms[i].residue_name in PROTEIN_RESIDUES
+    ]
+    if not loose:
+        return []
+    first = atoms[loose[0]]
+    return [
+        f"{path.name}: {len(loose)} atoms are too far from all others to be bonded, first {first.name} of "
+        f"{first.residue_name} {first.residue_id}"
+    ]
 
 
 def _renumber(bonds: NDArray[np.int64], kept: Sequence[int], n_records: int) -> NDArray[np.int64]:

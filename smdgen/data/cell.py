@@ -33,7 +33,21 @@ def cell_from_dcd(raw: NDArray[np.float64]) -> NDArray[np.float64] | None:
         cells = ordered
     else:
         cells = _from_shape(raw)
-    return cells if _is_possible(cells) else None
+    return real_cells(cells)
+
+
+def real_cells(cells: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The cells if every one has sides above 2 A (0 and 1 are dummies), below 1e6 A, and a volume; else None.
+
+    Args:
+        cells: (n_frames, 6), A A A deg deg deg.
+    """
+    sides, angles = cells[:, :3], cells[:, 3:]
+    if not ((sides > 2.0) & (sides < _LONGEST_SIDE) & (angles > 1.0) & (angles < 179.0)).all():
+        return None  # NaN compares as false
+    alpha, beta, gamma = np.cos(np.radians(angles)).T
+    volume_squared = 1 - alpha**2 - beta**2 - gamma**2 + 2 * alpha * beta * gamma
+    return cells if bool((volume_squared > 1e-6).all()) else None
 
 
 def cell_to_dcd(cells: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -78,12 +92,3 @@ def _from_shape(raw: NDArray[np.float64]) -> NDArray[np.float64]:
             for i, j in ((1, 2), (0, 2), (0, 1))
         ]
     return np.concatenate([lengths, np.degrees(np.arccos(np.clip(np.stack(cosines, -1), -1, 1)))], axis=1)
-
-
-def _is_possible(cells: NDArray[np.float64]) -> bool:
-    """Whether every cell has sides above 2 A (0 and 1 are dummies) and a volume."""
-    if not np.isfinite(cells).all() or (cells[:, :3] <= 2.0).any():
-        return False
-    alpha, beta, gamma = np.cos(np.radians(cells[:, 3:])).T
-    volume_squared = 1 - alpha**2 - beta**2 - gamma**2 + 2 * alpha * beta * gamma
-    return bool((volume_squared > 1e-6).all())

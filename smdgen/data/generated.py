@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.data.dataset import Dataset, Pull
+from smdgen.data.gate import check_coordinates
 from smdgen.data.structure import find_topology, match_atoms, read_structure
-from smdgen.data.trajectory import check_coordinates, open_trajectory
+from smdgen.data.trajectory import open_trajectory
 from smdgen.errors import TrajectoryError
 from smdgen.progress import Progress
 

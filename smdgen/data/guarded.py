@@ -11,7 +11,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.data.cell import real_cells
 from smdgen.data.dcd import Frames
+from smdgen.data.netcdf import check_netcdf
 from smdgen.data.xdr import check_frames
 from smdgen.errors import TrajectoryError
 
@@ -19,6 +21,7 @@ _MIN_SECONDS = 120.0
 _BYTES_A_SECOND = 5e6  # slower than this is taken for a hang
 _BLOCK_BYTES = 16 << 20
 _XDR_SUFFIXES = (".xtc", ".trr")
+_NETCDF_SUFFIXES = (".nc", ".ncdf", ".netcdf")
 _CHILD = Path(__file__).with_name("guarded_child.py")
 
 
@@ -34,7 +37,7 @@ class GuardedTrajectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        declared = check_frames(path) if path.suffix.lower() in _XDR_SUFFIXES else None
+        declared = _look(path)
         self._limit = _MIN_SECONDS + path.stat().st_size / _BYTES_A_SECOND
         self._child = subprocess.Popen(
             [sys.executable, "-P", str(_CHILD), str(path.resolve())],
@@ -57,8 +60,7 @@ class GuardedTrajectory:
         self.steps: NDArray[np.int64] | None = (
             table[:, 1].astype(np.int64) if np.isfinite(table[:, 1]).all() else None
         )
-        is_real = np.isfinite(table[:, 2:]).all() and (table[:, 2:5] > 2.0).all()
-        self.cells: NDArray[np.float64] | None = table[:, 2:].copy() if is_real else None
+        self.cells: NDArray[np.float64] | None = real_cells(table[:, 2:].copy())
         notes = [] if has_times else ["the file holds no meaningful times; frames are numbered instead"]
         self.notes: tuple[str, ...] = (*summary["notes"], *notes)
 
@@ -146,6 +148,14 @@ class GuardedTrajectory:
         return TrajectoryError(
             f"{self.path} is damaged or of another kind ({reason}); write or copy it again"
         )
+
+
+def _look(path: Path) -> int | None:
+    """Frames that stand in the file by its own records; None where its library checks them."""
+    suffix = path.suffix.lower()
+    if suffix in _XDR_SUFFIXES:
+        return check_frames(path)
+    return check_netcdf(path) if suffix in _NETCDF_SUFFIXES else None
 
 
 def _times(raw: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from smdgen.data.atom_records import AtomRecord, assemble
 from smdgen.data.atoms import Structure
+from smdgen.data.cell import real_cells
 from smdgen.data.elements import ATOMIC_WEIGHTS
 from smdgen.errors import TopologyError
 from smdgen.files import read_text_lines, require_regular_file
@@ -109,5 +110,5 @@ def _cell(lines: Sequence[str]) -> NDArray[np.float64] | None:
                 found[words[0].removeprefix("_cell.")] = float(words[1])
             except ValueError:
                 continue
-    cell = np.array([found.get(name, 0.0) for name in _CELL])
-    return cell if (cell[:3] > 2.0).all() and ((cell[3:] > 1) & (cell[3:] < 179)).all() else None
+    cells = real_cells(np.array([[found.get(name, 0.0) for name in _CELL]]))
+    return None if cells is None else cells[0]

@@ -1,6 +1,8 @@
 """PDB files as VMD, NAMD, CHARMM-GUI and the Protein Data Bank write them."""
 
 import dataclasses
+import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +11,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from smdgen.data.atom_records import AtomRecord, assemble
 from smdgen.data.atoms import Structure
+from smdgen.data.cell import real_cells
 from smdgen.data.elements import ATOMIC_WEIGHTS, PROTEIN_RESIDUES, WATER_RESIDUES
 from smdgen.data.hybrid36 import decode_hybrid36, encode_hybrid36
 from smdgen.errors import TopologyError
 from smdgen.files import atomic_path, read_text_lines, require_regular_file
 
 _ADVICE = "expected a PDB file with ATOM lines: write or copy it again"
+_COORDINATE = re.compile(r" *-?\d+\.\d+| *-?\d+")  # right-justified: a blank at its end is a moved column
+_BLANK = re.compile(r" {0,3}")
+_ATOM_RECORDS = ("ATOM", "HETATM")
+_RECORDS = frozenset(
+    """ATOM HETATM TER END ENDMDL MODEL CRYST1 REMARK HEADER TITLE COMPND SOURCE KEYWDS EXPDTA AUTHOR REVDAT
+    JRNL DBREF DBREF1 DBREF2 SEQADV SEQRES MODRES HET HETNAM HETSYN FORMUL HELIX SHEET TURN SSBOND LINK LINKR
+    CISPEP SITE ORIGX1 ORIGX2 ORIGX3 SCALE1 SCALE2 SCALE3 MTRIX1 MTRIX2 MTRIX3 ANISOU SIGATM SIGUIJ CONECT
+    MASTER SPRSDE OBSLTE SPLIT CAVEAT NUMMDL MDLTYP TVECT HYDBND SLTBRG FTNOTE USER""".split()
+)
 _LOWEST, _HIGHEST = -999.9995, 9999.9995  # A, what %8.3f holds
 
 
@@ -26,40 +38,45 @@ def read_pdb(path: Path) -> Structure:
     Raises:
         TopologyError: It is no PDB, cut, or a line cannot be read.
     """
-    require_regular_file(path, "a PDB file", TopologyError)
-    lines = read_text_lines(path)
+    lines = _read_lines(path)
     atoms, rest = _first_model(path, lines)
-    cell = _cell(lines)
-    structure = assemble(path, atoms, _residue_numbers(path, atoms), cell, _conect(lines, atoms))
-    if any(line.startswith(("ATOM", "HETATM")) for line in rest):
-        note = f"{path.name} holds several models; the first is taken"
-        return dataclasses.replace(structure, notes=(*structure.notes, note))
-    return structure
+    structure = assemble(path, atoms, _residue_numbers(path, atoms), _cell(lines), _conect(lines, atoms))
+    notes = [f"{path.name}: {note}" for note in _line_notes(lines)]
+    if any(line.startswith(_ATOM_RECORDS) for line in rest):
+        notes.append(f"{path.name} holds several models; the first is taken")
+    return dataclasses.replace(structure, notes=(*structure.notes, *notes))
 
 
-def read_pdb_models(path: Path) -> NDArray[np.float64]:
+def read_pdb_models(path: Path) -> tuple[NDArray[np.float64], list[str]]:
     """Coordinates of every model of a PDB, all atom lines as they stand.
 
     Returns:
-        (n_models, n_atoms, 3), A.
+        (n_models, n_atoms, 3), A, and what was odd.
 
     Raises:
-        TopologyError: As `read_pdb`, or models of different length.
+        TopologyError: As `read_pdb`, or models of other atoms.
     """
-    require_regular_file(path, "a PDB file", TopologyError)
-    rest: Sequence[str] = read_text_lines(path)
+    lines = _read_lines(path)
     models: list[list[tuple[float, float, float]]] = []
-    while any(line.startswith(("ATOM", "HETATM")) for line in rest):
+    names: list[tuple[str, str, str]] = []
+    rest: Sequence[str] = lines
+    while not models or any(line.startswith(_ATOM_RECORDS) for line in rest):
         atoms, rest = _first_model(path, rest)
-        models.append([atom.position for atom in atoms])
-        if len(models[-1]) != len(models[0]):
+        found = [(atom.residue_id, atom.residue_name, atom.name) for atom in atoms]
+        names = names or found
+        if len(found) != len(names):
             raise TopologyError(
-                f"{path}: model {len(models)} has {len(models[-1])} atoms, the first has {len(models[0])}; "
+                f"{path}: model {len(models) + 1} has {len(found)} atoms, the first has {len(names)}; "
                 "models must be of one length"
             )
-    if not models:
-        raise TopologyError(f"{path} has no ATOM lines; {_ADVICE}")
-    return np.array(models, dtype=np.float64)
+        if found != names:
+            atom = next(i for i, pair in enumerate(zip(found, names, strict=True)) if pair[0] != pair[1])
+            raise TopologyError(
+                f"{path}: atom {atom + 1} of model {len(models) + 1} is {' '.join(found[atom])}, in the "
+                f"first it is {' '.join(names[atom])}; models must hold the same atoms"
+            )
+        models.append([atom.position for atom in atoms])
+    return np.array(models, dtype=np.float64), _line_notes(lines)
 
 
 def write_pdb(path: Path, structure: Structure, positions: ArrayLike | None = None) -> None:
@@ -89,13 +106,36 @@ def write_pdb(path: Path, structure: Structure, positions: ArrayLike | None = No
         temporary.write_text("\n".join([*lines, "END"]) + "\n", encoding="latin-1", errors="replace")
 
 
+def _read_lines(path: Path) -> list[str]:
+    require_regular_file(path, "a PDB file", TopologyError)
+    return read_text_lines(path)
+
+
+def _line_notes(lines: Sequence[str]) -> list[str]:
+    """Lines that no PDB has, models that are not counted from the first on, and no end."""
+    notes = []
+    records = [(line[:6].rstrip().upper(), number) for number, line in enumerate(lines, 1) if line.strip()]
+    odd = [(record, number) for record, number in records if record not in _RECORDS]
+    if odd:
+        record, number = odd[0]
+        notes.append(f"{len(odd)} lines are no PDB records, first line {number} ({record!r})")
+    models = [lines[number - 1].split()[1:2] for record, number in records if record == "MODEL"]
+    counts = [int(words[0]) if words and words[0].isdecimal() else -1 for words in models]
+    if any(later - earlier != 1 for earlier, later in itertools.pairwise(counts)):
+        notes.append("the models are not numbered one after the other; some may be missing")
+    n_ends = sum(record in ("END", "ENDMDL") for record, _ in records)
+    if n_ends < max(len(models), 1):
+        notes.append("an END line is missing; the file may be cut")
+    return notes
+
+
 def _first_model(path: Path, lines: Sequence[str]) -> tuple[list[AtomRecord], Sequence[str]]:
     """Atoms up to the first ENDMDL or END, and the lines after it."""
     atoms: list[AtomRecord] = []
     part = 0
     for number, line in enumerate(lines):
         record = line[:6].rstrip().upper()
-        if record in ("ATOM", "HETATM"):
+        if record in _ATOM_RECORDS:
             atoms.append(_parse_atom(path, number + 1, line, part))
         elif record == "TER":
             part += 1
@@ -108,12 +148,12 @@ def _first_model(path: Path, lines: Sequence[str]) -> tuple[list[AtomRecord], Se
 
 
 def _parse_atom(path: Path, number: int, line: str, part: int) -> AtomRecord:
-    try:
-        x, y, z = float(line[30:38]), float(line[38:46]), float(line[46:54])
-    except ValueError as error:
+    fields = line[30:38], line[38:46], line[46:54]
+    if not all(_COORDINATE.fullmatch(field) for field in fields) or not _BLANK.fullmatch(line[27:30]):
         raise TopologyError(
             f"{path}, line {number}: no coordinates in columns 31 to 54 of {line[:60]!r}; {_ADVICE}"
-        ) from error
+        )
+    x, y, z = map(float, fields)
     element = line[76:78].strip()
     # CHARMM writes residue numbers above 9999 one column to the right, where the insertion code is.
     is_wide = line[26:27].isdecimal()
@@ -186,11 +226,10 @@ def _cell(lines: Sequence[str]) -> NDArray[np.float64] | None:
         if line.startswith("CRYST1"):
             try:
                 cuts = ((6, 15), (15, 24), (24, 33), (33, 40), (40, 47), (47, 54))
-                cell = np.array([float(line[start:stop]) for start, stop in cuts])
+                cells = real_cells(np.array([[float(line[start:stop]) for start, stop in cuts]]))
             except ValueError:
                 return None
-            is_real = np.isfinite(cell).all() and (cell[:3] > 2.0).all()
-            return cell if is_real and ((cell[3:] > 1) & (cell[3:] < 179)).all() else None
+            return None if cells is None else cells[0]
     return None
 
 

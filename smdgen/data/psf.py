@@ -42,10 +42,13 @@ def read_psf(path: Path) -> Structure:
     columns = _read_atoms(path, lines, sections, extended="EXT" in flags)
     segments, residues, residue_names, names, types, charges, masses = columns
     numbers, insertions = _split_residues(path, residues)
-    bonds = _read_section(path, lines, sections, "NBOND", len(names))
-    notes = [] if "NBOND" in sections else [f"{path.name} lists no bonds (no !NBOND section)"]
-    if "NBOND" in sections and (bonds[:, 0] == bonds[:, 1]).any():
+    terms = _read_terms(path, lines, sections)
+    bonds = terms.bonds
+    if (bonds[:, 0] == bonds[:, 1]).any():
         raise TopologyError(f"{path}: an atom is bonded to itself; {_ADVICE}")
+    notes = [f"{path.name}: {note}" for note in _term_notes(terms)]
+    if "NBOND" not in sections:
+        notes.append(f"{path.name} lists no bonds (no !NBOND section)")
     name_array, residue_array = np.array(names), np.array(residue_names)
     n_cross, _ = sections.get("NCRTERM", (0, 0))
     return Structure(
@@ -73,9 +76,7 @@ def read_psf_terms(path: Path) -> PsfTerms:
         TopologyError: As `read_psf`.
     """
     lines = _read_lines(path)
-    sections = _find_sections(path, lines)
-    n_atoms = sections["NATOM"][0]
-    return PsfTerms(*(_read_section(path, lines, sections, name, n_atoms) for name in _SECTIONS))
+    return _read_terms(path, lines, _find_sections(path, lines))
 
 
 def write_psf(path: Path, structure: Structure, terms: PsfTerms | None = None) -> None:
@@ -262,6 +263,30 @@ def _read_section(
         bad = atoms.min() + 1 if atoms.min() < 0 else atoms.max() + 1
         raise TopologyError(f"{path}: section !{name} names atom {bad}, there are 1 to {n_atoms}; {_ADVICE}")
     return atoms
+
+
+def _read_terms(path: Path, lines: Sequence[str], sections: dict[str, tuple[int, int]]) -> PsfTerms:
+    n_atoms = sections["NATOM"][0]
+    return PsfTerms(*(_read_section(path, lines, sections, name, n_atoms) for name in _SECTIONS))
+
+
+def _term_notes(terms: PsfTerms) -> list[str]:
+    """Angles and dihedrals along pairs that are not bonded, bonds listed twice: the lists contradict."""
+    bonds = sorted_bonds(terms.bonds)
+    notes = []
+    if len(bonds) < len(terms.bonds):
+        notes.append(f"{len(terms.bonds) - len(bonds)} bonds are listed twice")
+    size = int(
+        max((rows.max() for rows in (terms.bonds, terms.angles, terms.dihedrals) if rows.size), default=0)
+    )
+    known = bonds @ np.array([size + 1, 1])
+    for kind, rows in (("angles", terms.angles), ("dihedrals", terms.dihedrals)):
+        along = np.stack([rows[:, :-1].reshape(-1), rows[:, 1:].reshape(-1)], axis=1)
+        loose = ~np.isin(np.sort(along, axis=1) @ np.array([size + 1, 1]), known)
+        if len(bonds) and loose.any():
+            i, j = along[np.argmax(loose)] + 1
+            notes.append(f"{kind} along atoms that are not bonded: {loose.sum()}, first {i} and {j}")
+    return notes
 
 
 def _atom_lines(structure: Structure, types: NDArray[np.str_], extended: bool) -> list[str]:

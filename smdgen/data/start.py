@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.data.gate import check_coordinates
 from smdgen.data.structure import Structure, find_topology, match_atoms, read_positions, read_structure
-from smdgen.data.trajectory import check_coordinates
 from smdgen.errors import TopologyError, TrajectoryError
 from smdgen.files import require_regular_file
 

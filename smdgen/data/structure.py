@@ -1,5 +1,6 @@
 """Structures from files: one function for every format, and what is done with them."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from smdgen.data.atoms import Structure, structure_from_json, structure_to_json, subset
 from smdgen.data.matching import match_atoms
+from smdgen.data.oddities import find_oddities
 from smdgen.data.pdb import read_pdb, read_pdb_models, write_pdb
 from smdgen.data.psf import PsfTerms, read_psf, read_psf_terms, write_psf
 from smdgen.data.selection import select_atoms
@@ -59,9 +61,11 @@ def read_structure(path: Path) -> Structure:
     path = Path(path)
     require_regular_file(path, _EXPECTED, TopologyError)
     try:
-        return _reader_of(path)(path)
+        structure = _reader_of(path)(path)
     except OSError as error:
         raise TopologyError(f"cannot read {path}: {error.strerror}; check the disk") from error
+    notes = (f"{path.name}: {note}" for note in find_oddities(structure))
+    return dataclasses.replace(structure, notes=(*structure.notes, *notes))
 
 
 def read_positions(path: Path, n_atoms: int) -> NDArray[np.float64]:

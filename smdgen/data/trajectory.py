@@ -1,4 +1,4 @@
-"""Trajectories of any format: one way to open them, and the gate that coordinates must pass."""
+"""Trajectories of any format: one way to open them, and a look at whether a topology is theirs."""
 
 import dataclasses
 from pathlib import Path
@@ -6,10 +6,11 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from smdgen.data.atoms import Structure
 from smdgen.data.dcd import DcdFile, Frames
+from smdgen.data.gate import check_coordinates
 from smdgen.errors import TopologyError, TrajectoryError
 from smdgen.files import require_regular_file
 
@@ -19,10 +20,7 @@ GUARDED_SUFFIXES = (".xtc", ".trr", ".nc", ".ncdf", ".netcdf", ".h5", ".hdf5", "
 _PDB_SUFFIXES = (".pdb", ".ent")
 _EXPECTED = "a trajectory (DCD, XTC, TRR, Amber NetCDF, H5 or PDB)"
 
-_SHORTEST_BOND, _LONGEST_BOND = 0.7, 2.6  # A. Right pairs of topology and trajectory stay below 1.96
-_LARGEST_COORDINATE = 1e5  # A
 _MOST_CROSSINGS = 0.25  # of all bonds
-_BLOCK = 1 << 20  # bonds looked at in one go
 
 
 class Trajectory(Protocol):
@@ -64,11 +62,12 @@ class PdbTrajectory:
         from smdgen.data.pdb import read_pdb_models
 
         try:
-            self._positions = read_pdb_models(path).astype(np.float32)
+            positions, notes = read_pdb_models(path)
         except TopologyError as error:
             raise TrajectoryError(str(error)) from error
-        self.n_frames, self.n_atoms, _ = self._positions.shape
-        self.notes: tuple[str, ...] = ("a PDB holds no times; frames are numbered instead",)
+        self._positions = positions.astype(np.float32)
+        self.n_frames, self.n_atoms, _ = positions.shape
+        self.notes: tuple[str, ...] = (*notes, "a PDB holds no times; frames are numbered instead")
         self.times_ps = np.arange(self.n_frames, dtype=np.float64)
         self.steps: NDArray[np.int64] | None = None
         self.cells: NDArray[np.float64] | None = None
@@ -115,44 +114,6 @@ def open_trajectory(path: Path, n_atoms: int | None = None, salvage: bool = Fals
     return trajectory
 
 
-def check_coordinates(
-    positions: ArrayLike, structure: Structure, cells: NDArray[np.float64] | None = None
-) -> list[str]:
-    """Refuse coordinates that cannot be those of a structure.
-
-    They must be finite and below 1e5 A, no frame may be all zero, and every bonded pair must be 0.7 to 2.6 A
-    apart, which finds a topology with another order of atoms, another unit, and most damage.
-
-    Args:
-        positions: (n_frames, n_atoms, 3), A.
-        structure: The same atoms, with their bonds.
-        cells: (n_frames, 6), A A A deg deg deg. With it bonds may cross the box.
-
-    Returns:
-        What was odd but not wrong.
-
-    Raises:
-        TrajectoryError: With the first bad frame, or the worst bond.
-    """
-    frames = np.asarray(positions)
-    if frames.ndim != 3 or frames.shape[1:] != (structure.n_atoms, 3):
-        raise TrajectoryError(
-            f"coordinates have shape {frames.shape}, expected (frames, {structure.n_atoms}, 3); check --top"
-        )
-    largest = np.abs(frames).max(axis=(1, 2), initial=0.0)
-    if not (largest < _LARGEST_COORDINATE).all():  # NaN compares as false
-        raise TrajectoryError(_explain_values(frames, structure))
-    if structure.n_atoms > 1 and (largest == 0).any():
-        frame = int(np.flatnonzero(largest == 0)[0])
-        raise TrajectoryError(f"frame {frame + 1} is all zeros, as in a file that was cut; write it again")
-    _check_bonds(frames, structure, cells)
-    repeated = int((frames[1:] == frames[:-1]).all(axis=(1, 2)).sum()) if len(frames) > 1 else 0
-    notes = [f"{repeated} frames repeat the frame before"] if repeated else []
-    if structure.n_atoms > 1 and not len(structure.bonds):
-        notes.append("no bonds are known among these atoms, so their order could not be checked")
-    return notes
-
-
 def check_topology(trajectory: Trajectory, structure: Structure, n_frames: int = 5) -> list[str]:
     """Refuse a trajectory of another topology, by the bonds of all atoms in a few frames.
 
@@ -194,7 +155,7 @@ def _without_box_crossings(positions: NDArray[np.float32], structure: Structure)
     first, second = structure.bonds.T
     is_crossing = (np.abs(positions[second] - positions[first]) > np.maximum(0.5 * extent, 10.0)).any(axis=1)
     # In a box few bonds cross; in a wrong order of atoms many would.
-    if is_crossing.mean() > _MOST_CROSSINGS:
+    if not is_crossing.any() or is_crossing.mean() > _MOST_CROSSINGS:
         return structure
     return dataclasses.replace(structure, bonds=structure.bonds[~is_crossing])
 
@@ -214,50 +175,4 @@ def _open(path: Path, salvage: bool) -> Trajectory:
     raise TrajectoryError(
         f"{path}: trajectories ending in {suffix or 'nothing'} are not known; "
         "convert it to DCD, XTC, TRR, NetCDF or H5, with `mdconvert` for example"
-    )
-
-
-def _explain_values(frames: NDArray[np.floating], structure: Structure) -> str:
-    good = np.abs(frames) < _LARGEST_COORDINATE
-    frame, atom, axis = np.argwhere(~good)[0].tolist()
-    value = frames[frame, atom, axis]
-    return (
-        f"frame {frame + 1}: {'xyz'[axis]} of atom {structure.label(atom)} is {value:g}, expected less than "
-        f"{_LARGEST_COORDINATE:g} A; the run blew up or the file is damaged: leave these frames out"
-    )
-
-
-def _check_bonds(
-    frames: NDArray[np.floating], structure: Structure, cells: NDArray[np.float64] | None
-) -> None:
-    if not len(structure.bonds):
-        return
-    first, second = structure.bonds.T
-    size = max(1, _BLOCK // len(first))
-    for start in range(0, len(frames), size):
-        block = slice(start, start + size)
-        vectors = frames[block][:, second] - frames[block][:, first]
-        if cells is not None:
-            from smdgen.data.periodic import nearest_image
-
-            vectors = nearest_image(vectors, cells[block])
-        lengths = np.sqrt(np.einsum("fbi,fbi->fb", vectors, vectors, dtype=np.float64))
-        if (lengths < _SHORTEST_BOND).any() or (lengths > _LONGEST_BOND).any():
-            raise TrajectoryError(_explain_bond(lengths, structure, start, cells is not None))
-
-
-def _explain_bond(lengths: NDArray[np.float64], structure: Structure, start: int, unwrapped: bool) -> str:
-    badness = np.maximum(lengths / _LONGEST_BOND, _SHORTEST_BOND / np.maximum(lengths, 1e-12))
-    frame, bond = np.unravel_index(int(badness.argmax()), badness.shape)
-    i, j = structure.bonds[bond]
-    median = float(np.median(lengths))
-    if median < 0.3:
-        advice = "these look like nm, not A: convert the file"
-    elif median < _LONGEST_BOND and not unwrapped:
-        advice = "the topology is of another system or order of atoms, or the box cuts molecules: check --top"
-    else:
-        advice = "the topology is of another system or order of atoms: check --top"
-    return (
-        f"frame {start + int(frame) + 1}: the bond {structure.label(int(i))} - {structure.label(int(j))} is "
-        f"{lengths[frame, bond]:.3g} A long, expected {_SHORTEST_BOND} to {_LONGEST_BOND}; {advice}"
     )

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.config import SimulateConfig
+from smdgen.data.gate import check_coordinates
 from smdgen.data.structure import Structure, match_atoms, read_positions, read_structure, select_atoms
-from smdgen.data.trajectory import check_coordinates
 from smdgen.errors import ConfigError, TopologyError
 from smdgen.physics.cvs import CollectiveVariable, end_to_end, parse_cv, to_dict
 from smdgen.physics.pulling import (

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from smdgen import __version__
 from smdgen.config import PrepareConfig
 from smdgen.data.dataset import DatasetWriter, Pull, create_dataset, open_dataset
+from smdgen.data.gate import check_coordinates
 from smdgen.data.periodic import make_whole
 from smdgen.data.pull_labels import PullLabels, read_labels, table_beside
 from smdgen.data.splits import MINIMUM_PULLS, SPLITS, Split, split_blocks, split_pulls
 from smdgen.data.structure import Structure, select_atoms, subset
-from smdgen.data.trajectory import Trajectory, check_coordinates, open_trajectory
+from smdgen.data.trajectory import Trajectory, open_trajectory
 from smdgen.errors import ConfigError, TopologyError, TrajectoryError
 from smdgen.files import refuse_overwrite, require_regular_file
 from smdgen.physics import cvs

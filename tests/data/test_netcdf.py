@@ -1,0 +1,74 @@
+"""Amber NetCDF: the header must fit the file."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import netcdf_file
+
+from smdgen.data.netcdf import check_netcdf
+from smdgen.errors import TrajectoryError
+
+N_FRAMES, N_ATOMS = 6, 5
+
+
+@pytest.fixture
+def trajectory(tmp_path: Path) -> Path:
+    return write_netcdf(tmp_path / "a.nc", np.ones((N_FRAMES, N_ATOMS, 3), dtype=np.float32))
+
+
+def write_netcdf(path: Path, frames: np.ndarray, units: str = "angstrom") -> Path:
+    with netcdf_file(path, "w", version=2) as file:
+        file.Conventions = "AMBER"
+        for name, length in (("frame", None), ("spatial", 3), ("atom", frames.shape[1]), ("label", 5)):
+            file.createDimension(name, length)
+        file.createVariable("spatial", "c", ("spatial",))[:] = list("xyz")
+        time = file.createVariable("time", "f4", ("frame",))
+        time.units = "picosecond"
+        coordinates = file.createVariable("coordinates", "f4", ("frame", "atom", "spatial"))
+        coordinates.units = units
+        for i, frame in enumerate(frames):
+            time[i], coordinates[i] = float(i), frame
+    return path
+
+
+def test_a_whole_file_passes(trajectory: Path) -> None:
+    assert check_netcdf(trajectory) == N_FRAMES
+
+
+@pytest.mark.parametrize("lost", [4, 60, 64, 200])
+def test_a_cut_file_is_refused(trajectory: Path, lost: int) -> None:
+    content = trajectory.read_bytes()
+    trajectory.write_bytes(content[:-lost])
+    with pytest.raises(TrajectoryError, match="declares 6 frames and has room for"):
+        check_netcdf(trajectory)
+
+
+@pytest.mark.parametrize("declared", [0, 3, 7, 10**9])
+def test_a_wrong_number_of_frames_is_refused(trajectory: Path, declared: int) -> None:
+    content = bytearray(trajectory.read_bytes())
+    content[4:8] = declared.to_bytes(4, "big")
+    trajectory.write_bytes(content)
+    with pytest.raises(TrajectoryError, match=r"declares|no frame"):
+        check_netcdf(trajectory)
+
+
+def test_another_unit_is_refused(tmp_path: Path) -> None:
+    path = write_netcdf(tmp_path / "a.nc", np.ones((2, 3, 3), dtype=np.float32), units="nm")
+    with pytest.raises(TrajectoryError, match="'nm', expected angstrom"):
+        check_netcdf(path)
+
+
+def test_every_flipped_byte_of_the_header_is_an_error_of_ours_or_harmless(trajectory: Path) -> None:
+    content = trajectory.read_bytes()
+    for place in range(content.index(b"coordinates") + 80):
+        changed = bytearray(content)
+        changed[place] ^= 0xA5
+        trajectory.write_bytes(changed)
+        message = ""
+        try:
+            n_frames = check_netcdf(trajectory)
+        except TrajectoryError as error:
+            message = str(error)
+        assert "\n" not in message
+        assert message or n_frames == N_FRAMES
