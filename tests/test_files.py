@@ -12,6 +12,7 @@ import pytest
 from smdgen.errors import ArtifactError, TopologyError
 from smdgen.files import (
     atomic_path,
+    checksum,
     read_text_lines,
     refuse_overwrite,
     require_regular_file,
@@ -100,6 +101,27 @@ def test_sha256(tmp_path: Path) -> None:
     content = os.urandom(3_000_000)
     (tmp_path / "a").write_bytes(content)
     assert sha256_file(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_big_file_is_known_by_64_blocks_and_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smdgen.files._WHOLE_UP_TO", 1000)
+    monkeypatch.setattr("smdgen.files._READ_BLOCK", 10)
+    content = bytearray(os.urandom(6310))
+    file = tmp_path / "a"
+    file.write_bytes(content)
+    blocks = b"".join(content[100 * i : 100 * i + 10] for i in range(64))
+    assert checksum(file) == f"blocks:{hashlib.sha256(b'6310' + blocks).hexdigest()}"
+    seen = {checksum(file)}
+    for place in (0, 3105, 6309):
+        changed = content.copy()
+        changed[place] ^= 1
+        file.write_bytes(changed)
+        seen.add(checksum(file))
+    assert len(seen) == 4
+    file.write_bytes(content[:1000])
+    assert checksum(file) == sha256_file(file)
 
 
 def test_lines_in_any_spelling(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """DCD trajectories: a strict reader over a memory map, a writer with true times and reproducible bytes."""
 
+import math
 import mmap
 import os
 import struct
@@ -22,7 +23,10 @@ Frames = slice | NDArray[np.integer] | Sequence[int] | None
 Columns = slice | NDArray[np.int64]
 
 _SHORTER = "became shorter while it was read; wait for its writer and try again"
-_BLOCK_BYTES = 32 << 20  # of the map that is in memory at a time
+_BLOCK_BYTES = 8 << 20  # of the map that are in memory at a time
+_JOIN_BYTES = 16 << 10  # gaps below it are read rather than jumped over
+_FAULT_BYTES = 64 << 10  # that the system maps around a page that is touched
+_CAN_ADVISE = hasattr(mmap.mmap, "madvise")  # not on Windows
 _SALVAGE = "copy or write the file again, or add --salvage to keep the {kept} whole frames before it"
 _VERSION = 24  # of CHARMM, which all readers know
 
@@ -85,7 +89,7 @@ class DcdFile:
         if not self.layout.has_cell:
             return None
         raw = np.empty((self.n_frames, 6))
-        for block in self._blocks(np.arange(self.n_frames)):
+        for block in self._blocks(np.arange(self.n_frames), self._spans(("cell",), slice(None))):
             self._copy("cell", block, slice(None), raw[block[0] : block[-1] + 1])
         return cell_from_dcd(raw)
 
@@ -110,7 +114,7 @@ class DcdFile:
         n_selected = self.n_atoms if atoms is None else len(atoms)
         out = np.empty((len(rows), n_selected, 3), dtype=np.float32)
         start = 0
-        for block in self._blocks(rows):
+        for block in self._blocks(rows, self._spans("xyz", columns)):
             target = out[start : start + len(block)]
             for axis, name in enumerate("xyz"):
                 self._copy(name, block, columns, target[..., axis])
@@ -156,15 +160,44 @@ class DcdFile:
                 row[self.layout.free] = later[frame - 1]
             target[...] = row[columns]
 
-    def _blocks(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Parts of `rows`, small enough that memory stays flat: pages are given back after each."""
-        size = max(1, _BLOCK_BYTES // self.layout.first_frame_bytes)
+    def _spans(self, names: Sequence[str], columns: Columns) -> NDArray[np.int64]:
+        """(n, 2). First and last + 1 byte in a frame of what is to be read, near ones joined."""
+        layout = self.layout
+        if layout.free is not None:  # two kinds of frames: take each whole
+            return np.array([[0, layout.first_frame_bytes]])
+        dtype = layout.frame_dtype(layout.n_atoms)
+        assert dtype.fields is not None
+        places = []
+        for name in names:
+            kind, offset = dtype.fields[name][:2]
+            items = np.arange(math.prod(kind.shape))
+            places.append(offset + kind.base.itemsize * (np.sort(items[columns]) if name in "xyz" else items))
+        first = np.concatenate(places)
+        return _joined(np.stack([first, first + 8], axis=1))
+
+    def _blocks(self, rows: NDArray[np.int64], spans: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Parts of `rows` whose pages are asked for at once and given back afterwards.
+
+        So only what is read comes from the disk, without a wait for each page, and memory stays flat.
+        """
+        touched = int((spans[:, 1] - spans[:, 0] + _FAULT_BYTES).sum())
+        size = max(1, _BLOCK_BYTES // max(1, touched))
         for start in range(0, len(rows), size):
             if self.path.stat().st_size < self.layout.file_bytes:
                 raise TrajectoryError(f"{self.path} {_SHORTER}")
-            yield rows[start : start + size]
-            if hasattr(self._map, "madvise"):
+            block = rows[start : start + size]
+            if _CAN_ADVISE:
+                self._fetch(block, spans)
+            yield block
+            if _CAN_ADVISE:
                 self._map.madvise(mmap.MADV_DONTNEED)
+
+    def _fetch(self, frames: NDArray[np.int64], spans: NDArray[np.int64]) -> None:
+        starts = np.sort([self.layout.frame_start(frame) for frame in frames.tolist()])
+        pages = (starts[:, None, None] + spans).reshape(-1, 2)
+        pages[:, 0] -= pages[:, 0] % mmap.PAGESIZE
+        for first, stop in _joined(pages).tolist():
+            self._map.madvise(mmap.MADV_WILLNEED, first, min(stop, self.layout.file_bytes) - first)
 
     def _count_frames(self, salvage: bool) -> tuple[int, list[str]]:
         """Number of sound frames, with what was odd about it."""
@@ -187,7 +220,8 @@ class DcdFile:
         count = self.layout.n_fitting
         if count == 0:
             return 0
-        for block in self._blocks(np.arange(count)):
+        markers = [name for name in self._view(False, count).dtype.names or () if "_" in name]
+        for block in self._blocks(np.arange(count), self._spans(markers, slice(None))):
             wrong = np.zeros(len(block), dtype=bool)
             full = self._view(False, count)
             parts = [(full, block, np.arange(len(block)))]
@@ -315,9 +349,19 @@ def _open_map(path: Path, size: int) -> mmap.mmap:
         with path.open("rb") as stream:
             if os.fstat(stream.fileno()).st_size < size:
                 raise TrajectoryError(f"{path} {_SHORTER}")
-            return mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ)
+            mapped = mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
         raise TrajectoryError(f"cannot map {path} into memory: {error}; check the disk") from error
+    if _CAN_ADVISE:
+        mapped.madvise(mmap.MADV_RANDOM)  # no reading ahead: `_fetch` asks for what is needed
+    return mapped
+
+
+def _joined(spans: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n, 2). Stretches of bytes in order of their beginnings, those with small gaps joined."""
+    breaks = np.flatnonzero(spans[1:, 0] - spans[:-1, 1] > _JOIN_BYTES)
+    first = np.concatenate([spans[:1, 0], spans[breaks + 1, 0]])
+    return np.stack([first, np.concatenate([spans[breaks, 1], spans[-1:, 1]])], axis=1)
 
 
 def _gather(field: NDArray[Any], frames: NDArray[np.int64], columns: Columns, out: NDArray[Any]) -> None:

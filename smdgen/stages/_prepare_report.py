@@ -16,6 +16,9 @@ from smdgen.store.run_record import RunFolder
 #: Frames whose energies are shown.
 _ENERGY_FRAMES = 400
 
+#: Atoms of all frames whose energies are computed at once.
+_ATOMS_AT_A_TIME = 100_000
+
 #: Pulls to train on below which a user is told that the data are thin.
 _ENOUGH_PULLS = 16
 
@@ -111,7 +114,13 @@ def make_result(
 def _energies(dataset: Dataset) -> tuple[dict[str, float], dict[str, int]]:
     """Median energy over frames of the whole dataset, and number of terms, by kind of term that there is."""
     frames = np.unique(np.linspace(0, dataset.n_frames - 1, _ENERGY_FRAMES).astype(np.int64))
-    parts = BondedEnergy(dataset.terms).energy(torch.from_numpy(dataset.positions(frames)))
+    score = BondedEnergy(dataset.terms)
+    size = max(1, _ATOMS_AT_A_TIME // dataset.structure.n_atoms)
+    found = [
+        score.energy(torch.from_numpy(dataset.positions(frames[start : start + size])))
+        for start in range(0, len(frames), size)
+    ]
+    parts = [torch.cat(values) for values in zip(*found, strict=True)]
     counts = {kind: len(getattr(dataset.terms, kind)) for kind in BondedEnergies._fields}
     medians = {
         kind: float(values.median()) for kind, values in zip(counts, parts, strict=True) if counts[kind]

@@ -13,7 +13,7 @@ from smdgen.data.pull_labels import table_beside
 from smdgen.data.structure import Structure, find_topology, match_atoms, read_structure, select_atoms, subset
 from smdgen.data.trajectory import check_topology, open_trajectory
 from smdgen.errors import ConfigError, TrajectoryError
-from smdgen.files import require_regular_file, sha256_file
+from smdgen.files import checksum, require_regular_file
 from smdgen.progress import Progress
 
 _PDB_SUFFIXES = (".pdb", ".ent")
@@ -98,14 +98,14 @@ def _look_at(
 def hash_inputs(
     config: PrepareConfig, sources: Sequence[Source], progress: Progress
 ) -> dict[str, dict[str, Any]]:
-    """Size and SHA-256 of every file that is read, by the path the user gave."""
+    """Size and checksum of every file that is read, by the path the user gave."""
     paths = [source.path for source in sources]
     paths += [table for source in sources if (table := table_beside(source.path)).is_file()]
     paths += [*dict.fromkeys(source.topology for source in sources), *config.parameters]
     progress.start("checksums", total=len(paths))
     inputs = {}
     for path in paths:
-        inputs[str(path)] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        inputs[str(path)] = {"bytes": path.stat().st_size, "sha256": checksum(path)}
         progress.advance()
     return inputs
 
@@ -114,7 +114,7 @@ def refuse_twins(sources: Sequence[Source], inputs: dict[str, dict[str, Any]]) -
     """The same pull under two names would be trained on and tested on."""
     seen: dict[str, Path] = {}
     for source in sources:
-        checksum = inputs[str(source.path)]["sha256"]
-        if checksum in seen:
-            raise ConfigError(f"{seen[checksum]} and {source.path} hold the same bytes; leave one out")
-        seen[checksum] = source.path
+        found = inputs[str(source.path)]["sha256"]
+        if found in seen:
+            raise ConfigError(f"{seen[found]} and {source.path} hold the same bytes; leave one out")
+        seen[found] = source.path

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import re
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ from smdgen import __version__
 from smdgen.config import PrepareConfig
 from smdgen.data.dataset import DatasetWriter, Pull, create_dataset, open_dataset
 from smdgen.data.gate import check_coordinates
-from smdgen.data.periodic import make_whole
+from smdgen.data.molecules import molecules_of, take_molecules
+from smdgen.data.periodic import Wholeness, make_whole, plan_wholeness
 from smdgen.data.pull_labels import PullLabels, read_labels, table_beside
 from smdgen.data.splits import MINIMUM_PULLS, SPLITS, Split, split_blocks, split_pulls
 from smdgen.data.structure import Structure, select_atoms, subset
@@ -27,13 +29,14 @@ from smdgen.physics import cvs
 from smdgen.physics.cvs import CollectiveVariable
 from smdgen.physics.forcefield import Terms
 from smdgen.physics.parametrise import structure_terms
+from smdgen.physics.system import file_kind
 from smdgen.progress import Progress
 from smdgen.stages._prepare_report import PrepareResult, make_result
 from smdgen.stages._prepare_sources import Source, hash_inputs, look, refuse_twins
 from smdgen.store.run_record import RunFolder, command_line
 
 #: Bytes of coordinates that are in memory at a time.
-_CHUNK_BYTES = 8 << 20
+_CHUNK_BYTES = 2 << 20
 
 #: Frames from which geometry-only terms are measured, if it comes to that.
 _TERM_FRAMES = 20
@@ -46,6 +49,7 @@ class _Model:
     """The modelled atoms."""
 
     structure: Structure
+    wholeness: Wholeness
     terms: Terms
     cv: CollectiveVariable
     selection: str
@@ -113,7 +117,7 @@ def plan(config: PrepareConfig, run_dir: Path) -> list[tuple[str, str]]:
     _check(config)
     refuse_overwrite(RunFolder(run_dir).dataset, config.force)
     whole, selected, sources = look(config, None)
-    cv = _cv(config, whole, selected, _sample(sources[0], whole)[0])
+    cv = _cv(config, whole, selected, (selected, _sample(sources[0], whole, selected)[0]))
     parts = _split(config, sources)
     counts = [f"{sum(part.split == split for part in parts)} {split}" for split in SPLITS]
     return [
@@ -151,29 +155,52 @@ def _model(
             f"{sources[0].topology} gives no bonds among the {len(selected)} modelled atoms, expected "
             "a chain; give a PSF or prmtop with --top, or widen --select"
         )
-    frames = _sample(sources[0], whole)
-    check_coordinates(frames[:, selected], structure)
-    terms, notes = structure_terms(
-        whole, selected, parameters=config.parameters, forcefield=config.forcefield, frames=frames
-    )
-    cv = _cv(config, whole, selected, frames[0])
-    return _Model(structure, terms, cv, config.select, whole.n_atoms, (*whole.notes, *notes))
+    atoms = _atoms_of_force_field(config, whole, selected)
+    places = np.searchsorted(atoms, selected)
+    frames = _sample(sources[0], whole, atoms)
+    check_coordinates(frames[:, places], structure)
+    with tempfile.TemporaryDirectory() as scratch:
+        terms, notes = structure_terms(
+            take_molecules(whole, atoms, Path(scratch)),
+            places,
+            parameters=config.parameters,
+            forcefield=config.forcefield,
+            frames=frames,
+        )
+    cv = _cv(config, whole, selected, (atoms, frames[0]))
+    wholeness = plan_wholeness(structure.n_atoms, structure.bonds)
+    return _Model(structure, wholeness, terms, cv, config.select, whole.n_atoms, (*whole.notes, *notes))
 
 
-def _sample(source: Source, whole: Structure) -> NDArray[np.float32]:
-    """(n_frames, n_topology_atoms, 3), A. Some frames of all atoms, with whole molecules."""
+def _atoms_of_force_field(
+    config: PrepareConfig, whole: Structure, selected: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The molecules that are modelled in part; all, where the user's file describes all."""
+    is_complete = file_kind(whole) == "prmtop" or any(p.suffix.lower() == ".xml" for p in config.parameters)
+    return np.arange(whole.n_atoms) if is_complete else molecules_of(whole, selected)
+
+
+def _sample(source: Source, whole: Structure, atoms: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(n_frames, n, 3), A. Some frames of some whole molecules, each in one piece."""
     chosen = np.unique(np.linspace(0, source.n_frames - 1, _TERM_FRAMES).astype(np.int64))
+    wholeness = plan_wholeness(len(atoms), subset(whole, atoms).bonds)
     with open_trajectory(source.path, whole.n_atoms, source.salvage) as trajectory:
         cells = None if trajectory.cells is None else trajectory.cells[chosen]
-        return make_whole(trajectory.read(chosen), whole.bonds, cells)
+        return make_whole(trajectory.read(chosen, atoms), wholeness, cells)
 
 
 def _cv(
-    config: PrepareConfig, whole: Structure, selected: NDArray[np.int64], first: NDArray[np.float32]
+    config: PrepareConfig,
+    whole: Structure,
+    selected: NDArray[np.int64],
+    first: tuple[NDArray[np.int64], NDArray[np.float32]],
 ) -> CollectiveVariable:
-    """The CV; the reference of an RMSD is the topology's own, else the first frame."""
+    """The CV; the reference of an RMSD is the topology's own, else the first frame: atoms and positions."""
     if config.cv:
-        reference = first if whole.positions is None else whole.positions
+        reference = whole.positions
+        if reference is None:
+            reference = np.full((whole.n_atoms, 3), np.nan)
+            reference[first[0]] = first[1]
         return cvs.parse_cv(config.cv, whole, selected, select_atoms, reference)
     return cvs.end_to_end(whole, selected)
 
@@ -283,7 +310,7 @@ def _copy_frames(
     notes: list[str] = []
     with open_trajectory(source.path, source.n_topology_atoms, salvage=source.salvage) as trajectory:
         for frames in _chunks(source, parts, model.structure.n_atoms):
-            positions, found = _read_whole(trajectory, source, frames, model.structure)
+            positions, found = _read_whole(trajectory, source, frames, model)
             notes += [note for note in found if note not in notes]
             values.append(cvs.evaluate(model.cv, torch.from_numpy(positions).double()).numpy())
             writer.append(positions)
@@ -292,18 +319,18 @@ def _copy_frames(
 
 
 def _read_whole(
-    trajectory: Trajectory, source: Source, frames: NDArray[np.int64], structure: Structure
+    trajectory: Trajectory, source: Source, frames: NDArray[np.int64], model: _Model
 ) -> tuple[NDArray[np.float32], list[str]]:
     """(n, n_modelled, 3), A: checked, with whole molecules; and what was odd."""
     positions = trajectory.read(frames, source.atoms)
     cells = None if trajectory.cells is None else trajectory.cells[frames]
     try:
-        notes = check_coordinates(positions, structure, cells)
+        notes = check_coordinates(positions, model.structure, cells)
     except TrajectoryError as error:
         # the check counts from the frames it got
         text = re.sub(r"^frame (\d+)", lambda found: f"frame {frames[int(found[1]) - 1] + 1}", str(error))
         raise TrajectoryError(f"{source.path}: {text}") from error
-    return make_whole(positions, structure.bonds, cells), notes
+    return make_whole(positions, model.wholeness, cells), notes
 
 
 def _chunks(source: Source, parts: Sequence[_Part], n_atoms: int) -> Iterator[NDArray[np.int64]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from smdgen import __version__
 from smdgen.errors import ArtifactError
-from smdgen.files import atomic_path, sha256_file, sweep_temporaries
+from smdgen.files import atomic_path, checksum, sweep_temporaries
 
 #: The run folder of whoever names none.
 USUAL = Path("smdgen-run")
@@ -98,12 +98,12 @@ class RunFolder:
         Args:
             command: "prepare", "train-vae" and so on.
             seconds: s. How long it took.
-            inputs: Path to SHA-256 where they are known already, else the files, which are hashed here.
+            inputs: Path to checksum where they are known already, else the files, which are hashed here.
 
         Raises:
             ArtifactError: The folder cannot be written.
         """
-        hashes = dict(inputs) if isinstance(inputs, Mapping) else {str(p): sha256_file(p) for p in inputs}
+        hashes = dict(inputs) if isinstance(inputs, Mapping) else {str(p): checksum(p) for p in inputs}
         entry = {
             "command": command,
             "argv": command_line(),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+import smdgen.data.dcd as dcd_module
 from smdgen.data.dcd import DcdFile, write_dcd
 from smdgen.errors import SmdgenError, TrajectoryError
 from tests.tools.dcd_dialects import write_dialect
@@ -80,6 +81,30 @@ def test_agrees_with_mdtraj(tmp_path: Path, frames: NDArray[np.float32], options
     reference = _read_with_mdtraj(path)
     with DcdFile(path) as dcd:
         assert np.array_equal(dcd.read(), reference)
+
+
+def test_only_the_pages_of_a_selection_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 60,000 atoms 1000 near each other: about 5 % of the file, every byte that is read among it."""
+    frames = np.random.default_rng(0).normal(size=(3, 60_000, 3)).astype(np.float32)
+    atoms = np.arange(20_000, 21_000)
+    asked: list[tuple[int, int]] = []
+    joined = dcd_module._joined
+
+    def record(spans: NDArray[np.int64]) -> NDArray[np.int64]:
+        asked.extend(joined(spans).tolist())
+        return joined(spans)
+
+    path = write_dialect(tmp_path / "x.dcd", frames)
+    with DcdFile(path) as dcd:
+        monkeypatch.setattr(dcd_module, "_joined", record)
+        assert np.array_equal(dcd.read([2], atoms), frames[[2]][:, atoms])
+    spans, pages = asked[:3], asked[3:]
+    assert len(pages) == 3
+    assert sum(stop - first for first, stop in pages) < 0.06 * frames[0].nbytes
+    content = path.read_bytes()
+    for axis, (first, stop) in enumerate(pages):
+        assert frames[2, atoms, axis].astype("<f4").tobytes() in content[first:stop]
+    assert spans[0][1] - spans[0][0] < 4100
 
 
 def test_the_order_of_chunks_does_not_matter(dcd: Path, frames: NDArray[np.float32]) -> None:

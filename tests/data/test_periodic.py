@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from smdgen.data.cell import box_vectors, cell_from_dcd, cell_to_dcd
-from smdgen.data.periodic import make_whole, nearest_image
+from smdgen.data.periodic import Wholeness, make_whole, nearest_image, plan_wholeness
 from smdgen.data.structure import Structure
 
 CELLS = {
@@ -40,7 +40,7 @@ def test_wrapped_molecules_are_made_whole(folded: Structure, cell: tuple[float, 
     cells = np.tile(cell, (len(whole), 1))
     wrapped = _wrap(whole, cells)
     assert np.abs(wrapped - whole).max() > 5
-    mended = make_whole(wrapped, folded.bonds, cells)
+    mended = make_whole(wrapped, _plan(folded), cells)
     relative = mended - mended[:, :1]
     assert np.allclose(relative, whole - whole[:, :1], atol=1e-4)
     assert np.allclose(mended[:, 0], wrapped[:, 0], atol=1e-5)
@@ -50,28 +50,25 @@ def test_every_chunk_gives_the_same(folded: Structure) -> None:
     whole = _frames(folded)
     cells = np.tile(CELLS["triclinic"], (len(whole), 1))
     wrapped = _wrap(whole, cells)
-    parts = [make_whole(wrapped[i : i + 1], folded.bonds, cells[i : i + 1]) for i in range(len(whole))]
-    assert np.array_equal(np.concatenate(parts), make_whole(wrapped, folded.bonds, cells))
+    parts = [make_whole(wrapped[i : i + 1], _plan(folded), cells[i : i + 1]) for i in range(len(whole))]
+    assert np.array_equal(np.concatenate(parts), make_whole(wrapped, _plan(folded), cells))
 
 
 def test_several_molecules_and_lone_atoms(folded: Structure) -> None:
-    """Two peptides and an ion: each molecule stays where its first atom is."""
+    """Two peptides and an ion stand around each other as they did, wherever the box cut them."""
     one = _frames(folded)
     both = np.concatenate([one, one + 7.0, one[:, :1] + 3.0], axis=1)
     bonds = np.concatenate([folded.bonds, folded.bonds + 104])
     cells = np.tile(CELLS["brick"], (len(one), 1))
     wrapped = _wrap(both, cells)
-    mended = make_whole(wrapped, bonds, cells)
-    for start in (0, 104):
-        part = mended[:, start : start + 104]
-        assert np.allclose(part - part[:, :1], one - one[:, :1], atol=1e-4)
-        assert np.allclose(part[:, 0], wrapped[:, start], atol=1e-5)
-    assert np.allclose(mended[:, 208], wrapped[:, 208], atol=1e-5)
+    mended = make_whole(wrapped, plan_wholeness(both.shape[1], bonds), cells)
+    assert np.allclose(mended - mended[:, :1], both - both[:, :1], atol=1e-4)
+    assert np.allclose(mended[:, 0], wrapped[:, 0], atol=1e-5)
 
 
 def test_without_a_cell_nothing_moves(folded: Structure) -> None:
     frames = _frames(folded)
-    assert np.array_equal(make_whole(frames, folded.bonds, None), frames)
+    assert np.array_equal(make_whole(frames, _plan(folded), None), frames)
 
 
 def test_short_vectors_are_left_alone() -> None:
@@ -80,6 +77,10 @@ def test_short_vectors_are_left_alone() -> None:
     assert np.allclose(nearest_image(vectors, cells), vectors)
     shifted = vectors + box_vectors(cells)[:, :1] - box_vectors(cells)[:, 2:]
     assert np.allclose(nearest_image(shifted, cells), vectors)
+
+
+def _plan(structure: Structure) -> Wholeness:
+    return plan_wholeness(structure.n_atoms, structure.bonds)
 
 
 def _frames(structure: Structure) -> NDArray[np.float32]:
