@@ -19,9 +19,9 @@ INTRODUCTION = """# Commands
 
 <!-- Written by docs/make_cli_page.py (make docs); a test compares it with the commands. -->
 
-The commands in pipeline order. All but `simulate` share a run folder (`--run`, default `smdgen-run`), so no
-path is typed twice. Results go to standard output, progress and notes to standard error. Exit codes: 0 done,
-1 failed, 2 wrong usage or input, 130 interrupted.
+The steps in pipeline order, then what looks at files and at the installation. All steps but `simulate`
+share a run folder (`--run`, default `smdgen-run`), so no path is typed twice. Results go to standard output,
+progress and notes to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted.
 
 Every setting can stand in a TOML file given with `--config`, one table a command; flags win:
 
@@ -55,8 +55,9 @@ def _section(name: str, command: Any) -> str:
     parts = [f"## smdgen {name}\n", inspect.cleandoc(command.help) + "\n", f"```\n{usage}\n```\n"]
     if arguments:
         parts.append(_argument_table(arguments))
-    parts += [_options_table(options), f"Examples:\n\n```\n{examples}\n```\n", _settings_table(name)]
-    return "\n".join(parts)
+    parts += [_options_table(options)] if options else []
+    parts += [f"Examples:\n\n```\n{examples}\n```\n", _settings_table(name)]
+    return "\n".join(part for part in parts if part)
 
 
 def _usage(argument: Any) -> str:
@@ -83,8 +84,10 @@ def _panel(option: Any) -> str | None:
 
 
 def _settings_table(name: str) -> str:
-    """Every field of the stage's dataclass, with the remark beside it in smdgen/config.py."""
-    config_type = next(item for item in _config_types() if config.stage_name(item) == name)
+    """Every field of the stage's dataclass, with the remark beside it in smdgen/config.py; '' without one."""
+    config_type = next((item for item in _config_types() if config.stage_name(item) == name), None)
+    if config_type is None:
+        return ""
     remarks = _remarks(config_type.__name__)
     rows = [
         (f"`{field.name}`", _default(field), remarks.get(field.name, ""))

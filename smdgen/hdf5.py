@@ -103,6 +103,11 @@ def read_seal(path: Path, kind: str) -> bytes:
     return seal
 
 
+def written_by(path: Path, kind: str) -> str:
+    """Version of the smdgen that wrote a file; raises as `read_seal`."""
+    return _words(read_seal(path, kind))[3]
+
+
 def _words(seal: bytes) -> list[str]:
     return seal.split(b"\n", 1)[0].decode("latin-1").split(" ")
 

@@ -19,7 +19,8 @@ ALLOWED = {
     "data": {"base", "physics", "store"},
     "view": {"base", "physics", "data"},
     "stages": {"base", "physics", "store", "view", "nets", "data"},
-    "cli": {"base", "stages"},
+    "about": {"base", "physics", "store", "data"},
+    "cli": {"base", "stages", "about"},
 }
 
 HEAVY = (
@@ -96,7 +97,9 @@ def test_there_are_no_relative_imports():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["prepare", "--help"], ["rollout", "--nonsense"]], ids=" ".join
+    "arguments",
+    [["--help"], ["--version"], ["prepare", "--help"], ["info", "--help"], ["rollout", "--nonsense"]],
+    ids=" ".join,
 )
 def test_help_loads_nothing_heavy(arguments: list[str]):
     """`smdgen --help` answers at once: torch, ProDy, MDTraj and OpenMM cost seconds each."""
@@ -112,3 +115,25 @@ def test_help_loads_nothing_heavy(arguments: list[str]):
         env=os.environ.copy(),
     )
     assert child.stderr.splitlines()[-1] == "LOADED []"
+
+
+def test_info_loads_no_torch():
+    """`smdgen info` answers in a moment, but for trajectories that another library reads."""
+    example = PACKAGE.parent / "examples" / "deca_alanine"
+    files = [
+        example / "deca_alanine.psf",
+        example / "pulls" / "pull_000.dcd",
+        *PACKAGE.rglob("*.safetensors"),
+    ]
+    code = (
+        "import sys\nfrom smdgen.cli.app import main\nassert main(['info', *sys.argv[1:]]) == 0\n"
+        f"print('LOADED', *sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code, *map(str, files)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ.copy(),
+    )
+    assert set(child.stderr.splitlines()[-1].split()) <= {"LOADED", "h5py"}

@@ -70,6 +70,14 @@ def test_every_step_left_its_files_and_its_record(finished):
     assert all(entry["inputs"] for entry in entries)
 
 
+def test_info_finds_every_step_done(finished, folder, capsys):
+    assert run_in(folder, "info", "smdgen-run", "--json") == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    steps = ("prepare", "train_vae", "train_lstm", "rollout", "analyze")
+    assert [found[step]["state"] for step in steps] == ["done"] * 5
+    assert found["next"] == []
+
+
 def test_the_dataset_opens_in_mdanalysis_with_the_pulls_coordinates(finished, folder):
     mda = pytest.importorskip("MDAnalysis")
     stored = mda.Universe(

@@ -333,6 +333,49 @@ def analyze(
     return {"trajectories": _tuple(trajectories), "topology": top, "output": output}
 
 
+@app.command(
+    epilog="Examples:\n\nsmdgen info traj.dcd system.psf\n\nsmdgen info smdgen-run --json",
+)
+def info(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", help="Trajectory, structure, dataset, latents, model or run folder."),
+    ],
+    json: options.Json = False,
+) -> int:
+    """Say what is in files and run folders: counts, times, cells, where it came from, what comes next."""
+    from smdgen.about.info import describe
+
+    exit_code, found = 0, []
+    for path in files:
+        try:
+            description = describe(path)
+        except Exception as error:
+            exit_code = max(exit_code, console.exit_code_of(error))
+            found.append({"file": path, "error": str(error)})
+            continue
+        found.append(description.as_json())
+        if not json:
+            console.show_description(f"{path}: {description.kind}", description.summary(), description.hints)
+    if json:
+        console.show_json(found)
+    return exit_code
+
+
+@app.command(epilog="Examples:\n\nsmdgen check\n\nsmdgen check --json")
+def check(json: options.Json = False) -> int:
+    """Check the installation: packages, devices, a DCD round trip, energies against OpenMM, viewers."""
+    with console.open_progress(quiet=json) as progress:
+        from smdgen.about.check import run_checks
+
+        checks = run_checks(progress)
+    if json:
+        console.show_json({item.name: {"state": item.state, "value": item.value} for item in checks})
+    else:
+        console.show_table([(item.name, f"{item.state}: {item.text}") for item in checks])
+    return console.EXIT_FAILED if any(item.state == "failed" for item in checks) else 0
+
+
 def _tuple(values: Sequence[Path] | None) -> tuple[Path, ...] | None:
     """None where nothing was given, so that a TOML file may say it."""
     return tuple(values) if values else None

@@ -50,12 +50,25 @@ def show_result(result: object, *, as_json: bool, quiet: bool, seconds: float) -
         seconds: How long the stage took.
     """
     if as_json:
-        sys.stdout.write(json.dumps(result_to_json(result, seconds), indent=2, allow_nan=False) + "\n")
+        show_json(result_to_json(result, seconds))
     elif not quiet:
         show_table([*_summary(result), ("time", format_seconds(seconds))])
         _show_lines("files", [str(path) for path in getattr(result, "outputs", ())])
         _show_lines("next", getattr(result, "hints", ()))
     sys.stdout.flush()
+
+
+def show_description(title: str, rows: Sequence[tuple[str, str]], hints: Sequence[str]) -> None:
+    """One table under its title, the lines to type next, and an empty line."""
+    Console(highlight=False, markup=False, soft_wrap=True).print(Text(_clean(title), style="bold"))
+    show_table(rows)
+    _show_lines("next", hints)
+    show_line("")
+
+
+def show_json(value: Any) -> None:
+    """Any value in types that JSON knows."""
+    sys.stdout.write(json.dumps(_to_plain(value), indent=2, allow_nan=False) + "\n")
 
 
 def show_plan(config: object, rows: Sequence[tuple[str, str]]) -> None:

@@ -22,6 +22,9 @@ from smdgen.units import PS_PER_AKMA
 Frames = slice | NDArray[np.integer] | Sequence[int] | None
 Columns = slice | NDArray[np.int64]
 
+#: What the note says of a trajectory without times of its own.
+NUMBERED = "frames are numbered instead"
+
 _SHORTER = "became shorter while it was read; wait for its writer and try again"
 _BLOCK_BYTES = 8 << 20  # of the map that are in memory at a time
 _JOIN_BYTES = 16 << 10  # gaps below it are read rather than jumped over
@@ -271,7 +274,7 @@ class DcdFile:
 
     def _time_notes(self) -> list[str]:
         if self.layout.timestep_ps is None:
-            return ["the header holds no meaningful time; frames are numbered instead"]
+            return [f"the header holds no meaningful time; {NUMBERED}"]
         return []
 
 

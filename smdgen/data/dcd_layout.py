@@ -37,6 +37,7 @@ class DcdLayout:
     free: NDArray[np.int64] | None  # (n_free,) 0-based atoms that move; None: all
     body_start: int  # byte at which the first frame begins
     file_bytes: int
+    titles: tuple[str, ...] = ()  # without blanks at the end
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -118,9 +119,9 @@ def read_layout(path: Path) -> DcdLayout:
             stream.seek(0)
             reader = _RecordReader(path, stream, order, marker_bytes, size)
             control = reader.record("header", limit=_HEADER_BYTES, exact=True)
-            notes = _read_titles(path, reader)
+            titles, notes = _read_titles(path, reader)
             (n_atoms,) = struct.unpack(order + "i", reader.record("atom count", limit=4, exact=True))
-            return _assemble(path, control, notes, n_atoms, reader)
+            return _assemble(path, control, titles, notes, n_atoms, reader)
     except OSError as error:
         raise TrajectoryError(f"cannot read {path}: {error.strerror}; check the disk") from error
 
@@ -176,7 +177,12 @@ def _dialect(path: Path, head: bytes) -> tuple[Order, int]:
 
 
 def _assemble(
-    path: Path, control: bytes, title_notes: list[str], n_atoms: int, reader: _RecordReader
+    path: Path,
+    control: bytes,
+    titles: tuple[str, ...],
+    title_notes: list[str],
+    n_atoms: int,
+    reader: _RecordReader,
 ) -> DcdLayout:
     order = reader.order
     numbers = struct.unpack(order + "20i", control[4:])
@@ -213,12 +219,13 @@ def _assemble(
         free=free,
         body_start=reader.stream.tell(),
         file_bytes=reader.size,
+        titles=titles,
         notes=tuple(notes),
     )
 
 
-def _read_titles(path: Path, reader: _RecordReader) -> list[str]:
-    """Pass over the titles; what was odd about them.
+def _read_titles(path: Path, reader: _RecordReader) -> tuple[tuple[str, ...], list[str]]:
+    """The titles, and what was odd about them.
 
     MDAnalysis wrote three titles between markers for two: then the number of titles counts.
     """
@@ -232,10 +239,12 @@ def _read_titles(path: Path, reader: _RecordReader) -> list[str]:
     except TrajectoryError:
         if not _skip_counted_titles(reader, start):
             raise
-        return ["the length of the title record does not fit its number of titles"]
+        return (), ["the length of the title record does not fit its number of titles"]
     (claimed,) = struct.unpack_from(reader.order + "i", titles)
     found = (len(titles) - 4) // _TITLE_BYTES
-    return [] if claimed == found else [f"header claims {claimed} title lines, {found} found"]
+    lines = (titles[4 + _TITLE_BYTES * i :][:_TITLE_BYTES].decode("latin-1") for i in range(found))
+    notes = [] if claimed == found else [f"header claims {claimed} title lines, {found} found"]
+    return tuple(line.rstrip(" \0") for line in lines), notes
 
 
 def _skip_counted_titles(reader: _RecordReader, start: int) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.data.cell import real_cells
-from smdgen.data.dcd import Frames
+from smdgen.data.dcd import NUMBERED, Frames
 from smdgen.data.netcdf import check_netcdf
 from smdgen.data.xdr import check_frames
 from smdgen.errors import TrajectoryError
@@ -61,7 +61,7 @@ class GuardedTrajectory:
             table[:, 1].astype(np.int64) if np.isfinite(table[:, 1]).all() else None
         )
         self.cells: NDArray[np.float64] | None = real_cells(table[:, 2:].copy())
-        notes = [] if has_times else ["the file holds no meaningful times; frames are numbered instead"]
+        notes = [] if has_times else [f"the file holds no meaningful times; {NUMBERED}"]
         self.notes: tuple[str, ...] = (*summary["notes"], *notes)
 
     def read(self, frames: Frames = None, atoms: NDArray[np.integer] | None = None) -> NDArray[np.float32]:

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from smdgen.data.atoms import Structure, structure_from_json, structure_to_json, subset
 from smdgen.data.matching import match_atoms
+from smdgen.data.mmcif import read_mmcif
 from smdgen.data.oddities import find_oddities
 from smdgen.data.pdb import read_pdb, read_pdb_models, write_pdb
+from smdgen.data.prmtop import read_prmtop
 from smdgen.data.psf import PsfTerms, read_psf, read_psf_terms, write_psf
 from smdgen.data.selection import select_atoms
 from smdgen.errors import TopologyError, TrajectoryError
@@ -26,6 +28,7 @@ __all__ = [
     "read_psf_terms",
     "read_structure",
     "select_atoms",
+    "structure_format",
     "structure_from_json",
     "structure_to_json",
     "subset",
@@ -36,6 +39,10 @@ __all__ = [
 #: Endings of files that say which atoms there are, the most trusted first.
 TOPOLOGY_SUFFIXES = (".psf", ".prmtop", ".parm7", ".pdb", ".cif", ".mmcif", ".ent")
 _FULL_TOPOLOGIES = 3  # how many of these list bonds
+
+_READERS: dict[str, Callable[[Path], Structure]] = {
+    "PSF": read_psf, "prmtop": read_prmtop, "mmCIF": read_mmcif, "PDB": read_pdb
+}  # fmt: skip
 
 _EXPECTED = "a structure (PSF, PDB, prmtop or mmCIF)"
 _PDB_RECORDS = ("ATOM  ", "HETATM", "HEADER", "TITLE ", "REMARK", "CRYST1", "MODEL ")
@@ -61,7 +68,7 @@ def read_structure(path: Path) -> Structure:
     path = Path(path)
     require_regular_file(path, _EXPECTED, TopologyError)
     try:
-        structure = _reader_of(path)(path)
+        structure = _READERS[structure_format(path)](path)
     except OSError as error:
         raise TopologyError(f"cannot read {path}: {error.strerror}; check the disk") from error
     notes = (f"{path.name}: {note}" for note in find_oddities(structure))
@@ -139,25 +146,28 @@ def find_topology(trajectory: Path) -> Path:
     )
 
 
-def _reader_of(path: Path) -> Callable[[Path], Structure]:
-    from smdgen.data.mmcif import read_mmcif
-    from smdgen.data.prmtop import read_prmtop
+def structure_format(path: Path) -> str:
+    """PSF, prmtop, mmCIF or PDB: by content, else by the ending of the name.
 
+    Raises:
+        TopologyError: The file is missing, or of a kind that is known and not read.
+    """
+    require_regular_file(path, _EXPECTED, TopologyError)
     with path.open("rb") as stream:
         head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").decode("latin-1")
     start = head.lstrip()
     if start.startswith("PSF"):
-        return read_psf
+        return "PSF"
     if start.startswith(("%VERSION", "%FLAG")):
-        return read_prmtop
+        return "prmtop"
     if start.lower().startswith("data_"):
-        return read_mmcif
+        return "mmCIF"
     if start.startswith(_PDB_RECORDS):
-        return read_pdb
+        return "PDB"
     if head.startswith("\x1f\x8b"):
         raise TopologyError(f"{path} is packed with gzip; unpack it first")
     if path.suffix.lower() in _OTHER_STRUCTURES:
         kind = _OTHER_STRUCTURES[path.suffix.lower()]
         raise TopologyError(f"{path} is {kind}, expected {_EXPECTED}; convert it to PDB")
-    by_suffix = {".psf": read_psf, ".prmtop": read_prmtop, ".parm7": read_prmtop, ".cif": read_mmcif}
-    return by_suffix.get(path.suffix.lower(), read_pdb)
+    by_suffix = {".psf": "PSF", ".prmtop": "prmtop", ".parm7": "prmtop", ".cif": "mmCIF", ".mmcif": "mmCIF"}
+    return by_suffix.get(path.suffix.lower(), "PDB")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.data.atoms import Structure
-from smdgen.data.dcd import DcdFile, Frames
+from smdgen.data.dcd import NUMBERED, DcdFile, Frames
 from smdgen.data.gate import check_coordinates
 from smdgen.errors import TopologyError, TrajectoryError
 from smdgen.files import require_regular_file
@@ -67,7 +67,7 @@ class PdbTrajectory:
             raise TrajectoryError(str(error)) from error
         self._positions = positions.astype(np.float32)
         self.n_frames, self.n_atoms, _ = positions.shape
-        self.notes: tuple[str, ...] = (*notes, "a PDB holds no times; frames are numbered instead")
+        self.notes: tuple[str, ...] = (*notes, f"a PDB holds no times; {NUMBERED}")
         self.times_ps = np.arange(self.n_frames, dtype=np.float64)
         self.steps: NDArray[np.int64] | None = None
         self.cells: NDArray[np.float64] | None = None

@@ -3,16 +3,16 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from smdgen.errors import ConfigError
-from smdgen.physics import geometry
 from smdgen.physics.atoms import Atoms
+
+if TYPE_CHECKING:  # what is stored of a variable is read without torch
+    from torch import Tensor
 
 #: Kinds and the number of groups each takes.
 KINDS = {"distance": 2, "angle": 3, "dihedral": 4, "gyration": 1, "rmsd": 1}
@@ -64,7 +64,7 @@ class CollectiveVariable:
         return self.kind == "dihedral"
 
 
-def evaluate(cv: CollectiveVariable, x: Tensor) -> Tensor:
+def evaluate(cv: CollectiveVariable, x: "Tensor") -> "Tensor":
     """The value of a collective variable in every frame.
 
     Distances, angles and dihedrals are taken between centres of mass; gyration and RMSD count all
@@ -79,11 +79,14 @@ def evaluate(cv: CollectiveVariable, x: Tensor) -> Tensor:
 
     Source: G. Fiorin, M. L. Klein, J. Henin, Mol. Phys. 111, 3345 (2013) (Colvars).
     """
+    import torch
+
+    from smdgen.physics import geometry
+
     if cv.kind == "gyration":
         return _gyration(x[..., list(cv.groups[0]), :])
     if cv.kind == "rmsd":
-        reference = torch.tensor(cv.reference, dtype=x.dtype, device=x.device)
-        return geometry.rmsd(x[..., list(cv.groups[0]), :], reference)
+        return geometry.rmsd(x[..., list(cv.groups[0]), :], x.new_tensor(cv.reference))
     centres = torch.stack([_centre(x, *group) for group in zip(cv.groups, cv.weights, strict=True)], -2)
     order = np.arange(len(cv.groups))[None]
     if cv.kind == "distance":
@@ -92,7 +95,7 @@ def evaluate(cv: CollectiveVariable, x: Tensor) -> Tensor:
     return turn(centres, order)[..., 0] * (180 / torch.pi)
 
 
-def difference(cv: CollectiveVariable, a: Tensor, b: Tensor) -> Tensor:
+def difference(cv: CollectiveVariable, a: "Tensor", b: "Tensor") -> "Tensor":
     """Subtract b from a, the short way round for dihedrals.
 
     Args:
@@ -103,7 +106,7 @@ def difference(cv: CollectiveVariable, a: Tensor, b: Tensor) -> Tensor:
     Returns:
         (...), in the variable's unit; in [-180, 180) if periodic.
     """
-    return torch.remainder(a - b + 180, 360) - 180 if cv.periodic else a - b
+    return (a - b + 180).remainder(360) - 180 if cv.periodic else a - b
 
 
 def parse_cv(
@@ -269,15 +272,17 @@ def _reference(
     return tuple((float(x), float(y), float(z)) for x, y, z in np.asarray(reference)[group])
 
 
-def _centre(x: Tensor, group: tuple[int, ...], weights: tuple[float, ...]) -> Tensor:
+def _centre(x: "Tensor", group: tuple[int, ...], weights: tuple[float, ...]) -> "Tensor":
     """(..., 3), A. Weighted centre of a group."""
     if len(group) == 1:
         return x[..., group[0], :]
-    share = torch.tensor(weights, dtype=x.dtype, device=x.device)
+    share = x.new_tensor(weights)
     return (x[..., list(group), :] * (share / share.sum())[:, None]).sum(-2)
 
 
-def _gyration(x: Tensor) -> Tensor:
+def _gyration(x: "Tensor") -> "Tensor":
     """(...), A. Root mean square distance from the plain centre."""
+    import torch
+
     square = (x - x.mean(-2, keepdim=True)).square().sum(-1).mean(-1)
     return square.clamp_min(torch.finfo(x.dtype).eps ** 2).sqrt()

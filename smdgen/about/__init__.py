@@ -1,0 +1,1 @@
+"""What `smdgen info` and `smdgen check` tell about files and the installation."""

@@ -1,0 +1,53 @@
+"""What is in a file or run folder: the kind is told by its content, then described."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from smdgen.about.facts import Description
+from smdgen.about.molecular import describe_structure, describe_trajectory
+from smdgen.about.run_folder import describe_run
+from smdgen.about.stored import describe_dataset, describe_latents, describe_model
+from smdgen.data.structure import TOPOLOGY_SUFFIXES
+from smdgen.data.trajectory import GUARDED_SUFFIXES
+from smdgen.errors import ConfigError, TopologyError
+from smdgen.files import require_regular_file
+
+_KNOWN = "a trajectory, a structure, a file of smdgen or a run folder"
+_SEALED = {"dataset": describe_dataset, "latents": describe_latents}
+
+
+def describe(path: Path) -> Description:
+    """What there is to say about a file or run folder, after it was found sound.
+
+    Raises:
+        SmdgenError: It is missing, damaged, or nothing that smdgen knows.
+    """
+    if path.is_dir():
+        return describe_run(path)
+    require_regular_file(path, _KNOWN, ConfigError)
+    with path.open("rb") as stream:
+        head = stream.read(64)
+    return _describer(path, head)(path)
+
+
+def _describer(path: Path, head: bytes) -> Callable[[Path], Description]:
+    suffix = path.suffix.lower()
+    words = head.split(b" ")
+    if words[0] == b"smdgen" and len(words) > 1:
+        kind = words[1].decode("latin-1")
+        if kind not in _SEALED:
+            raise ConfigError(f"{path} is a file of smdgen that holds {kind!r}; update smdgen")
+        return _SEALED[kind]
+    if suffix in (".safetensors", ".checkpoint"):
+        return describe_model
+    if suffix == ".dcd" or b"CORD" in head[:16] or b"VELD" in head[:16] or suffix in GUARDED_SUFFIXES:
+        return describe_trajectory
+    return describe_structure if suffix in TOPOLOGY_SUFFIXES else _describe_unknown
+
+
+def _describe_unknown(path: Path) -> Description:
+    """Of a file whose ending says nothing: a structure, or nothing that we know."""
+    try:
+        return describe_structure(path)
+    except TopologyError as error:
+        raise ConfigError(f"{path} is not {_KNOWN}; docs/formats.md lists what is read") from error

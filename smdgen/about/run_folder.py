@@ -1,0 +1,160 @@
+"""Which steps of a run folder are done, whether they belong together, and what comes next."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smdgen.about.facts import Description, Fact, fact, size, typed
+from smdgen.data.dataset import open_dataset
+from smdgen.data.splits import SPLITS
+from smdgen.errors import ArtifactError, ConfigError
+from smdgen.files import sha256_file
+from smdgen.store.latents import read_latents
+from smdgen.store.manifest import read_manifest
+from smdgen.store.run_record import RunFolder
+
+#: Steps in order, and what is typed for each in a fresh folder.
+_STEPS = {
+    "prepare": "prepare TRAJECTORY...",
+    "train-vae": "train-vae",
+    "train-lstm": "train-lstm",
+    "rollout": "rollout --steps 10",
+    "analyze": "analyze",
+}
+
+#: What is read of an entry of record.json.
+_ENTRY = {"command", "argv", "version", "when", "seconds", "inputs"}
+
+
+@dataclass(frozen=True)
+class _State:
+    """How far one step is."""
+
+    word: str  # "done", "not done", "out of date", "damaged"
+    text: str
+
+
+_NOT_DONE = _State("not done", "")
+
+
+def describe_run(path: Path) -> Description:
+    """The steps of a run folder.
+
+    Raises:
+        ConfigError: The folder holds nothing of a run.
+    """
+    folder = RunFolder(path)
+    files = (folder.dataset, folder.vae, folder.latents, folder.lstm, folder.record_file, folder.rollout)
+    if not any(file.exists() for file in files):
+        raise ConfigError(
+            f"{path} is a folder without any file of a run; name a run folder, or the files in it"
+        )
+    states = _states(folder)
+    last = {entry["command"]: entry for entry in folder.entries() if entry.keys() >= _ENTRY}
+    steps = tuple(_step(name, states[name], last.get(name)) for name in _STEPS)
+    following = next((name for name in _STEPS if states[name].word != "done"), None)
+    hints: tuple[str, ...] = ()
+    if following is not None:
+        force = "" if states[following] is _NOT_DONE else " --force"
+        hints = (folder.next_command(_STEPS[following] + force),)
+    notes = ["record.json is damaged"] if folder.record_file.exists() and not last else []
+    unfinished = [name for name in ("vae", "lstm") if (path / f"{name}.checkpoint").exists()]
+    return Description(
+        path,
+        "run folder of smdgen",
+        (size(path), *steps, fact("checkpoints", unfinished)),
+        tuple(notes),
+        hints,
+    )
+
+
+def _states(folder: RunFolder) -> dict[str, _State]:
+    states = dict.fromkeys(_STEPS, _NOT_DONE)
+    for name, state in _checked(folder):
+        states[name] = state
+    return states
+
+
+def _checked(folder: RunFolder) -> Iterator[tuple[str, _State]]:
+    """The state of every step of which there are files, in order."""
+    dataset_hash = vae_hash = None
+    if folder.dataset.exists():
+        state, dataset_hash = _guarded(_dataset, folder)
+        yield "prepare", state
+    if folder.vae.exists() or folder.latents.exists():
+        state, vae_hash = _guarded(_autoencoder, folder, dataset_hash)
+        yield "train-vae", state
+    if folder.lstm.exists():
+        state, _ = _guarded(_lstm, folder, vae_hash)
+        yield "train-lstm", state
+    rollouts = sorted(folder.rollout.glob("*.dcd"))
+    if rollouts:
+        stale = _has_other_inputs(folder, "rollout", [folder.vae, folder.lstm])
+        text = f"{len(rollouts)} pulls" + ("; the networks are newer" if stale else "")
+        yield "rollout", _State("out of date" if stale else "done", text)
+    if (folder.analysis / "report.json").exists():
+        stale = _has_other_inputs(folder, "analyze", rollouts)
+        text = "the rollouts are newer" if stale else str(folder.analysis / "report.md")
+        yield "analyze", _State("out of date" if stale else "done", text)
+
+
+def _guarded(look: Any, folder: RunFolder, *made_from: str | None) -> tuple[_State, str | None]:
+    """State and content hash of a step; a damaged file is its state."""
+    try:
+        found: tuple[_State, str | None] = look(folder, *made_from)
+    except ArtifactError as error:
+        return _State("damaged", str(error)), None
+    return found
+
+
+def _dataset(folder: RunFolder) -> tuple[_State, str]:
+    dataset = open_dataset(folder.dataset)
+    counts = ", ".join(f"{len(dataset.of_split(split))} {split}" for split in SPLITS)
+    text = (
+        f"{len(dataset.pulls)} pulls ({counts}), {dataset.n_frames} frames, {dataset.structure.n_atoms} atoms"
+    )
+    return _State("done", text), dataset.content_hash
+
+
+def _autoencoder(folder: RunFolder, dataset_hash: str | None) -> tuple[_State, str]:
+    manifest = read_manifest(folder.require(folder.vae, "train-vae"))
+    latents = read_latents(folder.require(folder.latents, "train-vae"))
+    header = manifest.header
+    text = (
+        f"preset {header['preset']}, {header['epochs']} epochs, "
+        f"reconstruction {header['validation_rmsd_A']:.3f} A"
+    )
+    if latents.vae_hash != manifest.sha256:
+        return _State("out of date", f"{text}; latents.h5 is of another autoencoder"), manifest.sha256
+    if header["content_hash"] != dataset_hash:
+        return _State("out of date", f"{text}; it was trained on another dataset.h5"), manifest.sha256
+    return _State("done", text), manifest.sha256
+
+
+def _lstm(folder: RunFolder, vae_hash: str | None) -> tuple[_State, str]:
+    manifest = read_manifest(folder.lstm)
+    header = manifest.header
+    text = f"preset {header['preset']}, {header['epochs']} epochs, pulls of {header['duration_ps']:.4g} ps"
+    if header["vae_sha256"] != vae_hash:
+        return _State("out of date", f"{text}; it was trained on another vae.safetensors"), manifest.sha256
+    return _State("done", text), manifest.sha256
+
+
+def _has_other_inputs(folder: RunFolder, command: str, files: list[Path]) -> bool:
+    """Whether the last such command read other bytes than these files have now."""
+    entries = [entry["inputs"] for entry in folder.entries() if entry.get("command") == command]
+    known = {Path(path).name: digest for path, digest in entries[-1].items()} if entries else {}
+    return any(
+        file.name in known and file.is_file() and known[file.name] != sha256_file(file) for file in files
+    )
+
+
+def _step(name: str, state: _State, entry: dict[str, Any] | None) -> Fact:
+    text = f"{state.word}: {state.text}" if state.text else state.word
+    value = {"state": state.word, "what": state.text}
+    if entry is not None:
+        text += f"\n{entry['when']}, {entry['seconds']:.1f} s, smdgen {entry['version']}: "
+        text += typed(entry["argv"])
+        value |= {key: entry[key] for key in ("argv", "version", "when", "seconds", "inputs")}
+    return Fact(name, text, value)

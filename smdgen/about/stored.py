@@ -1,0 +1,193 @@
+"""What is in a file that smdgen wrote: a dataset, latents, a model."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smdgen.about.facts import Description, Fact, counts, fact, size, some, span, typed
+from smdgen.data.atoms import structure_from_json
+from smdgen.data.dataset import Dataset, open_dataset
+from smdgen.data.splits import SPLITS
+from smdgen.hdf5 import written_by
+from smdgen.physics import cvs
+from smdgen.physics.cvs import CollectiveVariable
+from smdgen.store.latents import read_latents
+from smdgen.store.manifest import Manifest, read_manifest
+
+_TERMS = ("bonds", "angles", "torsions", "impropers", "urey_bradley")
+_HASH_SHOWN = 16  # of 64 digits
+
+
+def describe_dataset(path: Path) -> Description:
+    """Pulls, splits, atoms, CV, labels, terms and where all came from.
+
+    Raises:
+        ArtifactError: It is damaged.
+    """
+    dataset = open_dataset(path)
+    made = dataset.provenance
+    pulls: dict[str, int] = {split: len(dataset.of_split(split)) for split in SPLITS}
+    frames = dict.fromkeys(pulls, 0)
+    for pull in dataset.pulls:
+        frames[pull.split] += pull.n_frames
+    terms = {kind: len(getattr(dataset.terms, kind)) for kind in _TERMS}
+    times = [dataset.times_ps[pull.stop - 1] - dataset.times_ps[pull.start] for pull in dataset.pulls]
+    return Description(
+        path,
+        "dataset of smdgen",
+        (
+            size(path),
+            counts("pulls", pulls),
+            counts("frames", frames),
+            span("length of a pull", times, "ps"),
+            _atoms(dataset),
+            _cv(dataset.cv, dataset.cv_values),
+            _known(dataset, "centre", dataset.centre),
+            _known(dataset, "work", dataset.work),
+            fact("label files", sorted(set(made.get("labels", {}).values()))),
+            Fact("bonded terms", f"{dataset.terms.source}: {_listed(terms)}", terms),
+            fact("atom hash", dataset.structure.atom_hash, dataset.structure.atom_hash[:_HASH_SHOWN]),
+            fact("content hash", dataset.content_hash, dataset.content_hash[:_HASH_SHOWN]),
+            *_provenance(made),
+        ),
+    )
+
+
+def describe_latents(path: Path) -> Description:
+    """Frames, latent size, CV, the autoencoder they came from.
+
+    Raises:
+        ArtifactError: They are damaged.
+    """
+    latents = read_latents(path)
+    splits = [split for *_, split in latents.pulls]
+    n_frames, latent_size = latents.means.shape
+    return Description(
+        path,
+        "latents of smdgen",
+        (
+            size(path),
+            counts("pulls", {split: splits.count(split) for split in SPLITS}),
+            fact("frames", n_frames),
+            fact("latent size", latent_size),
+            span("latents", latents.means, ""),
+            span("CV", latents.cv_values, ""),
+            fact("autoencoder", latents.vae_hash, latents.vae_hash[:_HASH_SHOWN]),
+            fact("written by", f"smdgen {written_by(path, 'latents')}"),
+        ),
+    )
+
+
+def describe_model(path: Path) -> Description:
+    """Preset, sizes, how it was trained, what it belongs to.
+
+    Raises:
+        ArtifactError: It is no model, or damaged.
+    """
+    manifest = read_manifest(path)
+    describers = {"vae": _vae, "lstm": _lstm, "checkpoint": _checkpoint}
+    names = {
+        "vae": "autoencoder of smdgen",
+        "lstm": "LSTM of smdgen",
+        "checkpoint": "checkpoint of a training",
+    }
+    own = describers.get(manifest.kind, lambda _: ())(manifest)
+    n_weights = sum(
+        int(np.prod(shape)) for name, shape in manifest.shapes.items() if name.startswith(("weights.", "w:"))
+    )
+    return Description(
+        path,
+        names.get(manifest.kind, f"model of kind {manifest.kind}"),
+        (
+            size(path),
+            fact("weights", n_weights, f"{n_weights:,}"),
+            *own,
+            fact("content hash", manifest.sha256, manifest.sha256[:_HASH_SHOWN]),
+            fact("written by", f"smdgen {manifest.version}"),
+        ),
+    )
+
+
+def _vae(manifest: Manifest) -> Sequence[Fact]:
+    header = manifest.header
+    structure = structure_from_json(header["structure"])
+    cv = cvs.from_dict(header["cv"])
+    residues = dict.fromkeys(zip(structure.segment_ids, structure.residue_ids, strict=True))
+    names = some(dict.fromkeys(structure.names.tolist()))
+    atoms = {"modelled": structure.n_atoms, "residues": len(residues)}
+    error, reach = header["validation_rmsd_A"], header["reach_A"]
+    return (
+        fact("preset", header["preset"]),
+        fact("sizes", header["sizes"], _listed(header["sizes"])),
+        fact("epochs", header["epochs"]),
+        fact("reconstruction", error, f"{error:.3f} A RMSD of validation frames"),
+        fact("reach", reach, f"{reach:.2f} A from a training frame, for validation frames"),
+        fact("atoms", atoms, f"{structure.n_atoms} ({names}) of {len(residues)} residues"),
+        fact("CV", header["cv"], f"{cv.name} ({cv.kind}, {cv.unit})"),
+        fact("bonded terms", header["terms"]),
+        fact("settings", header["settings"], _listed(header["settings"])),
+        fact("dataset", header["content_hash"], header["content_hash"][:_HASH_SHOWN]),
+    )
+
+
+def _lstm(manifest: Manifest) -> Sequence[Fact]:
+    header = manifest.header
+    return (
+        fact("preset", header["preset"]),
+        fact("sizes", header["sizes"], _listed(header["sizes"])),
+        fact("epochs", header["epochs"]),
+        fact("length of a pull", header["duration_ps"], f"{header['duration_ps']:.4g} ps"),
+        fact("settings", header["settings"], _listed(header["settings"])),
+        fact("autoencoder", header["vae_sha256"], header["vae_sha256"][:_HASH_SHOWN]),
+        fact("dataset", header["content_hash"], header["content_hash"][:_HASH_SHOWN]),
+    )
+
+
+def _checkpoint(manifest: Manifest) -> Sequence[Fact]:
+    header = manifest.header
+    best = header["best_loss"]
+    return (
+        fact("training", header["identity"]["kind"]),
+        fact("preset", header["identity"]["preset"]),
+        fact("epochs", header["epoch"]),
+        fact("best validation loss", best),
+    )
+
+
+def _atoms(dataset: Dataset) -> Fact:
+    made = dataset.provenance
+    value = {
+        "modelled": dataset.structure.n_atoms,
+        "topology": made.get("n_topology_atoms"),
+        "selection": made.get("selection"),
+    }
+    return fact("atoms", value, f"{value['modelled']} of {value['topology']}  ({value['selection']})")
+
+
+def _cv(cv: CollectiveVariable, values: NDArray[np.float64]) -> Fact:
+    low, high = float(values.min()), float(values.max())
+    value = {"name": cv.name, "kind": cv.kind, "unit": cv.unit, "least": low, "largest": high}
+    return Fact("CV", f"{cv.name} ({cv.kind}): {low:.2f} to {high:.2f} {cv.unit}", value)
+
+
+def _known(dataset: Dataset, label: str, values: NDArray[np.float64] | None) -> Fact:
+    """In how many pulls a label is known."""
+    n_known = 0 if values is None else sum(bool(np.isfinite(values[p.start])) for p in dataset.pulls)
+    return fact(label, n_known, f"known in {n_known} of {len(dataset.pulls)} pulls")
+
+
+def _provenance(made: Mapping[str, Any]) -> list[Fact]:
+    inputs = made.get("inputs", {})
+    hashes = {path: entry["sha256"] for path, entry in inputs.items()}
+    return [
+        fact("command", made.get("command", []), typed(made.get("command", []))),
+        fact("written by", {"smdgen": made.get("smdgen"), **made.get("libraries", {})}),
+        fact("inputs", hashes, some(f"{Path(path).name} {digest[:8]}" for path, digest in hashes.items())),
+    ]
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in values.items())

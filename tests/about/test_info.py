@@ -1,0 +1,194 @@
+"""`smdgen info`: what it says of every kind of file is what the file holds."""
+
+import json
+import shutil
+import struct
+
+import numpy as np
+import pytest
+import torch
+
+from smdgen.about.info import describe
+from smdgen.cli.app import main
+from smdgen.config import PrepareConfig
+from smdgen.data.dataset import open_dataset
+from smdgen.data.dcd import write_dcd
+from smdgen.errors import SmdgenError
+from smdgen.progress import Silent
+from smdgen.stages import prepare
+from smdgen.store.artifacts import write_model
+from smdgen.store.latents import write_latents
+from smdgen.store.run_record import RunFolder
+
+TITLES = ("One", "Two")
+
+
+def values_of(path):
+    return describe(path).as_json()
+
+
+def rows_of(path):
+    return dict(describe(path).summary())
+
+
+@pytest.fixture
+def dcd(tmp_path):
+    path = tmp_path / "a.dcd"
+    x = np.random.default_rng(0).normal(size=(6, 9, 3))
+    cells = np.array([30.0, 31, 32, 90, 90, 90])
+    write_dcd(path, x, timestep_ps=0.002, steps_per_frame=250, first_step=1000, cells=cells, titles=TITLES)
+    return path
+
+
+def test_a_dcd_tells_its_times_cell_titles_and_dialect(dcd):
+    found = values_of(dcd)
+    assert found["kind"] == "DCD trajectory"
+    assert (found["frames"], found["atoms"]) == ({"frames": 6, "declared": 6}, 9)
+    assert found["times"] == pytest.approx({"first_ps": 2.0, "last_ps": 4.5, "spacing_ps": 0.5})
+    assert found["MD_steps"] == {"first": 1000, "last": 2250}
+    np.testing.assert_allclose(found["cell"]["first"], [30, 31, 32, 90, 90, 90])
+    assert found["titles"] == list(TITLES)
+    assert found["dialect"]["byte_order"] == "little-endian"
+    assert rows_of(dcd)["times"] == "2 to 4.5 ps, every 0.5 ps"
+    assert rows_of(dcd)["cell"] == "30 x 31 x 32 A, 90 x 90 x 90 deg"
+
+
+def test_a_header_that_disagrees_with_its_body_is_pointed_out(dcd):
+    content = bytearray(dcd.read_bytes())
+    content[8:12] = struct.pack("<i", 99)  # NSET
+    content[44:48] = struct.pack("<f", 0.0)  # DELTA
+    dcd.write_bytes(content)
+    assert rows_of(dcd)["frames"] == "6  (the header declares 99)"
+    assert values_of(dcd)["times"] is None
+    assert any("declares 99" in note for note in values_of(dcd)["notes"])
+
+
+def test_a_structure_tells_what_it_is_made_of(pull_files):
+    found = values_of(pull_files.topology)
+    assert found["kind"] == "PSF"
+    assert found["atoms"] == pull_files.structure.n_atoms
+    assert found["elements"] == {"N": 10, "C": 20, "O": 10}
+    assert found["bonds"] == len(pull_files.structure.bonds)
+    assert found["protein"] == {"residues": 10, "chains": 1}
+    assert found["coordinates"] is False
+
+
+@pytest.fixture
+def run_dir(pull_files, tmp_path):
+    config = PrepareConfig(
+        pull_files.trajectories, pull_files.topology, (pull_files.parameters,), select="name N CA C O"
+    )
+    prepare.run(config, tmp_path / "run", Silent())
+    return tmp_path / "run"
+
+
+def test_a_dataset_tells_splits_selection_labels_and_origin(run_dir, pull_files):
+    found = values_of(run_dir / "dataset.h5")
+    assert sum(found["pulls"].values()) == 6
+    assert sum(found["frames"].values()) == 150
+    assert found["atoms"] == {"modelled": 40, "topology": 40, "selection": "name N CA C O"}
+    assert (found["centre"], found["work"]) == (6, 6)
+    assert found["content_hash"] == open_dataset(run_dir / "dataset.h5").content_hash
+    assert found["bonded_terms"]["bonds"] == 39
+    assert str(pull_files.topology) in found["inputs"]
+
+
+def test_a_run_folder_tells_what_is_done_what_fits_and_what_comes_next(run_dir):
+    """Models of the right and of another dataset, without training."""
+    folder = RunFolder(run_dir)
+    dataset = open_dataset(folder.dataset)
+
+    def state():
+        found = values_of(run_dir)
+        steps = ("prepare", "train-vae", "train-lstm", "rollout", "analyze")
+        return [found[step.replace("-", "_")]["state"] for step in steps], found["next"]
+
+    def models(content_hash):
+        header = {"preset": "paper", "epochs": 2, "validation_rmsd_A": 0.5, "content_hash": content_hash}
+        write_model(folder.vae, "vae", {"weights.a": torch.ones(2)}, header)
+        found = values_of_manifest(folder.vae)
+        pulls = [(p.name, p.start, p.stop, p.split) for p in dataset.pulls]
+        z = np.zeros((dataset.n_frames, 3), dtype=np.float32)
+        write_latents(folder.latents, z, dataset.cv_values, dataset.times_ps, pulls, found, "A")
+        return found
+
+    assert state() == (["done"] + 4 * ["not done"], (f"smdgen train-vae --run {run_dir}",))
+    models("0" * 64)
+    assert state() == (
+        ["done", "out of date"] + 3 * ["not done"],
+        (f"smdgen train-vae --force --run {run_dir}",),
+    )
+    vae_hash = models(dataset.content_hash)
+    assert state() == (["done"] * 2 + 3 * ["not done"], (f"smdgen train-lstm --run {run_dir}",))
+    header = {"preset": "paper", "epochs": 2, "duration_ps": 10.0, "vae_sha256": "0" * 64}
+    write_model(folder.lstm, "lstm", {"weights.a": torch.ones(2)}, header)
+    assert state()[0][2] == "out of date"
+    write_model(folder.lstm, "lstm", {"weights.a": torch.ones(2)}, {**header, "vae_sha256": vae_hash})
+    assert state() == (["done"] * 3 + 2 * ["not done"], (f"smdgen rollout --steps 10 --run {run_dir}",))
+    folder.lstm.write_bytes(folder.lstm.read_bytes()[:-1])
+    assert state()[0][2] == "damaged"
+
+
+def values_of_manifest(path):
+    from smdgen.store.manifest import read_manifest
+
+    return read_manifest(path).sha256
+
+
+def test_latents_and_checkpoints_are_known(tmp_path):
+    pulls = [("a", 0, 3, "train"), ("b", 3, 5, "test")]
+    times = np.arange(5.0)
+    write_latents(tmp_path / "latents.h5", np.ones((5, 4)), times, times, pulls, "ab" * 32, "A")
+    found = values_of(tmp_path / "latents.h5")
+    assert (found["frames"], found["latent_size"], found["autoencoder"]) == (5, 4, "ab" * 32)
+    assert found["pulls"] == {"train": 1, "validation": 0, "test": 1}
+    header = {"epoch": 7, "best_loss": 0.5, "identity": {"kind": "vae", "preset": "default"}}
+    write_model(tmp_path / "vae.checkpoint", "checkpoint", {"w:a": torch.ones(3, 2)}, header)
+    found = values_of(tmp_path / "vae.checkpoint")
+    assert (found["epochs"], found["weights"], found["training"]) == (7, 6, "vae")
+
+
+def test_one_bad_file_is_one_line_and_the_others_are_shown(dcd, tmp_path, capsys):
+    cut, text = tmp_path / "cut.dcd", tmp_path / "notes.txt"
+    cut.write_bytes(dcd.read_bytes()[:-20])
+    text.write_text("hello\n")
+    assert main(["info", str(cut), str(dcd), str(text), str(tmp_path / "none")]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.count("\n") == 3
+    assert "is cut inside frame 6" in shown.err
+    assert "notes.txt is not a trajectory" in shown.err
+    assert f"{dcd}: DCD trajectory" in shown.out
+
+    assert main(["info", "--json", str(cut), str(dcd)]) == 2
+    bad, good = json.loads(capsys.readouterr().out)
+    assert "is cut inside" in bad["error"]
+    assert good["frames"]["frames"] == 6
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(SmdgenError, match="without any file of a run"):
+        describe(tmp_path)
+
+
+def test_info_writes_nothing(run_dir):
+    (run_dir / "record.json").write_text("[{")
+    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    assert any("record.json is damaged" in note for note in describe(run_dir).notes)
+    assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("suffix", ["xtc", "nc"])
+def test_other_formats_tell_the_same_frames(pull_files, tmp_path, suffix):
+    md = pytest.importorskip("mdtraj")
+    shutil.copy(pull_files.trajectories[0], tmp_path / "a.dcd")
+    trajectory = md.Trajectory(pull_files.positions[0] / 10, None, time=np.arange(25.0) * 2)
+    trajectory.topology = md.Topology()
+    chain = trajectory.topology.add_chain()
+    residue = trajectory.topology.add_residue("ALA", chain)
+    for _ in range(40):
+        trajectory.topology.add_atom("CA", md.element.carbon, residue)
+    path = tmp_path / f"a.{suffix}"
+    trajectory.save(str(path))
+    found = values_of(path)
+    assert (found["frames"], found["atoms"]) == (25, 40)
+    assert found["times"]["spacing_ps"] == pytest.approx(2.0)
