@@ -103,8 +103,9 @@ class RolloutConfig:
     """New pulls from a start structure."""
 
     start: Path | None = None
-    steps: int = 10
+    steps: int = 0  # 0: those of the schedule file, else 10
     target: float | None = None
+    schedule: Path | None = None
     samples: int = 1
     seed: int = 0
     output: Path | None = None

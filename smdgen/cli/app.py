@@ -293,15 +293,22 @@ def train_lstm() -> dict[str, Any]:
     RolloutConfig,
     "smdgen rollout start.pdb --steps 10",
     "smdgen rollout start.pdb --steps 10 --to 30 --samples 8 --seed 1",
+    "smdgen rollout start.pdb --schedule schedule.csv",
 )
 def rollout(
     start: Annotated[
         Path | None,
         typer.Argument(metavar="START", help="PDB to start from; default: one of a held-out pull."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="New frames.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="New frames; default: 10, or as the schedule says.")
+    ] = None,
     to: Annotated[
         float | None, typer.Option("--to", metavar="VALUE", help="CV to end at; default: as the pulls go.")
+    ] = None,
+    schedule: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Table of step against CV to follow, in place of --to."),
     ] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", min=1, help="Pulls to generate.")] = None,
     output: options.Output = None,
@@ -315,6 +322,7 @@ def rollout(
         "start": start,
         "steps": steps,
         "target": to,
+        "schedule": schedule,
         "samples": samples,
         "output": output,
         "device": device,

@@ -15,9 +15,25 @@ from smdgen.data.gate import check_coordinates
 from smdgen.data.structure import find_topology, match_atoms, read_structure
 from smdgen.data.trajectory import open_trajectory
 from smdgen.errors import TrajectoryError
+from smdgen.physics.cvs import unrolled
+from smdgen.physics.similarity import difference, mean_path
 from smdgen.progress import Progress
 
 Frames = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Way:
+    """Which frames of a real pull belong to the frames of the generated ones.
+
+    Attributes:
+        window: The part of the real pulls that generated ones cover, from 0 to 1, at even times.
+        cv: (n_frames,). Where generated pulls follow a schedule, or real ones go both ways: the CV aimed
+            at, mean over the pulls; a real pull's frames are then those with the nearest CV.
+    """
+
+    window: tuple[float, float] = (0.0, 1.0)
+    cv: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -30,7 +46,7 @@ class Generated:
         positions: (n_pulls, n_frames, n_atoms, 3), A. Modelled atoms in the dataset's order.
         times_ps: (n_frames,), ps.
         aims: (n_pulls, n_frames); None if unknown.
-        window: Where on the way of the real pulls they begin and end, from 0 to 1.
+        way: Where on the real pulls they go.
         start_pull: Name of the held-out pull they start from; None if unknown.
         notes: What was odd.
     """
@@ -40,7 +56,7 @@ class Generated:
     positions: Frames
     times_ps: NDArray[np.float64]
     aims: NDArray[np.float64] | None
-    window: tuple[float, float]
+    way: Way
     start_pull: str | None
     notes: tuple[str, ...]
 
@@ -75,17 +91,24 @@ def read_generated(
             "step by step; analyze those of one length at a time"
         )
     report = _rollout_report(paths)
-    window = (0.0, 1.0)
+    way, aims = Way(), None
     if report is not None:
-        window = _window(report, dataset, len(positions[0]) - 1)
+        aims = _aims(paths, len(positions[0]), dataset)
+        way = _way(report, dataset, len(positions[0]) - 1, aims)
         if report.get("dataset_hash") not in (None, dataset.content_hash):
             notes.append(
                 "the pulls come from a model trained on another dataset: "
                 "the held-out pulls here may be ones it has seen"
             )
-    if window != (0.0, 1.0):
+    if way.cv is not None:
         notes.append(
-            f"the pulls go from {window[0]:.0%} to {window[1]:.0%} of the way of the real ones "
+            "the pulls follow a schedule, or real pulls go both ways: each step is compared with the frames "
+            "of real pulls whose CV is nearest"
+        )
+    elif way.window != (0.0, 1.0):
+        begin, end = way.window
+        notes.append(
+            f"the pulls go from {begin:.0%} to {end:.0%} of the way of the real ones "
             "and are compared with that part"
         )
     return Generated(
@@ -93,8 +116,8 @@ def read_generated(
         paths=tuple(paths),
         positions=np.stack(positions),
         times_ps=times[0],
-        aims=_aims(paths, positions[0].shape[0], dataset) if report is not None else None,
-        window=window,
+        aims=aims,
+        way=way,
         start_pull=None if report is None else report.get("start_pull"),
         notes=tuple(dict.fromkeys(notes)),
     )
@@ -124,18 +147,27 @@ def way_covered(cv_paths: NDArray[np.float64], share: float, target: float | Non
     return begin, max(end, begin + 1.0 / (len(mean) - 1))
 
 
-def places(pull: Pull, n_frames: int, window: tuple[float, float]) -> NDArray[np.int64]:
-    """(n_frames,). Frames of the store, evenly over a part of a pull.
+def places(dataset: Dataset, pull: Pull, n_frames: int, way: Way) -> NDArray[np.int64]:
+    """(n_frames,). Frames of the store that belong to the frames of generated pulls, or lie evenly between.
 
-    Step i of n belongs to frame round((begin + (end - begin) i / n) (frames of the pull - 1)).
+    At even times step i of n belongs to frame round((begin + (end - begin) i / n) (frames of the pull - 1)).
 
     Args:
-        pull: The pull.
+        dataset: Has the CV of each frame.
+        pull: The real pull.
         n_frames: How many.
-        window: Begin and end of the part, from 0 to 1.
+        way: Where the generated pulls go.
     """
-    share = np.linspace(*window, n_frames)
-    return pull.start + np.rint(share * (pull.n_frames - 1)).astype(np.int64)
+    if way.cv is None:
+        share = np.linspace(*way.window, n_frames)
+        return pull.start + np.rint(share * (pull.n_frames - 1)).astype(np.int64)
+    even = np.linspace(0, len(way.cv) - 1, n_frames)
+    period = 360 if dataset.cv.periodic else None
+    path = way.cv if period is None else np.unwrap(way.cv, period=period)
+    wanted = np.interp(even, np.arange(len(path)), path)
+    gap = difference(wanted[:, None], dataset.cv_values[None, pull.start : pull.stop], dataset.cv.periodic)
+    nearest: NDArray[np.int64] = pull.start + np.abs(gap).argmin(axis=1)
+    return nearest
 
 
 def _read_trajectory(
@@ -172,15 +204,22 @@ def _rollout_report(paths: Sequence[Path]) -> dict[str, Any] | None:
     return report if isinstance(report, dict) and report.get("kind") == "rollout" else None
 
 
-def _window(report: Mapping[str, Any], dataset: Dataset, n_steps: int) -> tuple[float, float]:
-    """The part of the way the pulls of a rollout cover."""
+def _way(report: Mapping[str, Any], dataset: Dataset, n_steps: int, aims: NDArray[np.float64] | None) -> Way:
+    """The part of the way the pulls of a rollout cover; by the CV where time says nothing."""
     pulls = [pull for pull in (dataset.of_split("train") or dataset.pulls) if pull.n_frames > 1]
     n_frames = min(pull.n_frames for pull in pulls)
-    paths = np.stack([dataset.cv_values[places(pull, n_frames, (0.0, 1.0))] for pull in pulls])
+    values = [dataset.cv_values[places(dataset, pull, n_frames, Way())] for pull in pulls]
+    paths = np.stack(unrolled(dataset.cv, values))
+    target, mean, net = report.get("target"), paths.mean(axis=0), paths[:, -1] - paths[:, 0]
+    both_ways = net.min() < 0 < net.max()
+    if aims is not None and (both_ways or report.get("schedule_sha256")):
+        return Way(cv=np.asarray(mean_path(aims, dataset.cv.periodic), dtype=np.float64))
     times = [float(dataset.times_ps[pull.stop - 1] - dataset.times_ps[pull.start]) for pull in pulls]
     share = n_steps * float(report["time_per_step_ps"]) / float(np.mean(times))
-    begin, end = way_covered(paths, share, report.get("target"))
-    return (0.0 if begin < 0.02 else begin), (1.0 if end > 0.98 else end)
+    if target is not None and dataset.cv.periodic:
+        target = mean[-1] + float(difference(target, mean[-1], periodic=True))
+    begin, end = way_covered(paths, share, target)
+    return Way((0.0 if begin < 0.02 else begin, 1.0 if end > 0.98 else end))
 
 
 def _aims(paths: Sequence[Path], n_frames: int, dataset: Dataset) -> NDArray[np.float64] | None:

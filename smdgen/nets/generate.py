@@ -1,6 +1,6 @@
 """New pulls from a trained pair of networks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from smdgen.errors import ConfigError
+from smdgen.nets.directions import Schedule
 from smdgen.nets.features import InternalFeatures
-from smdgen.nets.schedule import Aims, Schedule, draw_aims
+from smdgen.nets.schedule import Aims, draw_aims, follow
 from smdgen.nets.sequence import PaperLstm, SteeredLstm, Steering
 from smdgen.nets.vae import InternalVae, PaperVae
-from smdgen.physics.cvs import CollectiveVariable, evaluate
+from smdgen.physics.cvs import CollectiveVariable, difference, evaluate, nearest_turn
 from smdgen.physics.cvs import from_dict as cv_from_dict
 from smdgen.physics.geometry import rmsd_matrix, rotation_onto, superpose
 from smdgen.physics.internal import spanning_tree
@@ -128,6 +130,7 @@ def generate(
     target: float | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    values: Sequence[float] | None = None,
 ) -> Rollout:
     """Generate pulls from one start structure.
 
@@ -143,15 +146,16 @@ def generate(
         target: CV to end at; None: where the training pulls end.
         seed: The same seed gives the same pulls.
         progress: Told after each step.
+        values: (n_steps,). CV of each step, to be followed by all pulls; None: as the training pulls go.
 
     Raises:
-        ConfigError: Start or target outside of what the training pulls cover.
+        ConfigError: Start, target or values outside of what the training pulls cover, or asked of the
+            paper's model, which cannot be steered.
     """
     progress = progress or Silent()
     start = start.to(model.landmarks)
     generator = torch.Generator().manual_seed(seed)
-    cv_start = float(evaluate(model.cv, start))
-    aims = draw_aims(model.schedule, cv_start, n_steps, n_samples, target, generator)
+    aims = _aims(model, start, n_steps, n_samples, target, values, generator)
     progress.start("rollout", n_steps)
     if isinstance(model.vae, PaperVae):
         positions = _paper_path(model, start, n_steps).expand(n_samples, -1, -1, -1)
@@ -159,7 +163,44 @@ def generate(
     else:
         positions = _steered_path(model, start, aims, generator, progress)
     times = torch.arange(n_steps + 1, dtype=torch.float64) * aims.stride_ps
-    return Rollout(positions.contiguous(), aims.values, evaluate(model.cv, positions), times)
+    shown = difference(model.cv, aims.values, torch.zeros(())) if model.cv.periodic else aims.values
+    return Rollout(positions.contiguous(), shown, evaluate(model.cv, positions), times)
+
+
+def _aims(
+    model: PullModel,
+    start: Tensor,
+    n_steps: int,
+    n_samples: int,
+    target: float | None,
+    values: Sequence[float] | None,
+    generator: torch.Generator,
+) -> Aims:
+    """The CV of each step; of a dihedral counted in turns as the training pulls are."""
+    if isinstance(model.vae, PaperVae) and (target is not None or values is not None):
+        raise ConfigError(
+            "the paper's model cannot be steered: it goes the way of the training pulls whatever is asked; "
+            "leave --to and --schedule out, or train the default preset"
+        )
+    paths = model.schedule.paths
+    here = _counted(model, float(evaluate(model.cv, start)), float(paths[:, 0].mean()))
+    if values is None:
+        there = None if target is None else _counted(model, target, here)
+        return draw_aims(model.schedule, here, n_steps, n_samples, there, generator)
+    way = [here]
+    for value in values:
+        way.append(float(nearest_turn(model.cv, torch.tensor(value, dtype=torch.float64), way[-1])))
+    return follow(model.schedule, torch.tensor(way, dtype=torch.float64), n_samples)
+
+
+def _counted(model: PullModel, value: float, near: float) -> float:
+    """A dihedral in the turn that the training pulls cover, nearest to another value; else as it is."""
+    if not model.cv.periodic:
+        return value
+    low, high = float(model.schedule.paths.min()), float(model.schedule.paths.max())
+    candidates = [value + 360 * turn for turn in range(-3, 4)]
+    covered = [candidate for candidate in candidates if low <= candidate <= high]
+    return min(covered or candidates, key=lambda candidate: abs(candidate - near))
 
 
 def _paper_path(model: PullModel, start: Tensor, n_steps: int) -> Tensor:
@@ -192,7 +233,7 @@ def _steered_path(
         context, state = lstm.remember(known, Steering(now[:, None], aim[:, None], stride), state)
         z, frame = _sample_next(model, context[:, 0], aim, generator)
         path.append(superpose(frame, path[-1]))
-        now = evaluate(model.cv, frame)
+        now = nearest_turn(model.cv, evaluate(model.cv, frame), aim)
         progress.advance()
     return torch.stack(path, 1)
 
@@ -215,7 +256,8 @@ def next_frames(model: PullModel, pulls: Tensor, stride_ps: float, seed: int = 0
     if isinstance(model.vae, PaperVae):
         return superpose(_paper_next(model, before), before)
     assert isinstance(model.lstm, SteeredLstm)
-    lstm, cv = model.lstm, evaluate(model.cv, pulls)
+    lstm, middle = model.lstm, float(model.schedule.paths.mean())
+    cv = nearest_turn(model.cv, evaluate(model.cv, pulls), middle)
     steering = Steering(cv[:, :-1], cv[:, 1:], torch.full_like(cv[:, 1:], stride_ps))
     context, _ = lstm.remember((model.vae.encode(before)[0] - lstm.z_centre) / lstm.z_scale, steering)
     generator = torch.Generator().manual_seed(seed)
@@ -269,7 +311,7 @@ def steer(vae: InternalVae, cv: CollectiveVariable, z: Tensor, noise: Tensor, ai
             z = z.detach().requires_grad_()
             value = evaluate(cv, vae.decode(z, noise))
             (gradient,) = torch.autograd.grad(value.sum(), z)
-        off = (value.detach() - aim)[:, None]
+        off = difference(cv, value.detach(), aim)[:, None]
         if off.abs().max() < ON_TARGET:
             break
         z = (z - gradient * off / gradient.square().sum(-1, keepdim=True).clamp_min(1e-12)).detach()

@@ -1,27 +1,16 @@
 """The CV a new pull aims at, step by step: as the training pulls go."""
 
+import itertools
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from smdgen.errors import ConfigError
+from smdgen.nets.directions import Schedule, goes, interpolate, one_way, turns, wobble
 
 #: Uncertainty of a CV that is given (start, target), in the CV's unit.
 _GIVEN_DEVIATION = 0.05
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """CV against time of the training pulls.
-
-    Attributes:
-        paths: (n_pulls, n_times). CV of each pull at even times from its first to its last frame.
-        duration_ps: ps. From first to last frame.
-    """
-
-    paths: Tensor
-    duration_ps: float
 
 
 @dataclass(frozen=True)
@@ -60,14 +49,16 @@ def draw_aims(
         generator: Draws the fluctuations.
 
     Raises:
-        ConfigError: The target lies outside of what the training pulls cover, or behind the start.
+        ConfigError: The start or the target lies outside of what the training pulls cover, or they do not
+            go that way.
 
     Source: C. E. Rasmussen and C. Williams, Gaussian Processes for Machine Learning (2006), eq. 2.19.
     """
+    schedule = _towards(schedule, start, target)
     mean = schedule.paths.mean(0)
     first, last = _way(schedule, mean, start, target)
     times = torch.linspace(first, last, n_steps + 1, dtype=torch.float64)
-    paths = _interpolate(schedule.paths.double(), times)
+    paths = interpolate(schedule.paths.double(), times)
     expected = paths.mean(0)
     spread = (paths - expected) / max(len(paths) - 1, 1) ** 0.5
     weights = torch.randn(n_samples, len(paths), generator=generator, dtype=torch.float64)
@@ -83,6 +74,79 @@ def draw_aims(
     return Aims(values.to(schedule.paths.dtype), float(stride))
 
 
+def follow(schedule: Schedule, values: Tensor, n_samples: int) -> Aims:
+    """A path given step by step, if the training pulls go that way.
+
+    Parts that turn back by no more than the training pulls do on their way count as fluctuations. Each
+    other part takes the time the training pulls take for it, and all steps are equally long; if there is
+    none, a step takes as long as the frame of a training pull.
+
+    Args:
+        schedule: CV of the training pulls.
+        values: (n_steps + 1,). CV at each step, the start's first.
+        n_samples: Paths wanted; all are the same.
+
+    Raises:
+        ConfigError: A value outside of what the training pulls cover, or a part against their direction.
+    """
+    for step, value in enumerate(values.tolist()):
+        _check_range(schedule, "the start" if step == 0 else f"step {step} of the schedule", value)
+    tolerance, way = wobble(schedule), 0.0
+    points = turns(values, tolerance)
+    for here, there in itertools.pairwise(points):
+        first, last = float(values[here]), float(values[there])
+        if abs(last - first) > tolerance:
+            part = _covering(schedule, first, last, f"steps {here} to {there} of the schedule")
+            begin, end = _way(part, part.paths.mean(0), first, last)
+            way += (end - begin) * part.duration_ps
+    n_steps, n_times = len(values) - 1, schedule.paths.shape[1]
+    stride = (way or schedule.duration_ps * n_steps) / (n_times - 1) / n_steps
+    return Aims(values.to(schedule.paths).expand(n_samples, -1), stride)
+
+
+def _towards(schedule: Schedule, start: float, target: float | None) -> Schedule:
+    """The training pulls, or parts of them, that go from the start to the target."""
+    _check_range(schedule, "the start", start)
+    if target is not None:
+        _check_range(schedule, "the target", target)
+        return _covering(schedule, start, target, "the target")
+    both = [part for sign in (1.0, -1.0) if (part := one_way(schedule, sign, whole=True)) is not None]
+    return min(both, key=lambda part: abs(float(part.paths[:, 0].mean()) - start), default=schedule)
+
+
+def _check_range(schedule: Schedule, what: str, value: float) -> None:
+    low, high = float(schedule.paths.min()), float(schedule.paths.max())
+    if not low <= value <= high:
+        raise ConfigError(
+            f"{what} has CV {value:.2f}, outside of {low:.2f} to {high:.2f}, which the training pulls cover; "
+            "give one within, or train on pulls that reach it"
+        )
+
+
+def _covering(schedule: Schedule, first: float, last: float, what: str) -> Schedule:
+    """The pulls that go in the direction from one value to another.
+
+    Raises:
+        ConfigError: There are none, or they do not reach that far.
+    """
+    signs = [1.0] * (last >= first) + [-1.0] * (last <= first)
+    part = next((part for sign in signs if (part := one_way(schedule, sign)) is not None), None)
+    wanted = f"{what} would lead from {first:.2f} to {last:.2f}"
+    if part is None:
+        raise ConfigError(
+            f"{wanted}, but the training pulls go {goes(schedule)} only "
+            f"(turning back by {wobble(schedule):.2f} on the way); "
+            "give values ahead, or train on pulls that go back"
+        )
+    low, high = float(part.paths.min()), float(part.paths.max())
+    if not (low <= first <= high and low <= last <= high):
+        raise ConfigError(
+            f"{wanted}, but the training pulls that go that way cover {low:.2f} to {high:.2f}; "
+            "give values within"
+        )
+    return part
+
+
 def _way(schedule: Schedule, mean: Tensor, start: float, target: float | None) -> tuple[float, float]:
     """Where on the mean path (in its own index) a rollout begins and ends.
 
@@ -90,36 +154,15 @@ def _way(schedule: Schedule, mean: Tensor, start: float, target: float | None) -
     may first fall back (a slack spring) and pass the same value much later.
     """
     sign = 1.0 if mean[-1] >= mean[0] else -1.0
-    low, high = float(schedule.paths.min()), float(schedule.paths.max())
-    if not low <= start <= high:
-        raise ConfigError(
-            f"the start has CV {start:.2f}, "
-            f"the training pulls cover {low:.2f} to {high:.2f}; give a start within"
-        )
-    if target is not None and not low <= target <= high:
-        raise ConfigError(
-            f"target {target:.2f} is outside of {low:.2f} to {high:.2f}, which the training pulls cover; "
-            "give a target within, or train on pulls that reach it"
-        )
-    if target is not None and sign * (target - start) <= 0:
-        raise ConfigError(
-            f"target {target:.2f} lies behind the start at {start:.2f}: the training pulls go from "
-            f"{mean[0]:.2f} to {mean[-1]:.2f}; give a target ahead, or train on pulls that go back"
-        )
     climb = torch.cummax(sign * mean, 0).values
     end = mean.numel() - 1
     spread = float(schedule.paths.std(0, correction=0).mean())
     first = int((climb < sign * start).sum()) if sign * start > float(climb[0]) + 2 * spread else 0
     last = end if target is None else min(int((climb < sign * target).sum()), end)
-    if first >= end:
+    if first >= end and target is None:
         raise ConfigError(
             f"the start has CV {start:.2f}, where the training pulls end ({mean[-1]:.2f}); "
             "give a start earlier on the way"
         )
+    first = min(first, end - 1)
     return float(first), float(max(last, first + 1))
-
-
-def _interpolate(paths: Tensor, times: Tensor) -> Tensor:
-    """(n_pulls, n): (n_pulls, n_times) at fractional indices (n,)."""
-    left = times.floor().long().clamp(0, paths.shape[1] - 2)
-    return torch.lerp(paths[:, left], paths[:, left + 1], (times - left).expand(len(paths), -1))

@@ -109,6 +109,40 @@ def difference(cv: CollectiveVariable, a: "Tensor", b: "Tensor") -> "Tensor":
     return (a - b + 180).remainder(360) - 180 if cv.periodic else a - b
 
 
+def nearest_turn(cv: CollectiveVariable, value: "Tensor", reference: "Tensor | float") -> "Tensor":
+    """The value counted in full turns so that it lies nearest to a reference; as it is if not periodic.
+
+    Args:
+        cv: The variable.
+        value: (...), in the variable's unit.
+        reference: (...), in the variable's unit.
+    """
+    if not cv.periodic:
+        return value
+    import torch
+
+    reference = torch.as_tensor(reference, dtype=value.dtype, device=value.device)
+    return reference + difference(cv, value, reference)
+
+
+def unrolled(cv: CollectiveVariable, pulls: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Dihedrals that pass +-180 without a jump, all pulls counted from the same turn.
+
+    Args:
+        cv: The variable.
+        pulls: (n_frames,) each, in the variable's unit.
+
+    Returns:
+        As `pulls`; the same values if the variable is not periodic.
+    """
+    if not cv.periodic:
+        return list(pulls)
+    radians = np.radians(np.concatenate(pulls))
+    middle = np.degrees(np.arctan2(np.sin(radians).mean(), np.cos(radians).mean()))
+    smooth = [np.unwrap(pull, period=360) for pull in pulls]
+    return [pull - 360 * np.round((pull.mean() - middle) / 360) for pull in smooth]
+
+
 def parse_cv(
     text: str,
     structure: PlacedAtoms,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from smdgen import __version__
 from smdgen.config import AnalyzeConfig
 from smdgen.data.dataset import Dataset, Pull, open_dataset
-from smdgen.data.generated import Generated, places, read_generated
+from smdgen.data.generated import Generated, Way, places, read_generated
 from smdgen.errors import ArtifactError
 from smdgen.files import sha256_file
 from smdgen.progress import Progress
@@ -142,10 +142,10 @@ def compare(dataset: Dataset, generated: Generated, progress: Progress) -> "Comp
     energy = BondedEnergy(dataset.terms, dtype=torch.float64)
     progress.start("held-out pulls", len(pulls))
     n_fine = n_steps * max(1, (FIGURE_FRAMES - 1) // n_steps) + 1
-    fine = _frames_of(dataset, pulls, n_fine, generated.window, progress)
+    fine = _frames_of(dataset, pulls, n_fine, generated.way, progress)
     real = fine[:, :: (n_fine - 1) // n_steps]
     progress.start("quality")
-    training, places = _training(dataset, n_steps, generated.window)
+    training, training_places = _training(dataset, n_steps, generated.way)
     starts = None
     if generated.start_pull == pulls[0].name:
         starts = np.zeros(len(generated.names), dtype=np.int64)
@@ -158,7 +158,7 @@ def compare(dataset: Dataset, generated: Generated, progress: Progress) -> "Comp
         starts=starts,
         targets=None if generated.aims is None else generated.aims[:, 1:],
         training=training,
-        training_frames=places,
+        training_frames=training_places,
     )
     progress.start("frames")
     centres = find_stereocentres(torch.from_numpy(real).flatten(0, 1).double(), dataset.structure)
@@ -259,28 +259,26 @@ def _frames_of(
     dataset: Dataset,
     pulls: Sequence[Pull],
     n_frames: int,
-    window: tuple[float, float],
+    way: Way,
     progress: Progress | None = None,
 ) -> Frames:
     """(n_pulls, n_frames, n_atoms, 3), A."""
     frames = np.empty((len(pulls), n_frames, dataset.structure.n_atoms, 3), dtype=np.float32)
     for i, pull in enumerate(pulls):
-        frames[i] = dataset.positions(places(pull, n_frames, window))
+        frames[i] = dataset.positions(places(dataset, pull, n_frames, way))
         if progress is not None:
             progress.advance()
     return frames
 
 
-def _training(
-    dataset: Dataset, n_steps: int, window: tuple[float, float]
-) -> tuple[Frames | None, NDArray[np.int64] | None]:
+def _training(dataset: Dataset, n_steps: int, way: Way) -> tuple[Frames | None, NDArray[np.int64] | None]:
     """Training frames along the same way, and which of them belongs to each step."""
     pulls = [pull for pull in dataset.of_split("train") if pull.n_frames > 1][:MAX_PULLS]
     if not pulls:
         return None, None
-    shortest = min(pull.n_frames for pull in pulls) * (window[1] - window[0])
+    shortest = min(pull.n_frames for pull in pulls) * (way.window[1] - way.window[0])
     between = int(min(max(shortest // n_steps, 1), TRAINING_FRAMES))
-    frames = _frames_of(dataset, pulls, between * n_steps + 1, window)
+    frames = _frames_of(dataset, pulls, between * n_steps + 1, way)
     return frames, between * np.arange(1, n_steps + 1)
 
 
@@ -293,6 +291,8 @@ def _film(generated: Frames, real: Frames) -> "FilmFrames":
 
 
 def _provenance(dataset: Dataset, generated: Generated, pulls: Sequence[Pull]) -> dict[str, Any]:
+    way = generated.way
+    by = "time" if way.cv is None else "CV"
     return {
         "kind": "analysis",
         "schema": 1,
@@ -301,7 +301,12 @@ def _provenance(dataset: Dataset, generated: Generated, pulls: Sequence[Pull]) -
         "atom_hash": dataset.structure.atom_hash,
         "dataset_hash": dataset.content_hash,
         "trajectories": {path.name: sha256_file(path) for path in generated.paths},
-        "compared_with": {"split": pulls[0].split, "from": generated.window[0], "to": generated.window[1]},
+        "compared_with": {
+            "split": pulls[0].split,
+            "by": by,
+            "from": way.window[0],
+            "to": way.window[1],
+        },
         "bonded_terms": dataset.terms.source,
     }
 

@@ -6,7 +6,7 @@ import math
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from smdgen import __version__
 from smdgen.config import RolloutConfig
+from smdgen.data.schedule_file import ScheduleFile, n_steps_of, read_schedule_file, values_of
 from smdgen.data.start import Start, read_start
 from smdgen.data.structure import Structure, structure_from_json
 from smdgen.errors import ArtifactError, ConfigError, TopologyError
@@ -32,6 +33,9 @@ FILES = (
     "pull_*.dcd", "pull_*.colvars.traj", "pull_*.colvars.in", "topology.pdb", "topology.psf",
     "view.vmd", "view.pml", "cv.csv", "rollout.json",
 )  # fmt: skip
+
+#: Steps when neither a flag nor a schedule says how many.
+DEFAULT_STEPS = 10
 
 #: A start farther from the training frames than this many times their own reach is refused.
 REFUSED_FROM = 2.0
@@ -61,6 +65,7 @@ class RolloutResult:
         first: CV of the start.
         last: (n_samples,). CV of the last frames.
         aimed: (n_samples,). What these were aimed at.
+        missed: (n_steps,), in the CV's unit. |CV - aim| of each step, mean over the pulls.
         largest_miss: Largest |CV - aim| of any frame, in the CV's unit.
         distance: A. RMSD of the start to the nearest training frame.
         reach: A. The same for held-out frames, at most.
@@ -77,6 +82,7 @@ class RolloutResult:
     first: float
     last: tuple[float, ...]
     aimed: tuple[float, ...]
+    missed: tuple[float, ...]
     largest_miss: float
     distance: float
     reach: float
@@ -101,8 +107,16 @@ class RolloutResult:
                 f"held-out frames up to {self.reach:.2f}",
             ),
             (self.cv, f"{self.first:.2f} -> {last} (aimed at {np.mean(self.aimed):.2f})"),
-            ("largest miss", f"{self.largest_miss:.3f} between {self.cv} and its aim, over all frames"),
+            (
+                f"|{self.cv} - aim|",
+                f"mean {np.mean(self.missed):.3f}, largest of any frame {self.largest_miss:.3f}",
+            ),
+            ("- mean by step", ", ".join(f"{step}: {self.missed[step - 1]:.3f}" for step in self._shown())),
         ]
+
+    def _shown(self) -> list[int]:
+        """At most ten steps, evenly; cv.csv has all."""
+        return sorted({round(step) for step in np.linspace(1, self.n_steps, 10).tolist()})
 
 
 def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResult:
@@ -122,6 +136,7 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
     """
     began = time.monotonic()
     _check_settings(config)
+    config, schedule = _with_schedule(config)
     folder = RunFolder(run_dir)
     output = config.output or folder.rollout
     refuse_results(output, FILES, config.force)
@@ -130,18 +145,20 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
     for note in start.notes:
         progress.note(note)
     distance = check_start(models, start, progress)
-    rollout = _generate(models, start, config, progress)
+    rollout = _generate(models, start, config, schedule, progress)
     with whole_folder(output, FILES, config.force) as new:
         _write(new, rollout, models, start, config, distance)
         names = sorted(file.name for file in new.iterdir())
     if folder.path.is_dir():
-        inputs = [*models.paths, *([config.start] if config.start else [])]
+        inputs = [*models.paths, *(path for path in (config.start, config.schedule) if path)]
         folder.record("rollout", time.monotonic() - began, inputs)
     return _result(tuple(output / name for name in names), rollout, models, start, config, distance, run_dir)
 
 
 def plan(config: RolloutConfig, run_dir: Path) -> list[tuple[str, str]]:
     """What a dry run shows: which models, which start, which folder."""
+    _check_settings(config)
+    config, _ = _with_schedule(config)
     folder = RunFolder(run_dir)
     vae, lstm, shipped = _model_paths(folder)
     return [
@@ -204,13 +221,23 @@ def check_start(models: Models, start: Start, progress: Progress) -> float:
 
 
 def _check_settings(config: RolloutConfig) -> None:
-    for name, value in (("--steps", config.steps), ("--samples", config.samples)):
-        if value < 1:
-            raise ConfigError(f"{name} is {value}, expected 1 or more")
+    if config.steps < 0 or config.samples < 1:
+        name, value = ("--steps", config.steps) if config.steps < 0 else ("--samples", config.samples)
+        raise ConfigError(f"{name} is {value}, expected 1 or more")
+    if config.target is not None and config.schedule is not None:
+        raise ConfigError("--to and --schedule both say where to go; give one of them")
     if config.target is not None and not math.isfinite(config.target):
         raise ConfigError(
             f"--to is {config.target}, expected a number in the unit of the collective variable"
         )
+
+
+def _with_schedule(config: RolloutConfig) -> tuple[RolloutConfig, ScheduleFile | None]:
+    """The settings with their number of steps, and the schedule if there is one."""
+    if config.schedule is None:
+        return replace(config, steps=config.steps or DEFAULT_STEPS), None
+    schedule = read_schedule_file(config.schedule)
+    return replace(config, steps=n_steps_of(schedule, config.steps, DEFAULT_STEPS)), schedule
 
 
 def _model_paths(folder: RunFolder) -> tuple[Path, Path, bool]:
@@ -267,14 +294,27 @@ def _load_start(config: RolloutConfig, folder: RunFolder, models: Models) -> Sta
     return Start(dataset.structure, frame, f"first frame of {pull.name} ({pull.split})", pull=pull.name)
 
 
-def _generate(models: Models, start: Start, config: RolloutConfig, progress: Progress) -> "Rollout":
+def _generate(
+    models: Models, start: Start, config: RolloutConfig, schedule: ScheduleFile | None, progress: Progress
+) -> "Rollout":
     import torch
 
     from smdgen.nets.generate import generate
+    from smdgen.physics.cvs import evaluate
 
-    positions = torch.from_numpy(start.positions)
+    positions, values = torch.from_numpy(start.positions), None
+    if schedule is not None:
+        first = float(evaluate(models.cv, positions.double()))
+        values = values_of(schedule, config.steps, first, models.cv.periodic).tolist()
     return generate(
-        models.pull_model, positions, config.steps, config.samples, config.target, config.seed, progress
+        models.pull_model,
+        positions,
+        config.steps,
+        config.samples,
+        config.target,
+        config.seed,
+        progress,
+        values,
     )
 
 
@@ -315,6 +355,7 @@ def _report(
         "n_steps": config.steps,
         "n_samples": config.samples,
         "target": config.target,
+        "schedule_sha256": None if config.schedule is None else sha256_file(config.schedule),
         "seed": config.seed,
         "time_per_step_ps": interval,
         "cv": to_dict(models.cv),
@@ -330,6 +371,9 @@ def _result(
     distance: float,
     run_dir: Path,
 ) -> RolloutResult:
+    from smdgen.physics.cvs import difference
+
+    missed = difference(models.cv, rollout.cv_values, rollout.aims).abs().double().cpu().numpy()
     values, aims = rollout.cv_values.double().cpu().numpy(), rollout.aims.double().cpu().numpy()
     folder = outputs[0].parent
     which = "shipped with smdgen (deca-alanine backbone)" if models.shipped else str(models.paths[0].parent)
@@ -347,7 +391,8 @@ def _result(
         first=float(values[0, 0]),
         last=tuple(values[:, -1].tolist()),
         aimed=tuple(aims[:, -1].tolist()),
-        largest_miss=float(np.abs(values - aims).max()),
+        missed=tuple(missed[:, 1:].mean(axis=0).tolist()),
+        largest_miss=float(missed.max()),
         distance=distance,
         reach=float(models.pull_model.reach),
         duration_ps=float(rollout.times_ps[-1]),

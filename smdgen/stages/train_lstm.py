@@ -3,11 +3,12 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from smdgen.config import TrainLstmConfig
@@ -15,10 +16,11 @@ from smdgen.data.dataset import Dataset, open_dataset
 from smdgen.data.windows import windows
 from smdgen.errors import ArtifactError
 from smdgen.files import refuse_overwrite
+from smdgen.nets.directions import Schedule
 from smdgen.nets.fit import FitSettings
 from smdgen.nets.generate import PullModel, build_vae, generate, next_frames
-from smdgen.nets.schedule import Schedule
 from smdgen.nets.sequence import PaperLstm, SteeredLstm, Steering, flow_matching_loss, paper_sequence_loss
+from smdgen.physics.cvs import unrolled
 from smdgen.physics.geometry import rmsd
 from smdgen.progress import Progress, Silent
 from smdgen.stages._training import Interrupted, Job, choose_device, train, write_history
@@ -107,6 +109,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         )
     if not config.resume:
         refuse_overwrite(folder.lstm, config.force)
+    latents = replace(latents, cv_values=_without_jumps(latents, dataset))
     with folder.lock():
         device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
         parts = {split: sequences(latents, split) for split in ("train", "validation")}
@@ -154,6 +157,12 @@ def sequences(latents: Latents, split: str) -> Sequences:
     return Sequences(
         z, torch.from_numpy(latents.cv_values[rows]).to(z.dtype), ranges, float(np.median(steps))
     )
+
+
+def _without_jumps(latents: Latents, dataset: Dataset) -> NDArray[np.float64]:
+    """(n_frames,). CV of every frame; dihedrals go on beyond +-180."""
+    parts = unrolled(dataset.cv, [latents.cv_values[start:stop] for _, start, stop, _ in latents.pulls])
+    return np.concatenate(parts)
 
 
 def cv_schedule(latents: Latents) -> Schedule:

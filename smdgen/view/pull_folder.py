@@ -10,6 +10,7 @@ from smdgen.data.colvars import ColvarsTable, write_colvars_input, write_colvars
 from smdgen.data.dcd import write_dcd
 from smdgen.data.structure import Structure, write_pdb, write_psf
 from smdgen.physics.cvs import CollectiveVariable, colvars_config, evaluate
+from smdgen.physics.similarity import difference
 from smdgen.view.pymol import write_view_pml
 from smdgen.view.vmd import write_view_vmd
 
@@ -70,7 +71,7 @@ def cv_table(
     values: NDArray[np.float64],
     aims: NDArray[np.floating],
 ) -> str:
-    """The text of cv.csv: one row a frame of every pull, units in the column names.
+    """The text of cv.csv: one row a frame of every pull, units in the column names; missed is |CV - aim|.
 
     Args:
         cv: The variable.
@@ -78,10 +79,11 @@ def cv_table(
         values: (n_pulls, n_frames).
         aims: (n_pulls, n_frames).
     """
-    lines = [f"frame,time_ps,pull,{cv.column},{cv.name}_aim_{cv.unit}"]
+    lines = [f"frame,time_ps,pull,{cv.column},{cv.name}_aim_{cv.unit},{cv.name}_missed_{cv.unit}"]
+    missed = np.abs(difference(values, np.asarray(aims, dtype=np.float64), cv.periodic))
     for pull, (reached, aimed) in enumerate(zip(values, aims, strict=True)):
         lines += [
-            f"{frame},{time:.6g},{pull},{reached[frame]:.5f},{aimed[frame]:.5f}"
+            f"{frame},{time:.6g},{pull},{reached[frame]:.5f},{aimed[frame]:.5f},{missed[pull, frame]:.5f}"
             for frame, time in enumerate(times_ps)
         ]
     return "\n".join(lines) + "\n"

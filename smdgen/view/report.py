@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.physics.similarity import difference
 from smdgen.view.figures import Band, plot_bands, plot_ramachandran
 from smdgen.view.film import FilmRow, plot_film_strip, upright
 from smdgen.view.pymol import render_frames
@@ -120,7 +121,9 @@ def frame_table(comparison: Comparison) -> str:
     measures, lines = comparison.generated, io.StringIO()
     columns: dict[str, Array] = {comparison.cv.column: measures.cv}
     if comparison.aims is not None:
-        columns[f"{comparison.cv.name}_aim_{comparison.cv.unit}"] = comparison.aims
+        cv, aims = comparison.cv, comparison.aims
+        columns[f"{cv.name}_aim_{cv.unit}"] = aims
+        columns[f"{cv.name}_missed_{cv.unit}"] = np.abs(difference(measures.cv, aims, cv.periodic))
     for i, name in enumerate(ENERGIES):
         columns[f"{name}_energy_kcal_mol"] = measures.energies[..., i]
     columns["rmsd_to_start_A"] = comparison.rmsd_to_start

@@ -91,11 +91,12 @@ EVERY_FLAG = {
         ),
     ),
     "rollout": (
-        "start.pdb --steps 25 --to -3.5 --samples 8 --output out --device cpu --seed 1 --force",
+        "start.pdb --steps 25 --to -3.5 --schedule s.csv --samples 8 -o out --device cpu --seed 1 --force",
         config.RolloutConfig(
             start=Path("start.pdb"),
             steps=25,
             target=-3.5,
+            schedule=Path("s.csv"),
             samples=8,
             output=Path("out"),
             device="cpu",

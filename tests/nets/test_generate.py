@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from smdgen.errors import ConfigError
+from smdgen.nets.directions import Schedule
 from smdgen.nets.generate import PullModel, generate, next_frames, start_distance, steer
-from smdgen.nets.schedule import Schedule
 from smdgen.nets.sequence import PaperLstm, SteeredLstm
 from smdgen.nets.vae import PaperVae
 from smdgen.physics.cvs import evaluate
@@ -85,8 +85,10 @@ def test_each_frame_is_laid_onto_the_one_before(model):
 
 
 def test_a_target_out_of_reach_is_refused(model):
-    with pytest.raises(ConfigError, match="outside"):
-        generate(model, a_start(model), 3, 1, target=100.0)
+    steered = isinstance(model.lstm, SteeredLstm)
+    for asked in ({"target": 100.0}, {"values": [100.0] * 3}):
+        with pytest.raises(ConfigError, match="outside" if steered else "cannot be steered"):
+            generate(model, a_start(model), 3, 1, **asked)
 
 
 def test_the_next_frames_depend_on_the_frames_before_only_and_meet_the_true_cv(model, x):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from smdgen.errors import ConfigError
-from smdgen.nets.schedule import Schedule, draw_aims
+from smdgen.nets.directions import Schedule
+from smdgen.nets.schedule import draw_aims, follow
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_same_generator_same_paths(schedule):
 
 @pytest.mark.parametrize(
     ("start", "target", "says"),
-    [(12.5, 60.0, "covers?"), (20.0, 15.0, "behind the start"), (5.0, None, "give a start within")],
+    [(12.5, 60.0, "covers?"), (20.0, 15.0, "go from 12.00 to 3"), (5.0, None, "give one within")],
 )
 def test_what_the_pulls_do_not_cover_is_refused(schedule, start, target, says):
     with pytest.raises(ConfigError, match=says):
@@ -71,3 +72,68 @@ def test_a_start_near_the_beginning_is_the_beginning_although_the_path_first_fal
     aims = draw(sagging, 14.1, 10)
     assert aims.stride_ps == pytest.approx(100.0)
     assert draw(sagging, 18.0, 10).stride_ps < 85
+
+
+def both_ways(schedule):
+    """The pulls of `schedule`, each going back to where it began."""
+    return Schedule(torch.cat([schedule.paths, schedule.paths.flip(1)], 1)[:, ::2], 2000.0)
+
+
+def refolding(schedule):
+    """The pulls of `schedule`, and as many that go back the same way."""
+    return Schedule(torch.cat([schedule.paths, schedule.paths.flip(1)]), 1000.0)
+
+
+@pytest.mark.parametrize("make", [both_ways, refolding])
+def test_targets_behind_the_start_are_met_where_the_pulls_go_back(schedule, make):
+    there, back = (draw(make(schedule), a, 5, target=b) for a, b in ((14.0, 28.0), (28.0, 14.0)))
+    assert (there.values[:, -1] == 28.0).all()
+    assert (back.values[:, -1] == 14.0).all()
+    assert (back.values.diff(dim=1) < 0).all()
+    assert back.stride_ps == pytest.approx(there.stride_ps, rel=0.05)
+    assert back.stride_ps == pytest.approx(1000 * 14 / 20 / 5, rel=0.05)
+
+
+def test_without_a_target_refolding_pulls_go_on_from_where_they_begin(schedule):
+    for start, end in ((12.5, 32.0), (31.5, 12.0)):
+        aims = draw(refolding(schedule), start, 8)
+        assert aims.values[:, -1].mean() == pytest.approx(end, abs=0.2)
+
+
+def test_a_direction_only_some_pulls_cover_has_their_range(schedule):
+    """Half of the pulls go back from 32 to about 25: so far one may go back, and no further."""
+    fall = schedule.paths[:20].flip(1)[:, :70]
+    rise = torch.cat([schedule.paths[:20], fall], 1)[:, ::2]
+    some = Schedule(torch.cat([rise, schedule.paths[20:, : rise.shape[1]]]), 1000.0)
+    assert (draw(some, 30.0, 4, target=27.0).values[:, -1] == 27.0).all()
+    with pytest.raises(ConfigError, match=r"that way cover 2\d\.\d\d to 3"):
+        draw(some, 30.0, 4, target=15.0)
+
+
+def test_a_schedule_is_followed_as_it_is_and_takes_the_time_of_real_pulls(schedule):
+    values = torch.tensor([12.0, 12.0, 17.0, 22.0], dtype=torch.float64)
+    aims = follow(schedule, values, 3)
+    assert torch.equal(aims.values, values.expand(3, -1))
+    assert aims.stride_ps == pytest.approx(500 / 3, rel=0.02)
+    hold = follow(schedule, torch.full((4,), 20.0, dtype=torch.float64), 1)
+    assert hold.stride_ps == pytest.approx(1000 / 200)
+
+
+def test_a_schedule_may_turn_only_where_the_pulls_do(schedule):
+    values = torch.tensor([13.0, 28.0, 16.0, 24.0], dtype=torch.float64)
+    with pytest.raises(ConfigError, match=r"steps 1 to 2 of the schedule would lead from 28\.00 to 16\.00"):
+        follow(schedule, values, 1)
+    aims = follow(refolding(schedule), values, 1)
+    assert aims.stride_ps == pytest.approx(1000 * (15 + 12 + 8) / 20 / 3, rel=0.05)
+    with pytest.raises(ConfigError, match="step 2 of the schedule has CV 50"):
+        follow(refolding(schedule), torch.tensor([13.0, 20.0, 50.0]), 1)
+
+
+def test_a_schedule_may_fluctuate_as_much_as_the_pulls_do(schedule):
+    """A real pull's own path can be followed; the same with larger steps back cannot."""
+    shaking = schedule.paths + torch.randn(schedule.paths.shape, generator=torch.Generator().manual_seed(3))
+    real = Schedule(shaking, 1000.0)
+    path = shaking[0].clamp(float(shaking[1:].min()), float(shaking[1:].max()))[::5]
+    assert follow(real, path, 1).stride_ps == pytest.approx(25.0, rel=0.1)
+    with pytest.raises(ConfigError, match="turning back by"):
+        follow(real, torch.tensor([13.0, 25.0, 15.0]), 1)

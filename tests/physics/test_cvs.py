@@ -193,3 +193,19 @@ def test_colvars_block(structure, modelled):
     assert len(re.findall(r"\(\S+, \S+, \S+\)", rmsd)) == 4
     assert rmsd.count("{") == rmsd.count("}") == 3
     assert all(line.count("{") + line.count("}") <= 1 for line in rmsd.splitlines())
+
+
+def test_dihedrals_are_counted_on_without_a_jump_and_from_one_turn():
+    """Paths from 100 over 180 to 260 degrees; one of them was counted a turn lower."""
+    cv = cvs.CollectiveVariable("phi", "dihedral", ((0,), (1,), (2,), (3,)), ((1.0,),) * 4, unit="deg")
+    true = [np.linspace(100, 260, 50), np.linspace(110, 250, 30)]
+    wrapped = [(path + 180) % 360 - 180 for path in true]
+    whole = cvs.unrolled(cv, wrapped)
+    offset = whole[0][0] - true[0][0]
+    assert offset % 360 == pytest.approx(0, abs=1e-9)
+    for found, path in zip(whole, true, strict=True):
+        np.testing.assert_allclose(found - offset, path, atol=1e-9)
+    near = cvs.nearest_turn(cv, torch.tensor([-170.0, 170.0]), torch.tensor([185.0, -185.0]))
+    torch.testing.assert_close(near, torch.tensor([190.0, -190.0]))
+    distance = cvs.CollectiveVariable("d", "distance", ((0,), (1,)), ((1.0,),) * 2)
+    assert cvs.unrolled(distance, wrapped)[0] is wrapped[0]

@@ -10,7 +10,7 @@ import pytest
 from smdgen.config import AnalyzeConfig
 from smdgen.data.dataset import Pull, open_dataset, write_dataset
 from smdgen.data.dcd import write_dcd
-from smdgen.data.generated import places, way_covered
+from smdgen.data.generated import Way, places, way_covered
 from smdgen.data.structure import subset, write_pdb
 from smdgen.errors import ArtifactError, SmdgenError, TopologyError, TrajectoryError
 from smdgen.physics import quality
@@ -135,7 +135,7 @@ def test_report_can_be_read_by_programs_and_people(run_dir):
     content = json.loads((folder / "report.json").read_text())
     assert content["dataset_hash"] == open_dataset(run_dir / "dataset.h5").content_hash
     assert set(content["trajectories"]) == {"pull_000.dcd", "pull_001.dcd"}
-    assert content["compared_with"] == {"split": "test", "from": 0.0, "to": 1.0}
+    assert content["compared_with"] == {"split": "test", "by": "time", "from": 0.0, "to": 1.0}
     page = (folder / "report.md").read_text()
     for picture in folder.glob("*.png"):
         assert f"]({picture.name})" in page
@@ -171,8 +171,25 @@ def test_places_are_the_same_share_of_every_pull():
     """Step i of n belongs to frame round(i (frames - 1) / n)."""
     pull = Pull("p", 100, 301, "test", "p.dcd")
     expected = [100 + round(i * 200 / 7) for i in range(8)]
-    assert places(pull, 8, (0.0, 1.0)).tolist() == expected
-    assert places(pull, 3, (0.25, 0.75)).tolist() == [150, 200, 250]
+    assert places(None, pull, 8, Way()).tolist() == expected
+    assert places(None, pull, 3, Way((0.25, 0.75))).tolist() == [150, 200, 250]
+
+
+def test_pulls_that_follow_a_schedule_are_compared_at_the_same_cv(run_dir):
+    """There and back along a held-out pull: every frame finds itself, whatever its time."""
+    there = PULLS[6][::5]
+    pull = np.concatenate([there, there[-2::-1]])
+    paths = write_pulls(run_dir / "rollout", [pull])
+    report_of = {"kind": "rollout", "time_per_step_ps": 50.0, "target": None, "schedule_sha256": "0" * 64}
+    (run_dir / "rollout" / "rollout.json").write_text(json.dumps(report_of))
+    aims = [f"{frame},0,0,0,{value}" for frame, value in enumerate(end_to_end(pull))]
+    text = "\n".join(["frame,time_ps,pull,end_to_end_A,end_to_end_aim_A", *aims])
+    (run_dir / "rollout" / "cv.csv").write_text(text)
+    progress = Silent()
+    analyze.run(AnalyzeConfig(paths), run_dir, progress)
+    assert column(run_dir / "analysis", "rmsd_to_nearest_real_A").max() < 1e-3
+    assert column(run_dir / "analysis", "end_to_end_missed_A").max() < 1e-3
+    assert any("CV is nearest" in note for note in progress.notes)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def write_models(folder: Path, structure=STRUCTURE) -> None:
     write_model(folder / "lstm.safetensors", "lstm", {"w": torch.zeros(1)}, own)
 
 
-def stretch(model, start, n_steps, n_samples, target=None, seed=0, progress=None):
+def stretch(model, start, n_steps, n_samples, target=None, seed=0, progress=None, values=None):
     noise = 0.01 * torch.randn(n_samples, n_steps + 1, generator=torch.Generator().manual_seed(seed))
     factor = 1 + 0.1 * torch.arange(n_steps + 1) + noise
     factor[:, 0] = 1
@@ -86,7 +86,7 @@ def test_files_fit_together(run_dir, tmp_path):
     np.testing.assert_allclose(table.columns["end_to_end"], end_to_end(frames), rtol=1e-5)
     assert "atomNumbers 2\n" in (folder / "pull_001.colvars.in").read_text()
     rows = [line.split(",") for line in (folder / "cv.csv").read_text().splitlines()]
-    assert rows[0] == ["frame", "time_ps", "pull", "end_to_end_A", "end_to_end_aim_A"]
+    assert rows[0] == ["frame", "time_ps", "pull", "end_to_end_A", "end_to_end_aim_A", "end_to_end_missed_A"]
     assert [row[0] for row in rows[1:]] == list("0123401234")
     np.testing.assert_allclose([float(row[3]) for row in rows[6:]], end_to_end(frames), atol=1e-4)
     assert result.first == pytest.approx(end_to_end(START), abs=1e-3)
@@ -185,7 +185,7 @@ def test_nothing_is_half_written(run_dir, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"steps": 0}, ConfigError, "--steps"),
+        ({"steps": -1}, ConfigError, "--steps"),
         ({"samples": 0}, ConfigError, "--samples"),
         ({"target": float("nan")}, ConfigError, "--to"),
         ({"start": Path("no.pdb")}, TopologyError, "no such file"),
@@ -274,6 +274,28 @@ def test_empty_folder_uses_the_shipped_model_if_it_fits(run_dir, tmp_path, monke
     other = write_start(tmp_path, make_pull(2, 0, 4)[0], make_structure(4), "other.pdb")
     with pytest.raises(ArtifactError, match=r"smdgen prepare.*train-vae.*train-lstm.*first"):
         rollout.run(RolloutConfig(start=other, output=tmp_path / "x"), run_dir, Silent())
+
+
+def test_a_schedule_says_where_each_step_goes(run_dir, tmp_path, monkeypatch):
+    """The model gets its values from the start on, and what it misses is told step by step."""
+    asked = []
+
+    def note_values(*arguments):
+        asked.append(arguments[-1])
+        return dataclasses.replace(stretch(*arguments[:-1]), aims=torch.tensor([[0.0, *arguments[-1]]]))
+
+    monkeypatch.setattr(nets, "generate", note_values)
+    (tmp_path / "schedule.csv").write_text("step,A\n2,20\n4,15\n")
+    config = RolloutConfig(start=write_start(tmp_path), schedule=tmp_path / "schedule.csv")
+    result = rollout.run(config, run_dir, Silent())
+    first = float(end_to_end(START))
+    assert asked == [pytest.approx([(first + 20) / 2, 20, 17.5, 15], abs=1e-2)]
+    rows = np.genfromtxt(run_dir / "rollout" / "cv.csv", delimiter=",", names=True)[1:]
+    np.testing.assert_allclose(rows["end_to_end_missed_A"], abs(rows["end_to_end_A"] - asked[0]), atol=1e-4)
+    np.testing.assert_allclose(result.missed, rows["end_to_end_missed_A"], atol=1e-4)
+    assert f"4: {result.missed[3]:.3f}" in dict(result.summary())["- mean by step"]
+    with pytest.raises(ConfigError, match="give one of them"):
+        rollout.run(dataclasses.replace(config, target=20.0, force=True), run_dir, Silent())
 
 
 def test_record_and_report(run_dir, tmp_path):
