@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.io import netcdf_file
 
 from smdgen.data.netcdf import check_netcdf
 from smdgen.errors import TrajectoryError
+from tests.tools.other_formats import write_netcdf
 
 N_FRAMES, N_ATOMS = 6, 5
 
@@ -15,21 +15,6 @@ N_FRAMES, N_ATOMS = 6, 5
 @pytest.fixture
 def trajectory(tmp_path: Path) -> Path:
     return write_netcdf(tmp_path / "a.nc", np.ones((N_FRAMES, N_ATOMS, 3), dtype=np.float32))
-
-
-def write_netcdf(path: Path, frames: np.ndarray, units: str = "angstrom") -> Path:
-    with netcdf_file(path, "w", version=2) as file:
-        file.Conventions = "AMBER"
-        for name, length in (("frame", None), ("spatial", 3), ("atom", frames.shape[1]), ("label", 5)):
-            file.createDimension(name, length)
-        file.createVariable("spatial", "c", ("spatial",))[:] = list("xyz")
-        time = file.createVariable("time", "f4", ("frame",))
-        time.units = "picosecond"
-        coordinates = file.createVariable("coordinates", "f4", ("frame", "atom", "spatial"))
-        coordinates.units = units
-        for i, frame in enumerate(frames):
-            time[i], coordinates[i] = float(i), frame
-    return path
 
 
 def test_a_whole_file_passes(trajectory: Path) -> None:

@@ -17,6 +17,7 @@ from smdgen.data.gate import check_coordinates
 from smdgen.data.structure import Structure, select_atoms, subset
 from smdgen.data.trajectory import check_topology, open_trajectory
 from smdgen.errors import TrajectoryError
+from tests.tools.other_formats import write_h5
 
 N_FRAMES = 12
 CELL = (40.0, 41.0, 42.0, 90.0, 90.0, 90.0)
@@ -45,7 +46,7 @@ def files(frames: NDArray[np.float32], example_pdb: Path, tmp_path_factory: pyte
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         for kind in ("xtc", "trr", "nc", "pdb"):
             trajectory.save(str(folder / f"a.{kind}"))
-    _write_h5(folder / "a.h5", frames)
+    write_h5(folder / "a.h5", frames, np.tile(CELL, (N_FRAMES, 1)))
     write_dcd(folder / "a.dcd", frames, timestep_ps=0.002, steps_per_frame=1000, cells=CELL)
     return folder
 
@@ -285,13 +286,3 @@ def test_mdtraj_stays_out_of_this_process(files: Path) -> None:
     with open_trajectory(files / "a.xtc", 104) as trajectory:
         trajectory.read([0])
     assert not {name for name in set(sys.modules) - loaded if name.startswith("mdtraj")}
-
-
-def _write_h5(path: Path, frames: NDArray[np.float32]) -> None:
-    """The layout of MDTraj's H5 files, whose own writer needs PyTables."""
-    h5py = pytest.importorskip("h5py")
-    with h5py.File(path, "w") as file:
-        file["coordinates"] = frames / 10
-        file["time"] = 2.0 * np.arange(N_FRAMES)
-        file["cell_lengths"] = np.tile(np.array(CELL[:3]) / 10, (N_FRAMES, 1))
-        file["cell_angles"] = np.tile(CELL[3:], (N_FRAMES, 1))
