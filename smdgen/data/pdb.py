@@ -18,7 +18,7 @@ from smdgen.errors import TopologyError
 from smdgen.files import atomic_path, read_text_lines, require_regular_file
 
 _ADVICE = "expected a PDB file with ATOM lines: write or copy it again"
-_COORDINATE = re.compile(r" *-?\d+\.\d+| *-?\d+")  # right-justified: a blank at its end is a moved column
+_COORDINATE = re.compile(r" {0,3}-?\d{1,4}\.\d{3}|-?\d+\.\d+")  # %8.3f; wide numbers have fewer decimals
 _BLANK = re.compile(r" {0,3}")
 _ATOM_RECORDS = ("ATOM", "HETATM")
 _RECORDS = frozenset(
@@ -149,7 +149,9 @@ def _first_model(path: Path, lines: Sequence[str]) -> tuple[list[AtomRecord], Se
 
 def _parse_atom(path: Path, number: int, line: str, part: int) -> AtomRecord:
     fields = line[30:38], line[38:46], line[46:54]
-    if not all(_COORDINATE.fullmatch(field) for field in fields) or not _BLANK.fullmatch(line[27:30]):
+    if not all(len(field) == 8 and _COORDINATE.fullmatch(field) for field in fields) or not _BLANK.fullmatch(
+        line[27:30]
+    ):
         raise TopologyError(
             f"{path}, line {number}: no coordinates in columns 31 to 54 of {line[:60]!r}; {_ADVICE}"
         )

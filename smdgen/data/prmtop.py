@@ -109,7 +109,10 @@ def _read(
     if count is not None and len(fields) != count:
         raise TopologyError(f"{path}: section {name} holds {len(fields)} of {count} values; {_ADVICE}")
     try:
-        return [convert(field) for field in fields]
+        values = [convert(field) for field in fields]
+        if any(isinstance(value, int) and abs(value) >= 2**31 for value in values):
+            raise ValueError("a number beyond 32 bits")
+        return values
     except ValueError as error:
         raise TopologyError(f"{path}: section {name} cannot be read ({error}); {_ADVICE}") from error
 

@@ -173,6 +173,9 @@ def _read_atoms(
     count, first = sections["NATOM"]
     if len(lines) - first < count:
         raise TopologyError(f"{path} announces {count} atoms but ends after {len(lines) - first}; {_ADVICE}")
+    after = next((line for line in lines[first + count :] if line.strip()), "!")
+    if "!" not in after:
+        raise TopologyError(f"{path} announces {count} atoms, then {after[:40].strip()!r} follows; {_ADVICE}")
     rows = [_split_atom(line, extended) for line in lines[first : first + count]]
     for index, row in enumerate(rows):
         if row is None or row[0].lstrip("0") != str(index + 1):
@@ -228,12 +231,10 @@ def _split_residues(path: Path, residues: Sequence[str]) -> tuple[NDArray[np.int
     numbers, insertions = [], []
     for index, residue in enumerate(residues):
         digits = residue.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
-        try:
-            numbers.append(int(digits))
-        except ValueError as error:
-            raise TopologyError(
-                f"{path}: atom {index + 1} has residue number {residue!r}; {_ADVICE}"
-            ) from error
+        number = _count(digits)
+        if number is None or abs(number) > _MAX_COUNT:
+            raise TopologyError(f"{path}: atom {index + 1} has residue number {residue[:30]!r}; {_ADVICE}")
+        numbers.append(number)
         insertions.append(residue[len(digits) :])
     return np.array(numbers, dtype=np.int64), np.array(insertions, dtype=np.str_)
 
@@ -245,8 +246,8 @@ def _read_section(
     width = _WIDTH[name]
     count, first = sections.get(name, (0, 0))
     words: list[str] = []
-    for line in lines[first:]:
-        if len(words) >= count * width or "!" in line:
+    for line in lines[first:] if name in sections else ():
+        if "!" in line:
             break
         words += line.split()
     if len(words) != count * width:

@@ -14,6 +14,10 @@ _TOLERANCE = {"A": 0.05, "deg": 0.5}
 #: Columns of a Colvars table that are no variable: centre, work, velocity, forces, energy.
 _NO_VARIABLE = ("x0_", "W_", "v_", "fs_", "ft_", "fa_", "E_")
 
+#: A jump is further off the line between its neighbours than so many medians and this (A, kcal/mol).
+_USUAL_TIMES, _SMALL_JUMP = 10.0, 0.5
+_ROWS_FOR_JUMPS = 6
+
 
 @dataclass(frozen=True)
 class PullLabels:
@@ -118,11 +122,33 @@ def _labels(table: ColvarsTable, rows: NDArray[np.int64], variable: str, notes: 
     works = [name for name in table.columns if name.startswith("W_")]
     if len(works) > 1:
         notes.append(f"work is left out: several columns hold some ({', '.join(works)})")
-    return PullLabels(
-        centre=None if centre is None else centre[rows],
-        work=table.columns[works[0]][rows] if len(works) == 1 else None,
-        notes=tuple(notes),
-    )
+    found = {
+        f"x0_{variable}": None if centre is None else centre[rows],
+        "W_": table.columns[works[0]][rows] if len(works) == 1 else None,
+    }
+    for name, values in found.items():
+        if values is not None:
+            notes += _jump_notes(table, name, values, rows)
+        elif any(other is not None for other in found.values()) and len(works) < 2:
+            notes.append(f"no column {name}{'...' if name == 'W_' else ''} in the table of a steered pull")
+    centre, work = found.values()
+    return PullLabels(centre, work, tuple(notes))
+
+
+def _jump_notes(
+    table: ColvarsTable, name: str, values: NDArray[np.float64], rows: NDArray[np.int64]
+) -> list[str]:
+    """A value far off the line between its neighbours: a steered pull has none, a damaged digit makes one."""
+    if len(values) < _ROWS_FOR_JUMPS:
+        return []
+    off = np.abs(values[1:-1] - (values[:-2] + values[2:]) / 2)
+    usual = max(_USUAL_TIMES * float(np.median(off)), float(np.median(np.abs(np.diff(values)))))
+    ends = np.abs(values[[0, -1]] - 2 * values[[1, -2]] + values[[2, -3]]) / 2
+    jumps = np.concatenate([ends[:1], off, ends[1:]]) > usual + _SMALL_JUMP
+    if not jumps.any():
+        return []
+    step = int(table.steps[rows[int(np.argmax(jumps))]])
+    return [f"{name} jumps near step {step}; the table may be damaged there"]
 
 
 def _largest_difference(a: NDArray[np.float64], b: NDArray[np.float64], unit: str) -> float:

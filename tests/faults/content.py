@@ -8,16 +8,17 @@ from numpy.typing import NDArray
 
 from smdgen.config import PrepareConfig
 from smdgen.data.atoms import Structure
+from smdgen.data.colvars import read_colvars_traj
 from smdgen.data.dataset import open_dataset
 from smdgen.data.gate import check_coordinates
-from smdgen.data.periodic import make_whole
+from smdgen.data.periodic import make_whole, plan_wholeness
 from smdgen.data.pull_labels import read_labels
 from smdgen.data.structure import subset
 from smdgen.data.trajectory import open_trajectory
 from smdgen.stages._prepare_sources import look
 from smdgen.store.artifacts import read_model
 from smdgen.store.latents import read_latents
-from tests.faults.originals import EVERY, N_FRAMES, Originals
+from tests.faults.originals import EXAMPLE, Originals
 
 #: Coordinates further off than this are another content, A; less cannot be seen without a checksum.
 TOLERANCE = 1.0
@@ -71,7 +72,7 @@ def _trajectory(path: Path, topology: Path, salvage: bool) -> Content:
         positions = trajectory.read(source.chosen, source.atoms)
         cells = None if trajectory.cells is None else trajectory.cells[source.chosen]
     notes = check_coordinates(positions, structure, cells)
-    positions = make_whole(positions, structure.bonds, cells)
+    positions = make_whole(positions, plan_wholeness(structure.n_atoms, structure.bonds), cells)
     return Content(arrays={"positions": positions}, notes=(*source.notes, *notes))
 
 
@@ -82,13 +83,11 @@ def _topology(path: Path, trajectory: Path) -> Content:
 
 
 def _table(path: Path) -> Content:
-    """Centre and work as the frames get them; the CV of the frames is that of the sound table."""
-    from smdgen.data.colvars import read_colvars_traj
-    from tests.faults.originals import EXAMPLE
-
-    values = read_colvars_traj(EXAMPLE / "pulls" / "pull_000.colvars.traj").columns["end_to_end"]
-    frames = np.arange(N_FRAMES)
-    labels = read_labels(path, 500 * frames, frames, N_FRAMES, "end_to_end", "A", values[frames * EVERY])
+    """Centre and work as the frames get them; steps and CV of the frames are those of the sound table."""
+    sound = read_colvars_traj(EXAMPLE / "pulls" / "pull_000.colvars.traj")
+    frames = np.arange(len(sound.steps))
+    values = sound.columns["end_to_end"]
+    labels = read_labels(path, sound.steps, frames, len(frames), "end_to_end", "A", values)
     found = {"centre": labels.centre, "work": labels.work}
     return Content(arrays={name: a for name, a in found.items() if a is not None}, notes=labels.notes)
 
