@@ -1,177 +1,132 @@
-"""The quality table of generated pulls: real against real, the default preset and the paper's.
+"""The quality of generated pulls: every figure, three seeds, presets and baselines, several data sets.
 
-    python benchmarks/quality.py                      the example's test pulls, one seed, a few minutes
-    python benchmarks/quality.py --seeds 3 --write docs/quality.md
+    python benchmarks/data_sets.py example runs/example
+    python benchmarks/quality.py --data example=runs/example --work runs/quality --write docs/quality.md
 
-Every figure is defined in docs/quality-figures.md. Models train on the training pulls, choose their
-best epoch on the validation pulls, and are judged once on the test pulls.
+Each combination of data set, method, number of training pulls and seed is a cell, kept as JSON in
+`--work`, so that a run that broke goes on where it was; `--write` makes the page from the cells alone.
+Figures are defined in docs/quality-figures.md. Methods learn from the training pulls, choose their best epoch
+on the validation pulls, and are judged on the test pulls; `--split validation` is for making choices.
 """
 
 import argparse
+import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
 
-from smdgen.config import PrepareConfig, TrainLstmConfig, TrainVaeConfig
-from smdgen.data.dataset import Dataset, Pull, open_dataset
-from smdgen.nets.generate import PullModel, build_model, generate
-from smdgen.physics.energy import BondedEnergy
-from smdgen.physics.quality import QualityTable, quality_table
-from smdgen.progress import Silent
-from smdgen.stages import prepare, train_lstm, train_vae
-from smdgen.store.artifacts import read_model
+from quality_methods import LABELS, Bench, method_hash
+from quality_page import write_page
+from quality_score import score
+from smdgen.files import atomic_path
+from smdgen.physics.quality_auc import RealAuc
 from smdgen.store.run_record import RunFolder
-
-EXAMPLE = Path(__file__).parent.parent / "examples" / "deca_alanine"
-N_STEPS = 10
-SAMPLES_PER_PULL = 4
 
 
 @dataclass(frozen=True)
-class Trained:
-    """One trained run and what it took."""
+class Cell:
+    """One cell of the benchmark."""
 
-    folder: RunFolder
-    seconds: tuple[float, float]  # train-vae, train-lstm
+    data: str
+    source: Path  # dataset.h5
+    method: str
+    train_pulls: str  # "all" or a number
+    seed: int
+    split: str
+
+    @property
+    def name(self) -> str:
+        """Name of its file."""
+        return f"{self.data}.{self.split}.{self.train_pulls}.{self.method}.{self.seed}.json"
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Train, generate, score, print."""
+    """Make the cells that are missing, then the page."""
     options = _options(arguments)
-    torch.set_num_threads(options.threads)
-    with TemporaryDirectory() as temporary:
-        work = Path(options.work or temporary)
-        tables, times = {}, {}
-        for preset in options.presets:
-            runs = [train(work, preset, seed, options) for seed in range(options.seeds)]
-            times[preset] = np.mean([run.seconds for run in runs], axis=0)
-            tables[preset] = [score(run.folder, seed, options.split) for seed, run in enumerate(runs)]
-        dataset = open_dataset(RunFolder(work / f"{options.presets[0]}-0").dataset)
-        text = report(tables, times, dataset, options)
-    print(text)
+    torch.set_num_threads(1)
+    work = Path(options.work) / "quick" if options.quick else Path(options.work)
+    (work / "cells").mkdir(parents=True, exist_ok=True)
+    known: dict[tuple[str, str, int], dict[str, RealAuc]] = {}
+    for cell in cells(options):
+        path = work / "cells" / cell.name
+        if path.exists() and cell.method not in options.redo:
+            print(f"{cell.name}: there already{_age(path, cell.method)}", flush=True)
+            continue
+        began = time.process_time()
+        beside = known.setdefault((cell.data, cell.split, cell.seed), {})
+        found = compute(cell, work, beside, quick=options.quick)
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        print(f"{cell.name}: {time.process_time() - began:.0f} s, {_headline(found)}", flush=True)
     if options.write:
-        Path(options.write).write_text(text + "\n", encoding="utf-8")
+        write_page(work / "cells", Path(options.write))
+        print(f"wrote {options.write}")
 
 
-def train(work: Path, preset: str, seed: int, options: argparse.Namespace) -> Trained:
-    """A run folder with both networks, made by the stages themselves; made before, it is used as it is."""
-    folder = RunFolder(work / f"{preset}-{seed}")
-    if folder.lstm.exists() and not options.force:
-        return Trained(folder, (float("nan"), float("nan")))
-    pulls = tuple(sorted(Path(options.data).glob("pulls/*.dcd")))
-    topology = next(iter(sorted(Path(options.data).glob("*.psf"))))
-    prepare.run(PrepareConfig(pulls, topology, select=options.select, force=True), folder.path, Silent())
-    began = time.perf_counter()
-    train_vae.run(
-        TrainVaeConfig(preset=preset, seed=seed, threads=options.threads, force=True), folder.path, Silent()
-    )
-    between = time.perf_counter()
-    train_lstm.run(TrainLstmConfig(seed=seed, threads=options.threads, force=True), folder.path, Silent())
-    return Trained(folder, (between - began, time.perf_counter() - between))
+def cells(options: argparse.Namespace) -> Iterator[Cell]:
+    """All cells asked for, the cheap way round: what shares networks stands together."""
+    for entry in options.data:
+        name, equals, folder = entry.partition("=")
+        source = RunFolder(Path(folder)).dataset
+        if not equals or not source.exists():
+            raise SystemExit(f"--data {entry}: expected NAME=FOLDER with a dataset.h5 of `smdgen prepare`")
+        for train_pulls in options.train_pulls:
+            for seed in options.seeds:
+                for method in options.methods:
+                    yield Cell(name, source, method, train_pulls, seed, options.split)
 
 
-def score(folder: RunFolder, seed: int, split: str) -> QualityTable:
-    """Rollouts from the first frame of every held-out pull, against those pulls."""
-    dataset = open_dataset(folder.dataset)
-    model = build_model(*read_model(folder.vae, "vae"), *read_model(folder.lstm, "lstm"))
-    held_out = [pull for pull in dataset.pulls if pull.split in split.split("+")]
-    real = torch.stack([steps_of(dataset, pull) for pull in held_out])
-    rollouts = [
-        generate(model, x[0], N_STEPS, SAMPLES_PER_PULL, None, 1000 * seed + i) for i, x in enumerate(real)
-    ]
-    return quality_table(
-        torch.cat([rollout.positions[:, 1:] for rollout in rollouts]).double(),
-        real[:, 1:].double(),
-        structure=dataset.structure,
-        energy=BondedEnergy(dataset.terms, "cpu", torch.float64),
-        cv=dataset.cv,
-        starts=np.repeat(np.arange(len(real)), SAMPLES_PER_PULL),
-        targets=torch.cat([rollout.aims[:, 1:] for rollout in rollouts]).double().numpy(),
-        training=torch.stack(
-            [torch.from_numpy(dataset.positions(pull)) for pull in dataset.of_split("train")]
-        ).double(),
-        training_frames=frames_of(dataset.of_split("train")[0])[1:] - dataset.of_split("train")[0].start,
-        reconstruction=reconstruction(model, dataset, held_out),
-        seed=seed,
-    )
+def compute(cell: Cell, work: Path, known: dict[str, RealAuc], *, quick: bool) -> dict[str, Any]:
+    """Train, generate, score."""
+    n_train = None if cell.train_pulls == "all" else int(cell.train_pulls)
+    folder = work / cell.data / f"{cell.train_pulls}-{cell.seed}"
+    bench = Bench(folder, cell.source, n_train, cell.seed, quick=quick)
+    generator = bench.generator(cell.method)
+    began = time.process_time()
+    found = score(generator, bench.dataset, tuple(cell.split.split("+")), cell.seed, known)
+    bench.seconds["score"] = time.process_time() - began
+    counts = {split: sum(pull.split == split for pull in bench.dataset.pulls) for split in
+              ("train", "validation", "test")}  # fmt: skip
+    return {
+        "data": cell.data, "method": cell.method, "train_pulls": cell.train_pulls, "seed": cell.seed,
+        "split": cell.split, "quick": quick, "pulls": counts, "code": method_hash(cell.method),
+        "n_atoms": bench.dataset.structure.n_atoms, "n_frames": bench.dataset.pulls[0].n_frames,
+        "seconds": {name: round(value, 1) for name, value in bench.seconds.items()}, **found,
+    }  # fmt: skip
 
 
-def frames_of(pull: Pull) -> Any:
-    """(N_STEPS + 1,). The frames of a pull that belong to the steps of a rollout."""
-    return np.linspace(pull.start, pull.stop - 1, N_STEPS + 1).round().astype(np.int64)
+def _age(path: Path, method: str) -> str:
+    made = json.loads(path.read_text(encoding="utf-8"))["code"]
+    return "" if made == method_hash(method) else ", made by other code (--redo METHOD makes it anew)"
 
 
-def steps_of(dataset: Dataset, pull: Pull) -> torch.Tensor:
-    """(N_STEPS + 1, n_atoms, 3), A."""
-    return torch.from_numpy(dataset.positions(frames_of(pull)))
-
-
-@torch.no_grad()
-def reconstruction(
-    model: PullModel, dataset: Dataset, pulls: Sequence[Pull]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Held-out frames through the autoencoder, and the frames themselves."""
-    x = torch.cat([torch.from_numpy(dataset.positions(pull)) for pull in pulls])
-    return model.vae.decode(model.vae.encode(x)[0]), x
-
-
-def report(
-    tables: dict[str, list[QualityTable]],
-    times: dict[str, Any],
-    dataset: Dataset,
-    options: argparse.Namespace,
-) -> str:
-    """The table in Markdown."""
-    first = next(iter(tables.values()))[0]
-    counts = {split: len(dataset.of_split(split)) for split in ("train", "validation", "test")}  # type: ignore[arg-type]
-    lines = [
-        "# Quality of generated pulls", "",
-        f"Printed by `python benchmarks/quality.py {' '.join(options.arguments)}`".rstrip() + ".", "",
-        f"{counts['train']} training, {counts['validation']} validation and {counts['test']} test pulls; "
-        f"judged on {options.split}; {N_STEPS} steps, {SAMPLES_PER_PULL} samples from each held-out start; "
-        f"{options.seeds} seed(s), mean +- spread. Figures: [quality-figures.md](quality-figures.md).", "",
-        "| figure | goal | real | " + " | ".join(tables) + " |", "|---|---|---|" + "---|" * len(tables),
-    ]  # fmt: skip
-    for row in first.rows:
-        real = np.mean([table.row(row.key).real for table in next(iter(tables.values()))])
-        cells = []
-        for several in tables.values():
-            values = [table.row(row.key).generated for table in several]
-            spread = f" +- {np.std(values):.3f}" if len(values) > 1 else ""
-            cells.append(f"{np.mean(values):.3f}{spread}")
-        label = row.label.replace("|", "\\|")
-        lines.append(f"| {label} | {row.goal} | {real:.3f} | " + " | ".join(cells) + " |")
-    lines += ["", *(f"* {note}" for note in first.notes)]
-    for preset, (vae, lstm) in times.items():
-        lines.append(
-            f"* {preset}: train-vae {vae:.0f} s, train-lstm {lstm:.0f} s ({options.threads} threads)"
-        )
-    return "\n".join(lines)
+def _headline(found: dict[str, Any]) -> str:
+    values = {row["key"]: row["generated"] for row in found["rows"]}
+    shown = {key: values.get(key) for key in ("auc", "one_step_auc", "nearest_real", "diversity")}
+    return ", ".join(f"{key} {value:.3f}" for key, value in shown.items() if value is not None)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", default=str(EXAMPLE), help="folder with a PSF and pulls/*.dcd")
-    parser.add_argument("--select", default=PrepareConfig.select)
-    parser.add_argument("--presets", nargs="+", default=["default", "paper"])
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument(
+        "--data", nargs="+", default=[], metavar="NAME=FOLDER", help="folders of `smdgen prepare`"
+    )
+    parser.add_argument("--work", required=True, help="folder of the networks and the cells")
+    parser.add_argument("--methods", nargs="+", default=list(LABELS), choices=list(LABELS), metavar="METHOD")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--train-pulls", nargs="+", default=["all"], metavar="N", help="4 8 16 all")
     parser.add_argument("--split", default="test", help="test, or validation while choices are made")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--work", help="keep the run folders here")
-    parser.add_argument("--force", action="store_true", help="train again what lies in --work")
-    parser.add_argument("--write", help="also write the table to this file")
-    options = parser.parse_args(arguments)
-    options.arguments = list(arguments)
-    return options
+    parser.add_argument("--redo", nargs="+", default=[], metavar="METHOD", help="make these cells anew")
+    parser.add_argument("--quick", action="store_true", help="one epoch each, to try the code")
+    parser.add_argument("--write", metavar="PAGE", help="make this page of all cells in --work")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

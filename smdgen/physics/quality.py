@@ -12,7 +12,7 @@ from smdgen.physics import cvs, similarity
 from smdgen.physics.atoms import Molecule
 from smdgen.physics.comparison import Comparison, Floats, Indices, band_limit, compare
 from smdgen.physics.energy import BondedEnergy
-from smdgen.physics.quality_auc import auc_rows
+from smdgen.physics.quality_auc import RealAuc, auc_rows
 from smdgen.physics.quality_rows import (
     QualityRow,
     cv_rows,
@@ -85,6 +85,7 @@ def quality_table(
     reconstruction: tuple[Tensor | Floats, Tensor | Floats] | None = None,
     seed: int = 0,
     auc_halvings: int = AUC_HALVINGS,
+    real_auc: RealAuc | None = None,
 ) -> QualityTable:
     """Score generated pulls against held-out real pulls, step by step.
 
@@ -104,6 +105,7 @@ def quality_table(
         reconstruction: Held-out frames through the model and the frames themselves, (n, n_atoms, 3), A.
         seed: Of halvings, folds and the noise of the control.
         auc_halvings: Real-real repeats of the two-sample test; 0: no two-sample test at all.
+        real_auc: The two-sample test among these real pulls, if it is known: it is the slower half.
     """
     generated, real = torch.as_tensor(generated), torch.as_tensor(real)
     comparison = compare(generated, real, structure, energy, cv, starts, seed)
@@ -116,7 +118,7 @@ def quality_table(
         *profile_rows(comparison),
         *fault_rows(comparison),
         *_training_rows(generated, real, training, training_frames),
-        *auc_rows(generated, real, structure, starts, comparison.halvings[:auc_halvings], seed),
+        *auc_rows(generated, real, structure, starts, comparison.halvings[:auc_halvings], seed, real_auc),
     ]
     profiles = {name: _profile(comparison, name) for name in comparison.real.profiles}
     return QualityTable(tuple(rows), profiles, (*_notes(comparison), *_power_note(rows)))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,10 +13,32 @@ from smdgen.physics.atoms import Molecule
 from smdgen.physics.comparison import Floats, Halving, Indices
 from smdgen.physics.features import GROUPS, frame_features, joined
 from smdgen.physics.quality_rows import QualityRow
-from smdgen.physics.two_sample import two_sample_auc
+from smdgen.physics.two_sample import TwoSample, two_sample_auc
 
 #: Noise (A) of the control that the test must see.
 CONTROL_NOISE = 0.1
+
+
+class RealAuc(NamedTuple):
+    """What the test finds without generated pulls, the same for whatever is compared with these real ones.
+
+    Attributes:
+        halves: Real against real, for each halving.
+        control: Real against noisy real.
+    """
+
+    halves: tuple[float, ...]
+    control: TwoSample
+
+
+def real_auc(real: Tensor, structure: Molecule, halvings: Sequence[Halving], seed: int) -> RealAuc:
+    """The test of real pulls against real ones and against noisy ones; arguments as of `auc_rows`."""
+    theirs, pulls = _features(real, structure), np.repeat(np.arange(len(real)), real.shape[1])
+    noisy = _features(add_noise(real, seed), structure)
+    return RealAuc(
+        tuple(_real_real(joined(theirs), pulls, halving, seed) for halving in halvings),
+        two_sample_auc(joined(theirs), joined(noisy), pulls, pulls, seed),
+    )
 
 
 def auc_rows(
@@ -25,6 +48,7 @@ def auc_rows(
     starts: Indices | None,
     halvings: Sequence[Halving],
     seed: int,
+    beside: RealAuc | None = None,
 ) -> Iterator[QualityRow]:
     """All real against all generated frames; real against real by halves; real against noisy real.
 
@@ -35,32 +59,32 @@ def auc_rows(
         starts: (n_samples,). The held-out pull each sample started from: it shares its group.
         halvings: On which the real-real value is repeated; none: no rows.
         seed: Of the folds, the classifier and the noise.
+        beside: What `real_auc` of these pulls, halvings and seed found, if it is known.
     """
     if not halvings:
         return
+    beside = beside or real_auc(real, structure, halvings, seed)
     n_samples, n_pulls, n_steps = len(generated), len(real), real.shape[1]
-    ours, theirs = (frame_features(x.flatten(0, 1), structure) for x in (generated, real))
+    ours, theirs = _features(generated, structure), _features(real, structure)
     pulls = np.repeat(np.arange(n_pulls), n_steps)
     origins = n_pulls + np.arange(n_samples)
     if starts is not None and len(np.unique(starts)) > 1:
         origins = starts
     samples = np.repeat(origins, n_steps)
-    beside = [_real_real(joined(theirs), pulls, halving, seed) for halving in halvings]
     outcome = two_sample_auc(joined(theirs), joined(ours), pulls, samples, seed)
     met = None if math.isnan(outcome.auc) else outcome.auc <= 0.55
-    spread = float(np.std(beside))
     yield QualityRow(
-        "auc", "two-sample AUC", outcome.auc, outcome.spread, float(np.mean(beside)), spread, "<= 0.55", met
-    )
+        "auc", "two-sample AUC", outcome.auc, outcome.spread,
+        float(np.mean(beside.halves)), float(np.std(beside.halves)), "<= 0.55", met,
+    )  # fmt: skip
     for key, groups in _choices(structure).items():
         first, second = joined(theirs, groups), joined(ours, groups)
         if first.shape[1]:
             outcome = two_sample_auc(first, second, pulls, samples, seed)
             label = f"two-sample AUC, {key.replace('_', ' ')}"
             yield QualityRow(f"auc_{key}", label, outcome.auc, outcome.spread)
-    noisy = frame_features(add_noise(real.flatten(0, 1), seed), structure)
-    control = two_sample_auc(joined(theirs), joined(noisy), pulls, pulls, seed)
     label = f"two-sample AUC of real frames + {CONTROL_NOISE} A noise"
+    control = beside.control
     yield QualityRow("auc_control", label, math.nan, real=control.auc, real_spread=control.spread)
 
 
@@ -73,6 +97,11 @@ def add_noise(x: Tensor, seed: int, noise: float = CONTROL_NOISE) -> Tensor:
         noise: Standard deviation, A.
     """
     return x + noise * torch.randn(x.shape, generator=torch.Generator().manual_seed(seed), dtype=x.dtype)
+
+
+def _features(x: Tensor, structure: Molecule) -> dict[str, Floats]:
+    """Features of the frames of (n_pulls, n_steps, n_atoms, 3), pull by pull."""
+    return dict(frame_features(x.flatten(0, 1), structure))
 
 
 def _choices(structure: Molecule) -> dict[str, tuple[str, ...]]:

@@ -1,0 +1,290 @@
+"""docs/quality.md and its figure, from the cells of the quality benchmark alone."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quality_methods import LABELS
+from smdgen.files import atomic_path
+
+Cells = list[dict[str, Any]]
+
+#: Goals of the two-sample AUC: data sets of which more is asked, and everything else.
+AUC_GOAL, STRICT_AUC_GOAL = "<= 0.60", "<= 0.55"
+STRICT_DATA = ("example", "vacuum")
+
+#: What is said of the pulls judged on, by whether they are the test pulls.
+_SEEN = {True: ", which no network saw and no choice was made on", False: ", on which choices are made"}
+
+#: Rows of the table of few pulls.
+FEW_KEYS = (
+    "reconstruction", "bond_energy_ratio", "angle_energy_ratio", "torsion_energy_ratio", "in_band_share",
+    "target_error", "nearest_real", "coverage", "diversity", "phi_jsd", "psi_jsd", "nearest_training", "auc",
+    "one_step_auc",
+)  # fmt: skip
+
+
+def write_page(folder: Path, page: Path) -> None:
+    """The page and, beside it, images/quality.png.
+
+    Args:
+        folder: Of the cells.
+        page: Markdown file.
+    """
+    cells = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    if not cells:
+        raise SystemExit(f"no cells in {folder}; run the benchmark first")
+    image = page.parent / "images" / "quality.png"
+    image.parent.mkdir(parents=True, exist_ok=True)
+    plot(cells, image)
+    with atomic_path(page) as temporary:
+        temporary.write_text(markdown(cells), encoding="utf-8")
+
+
+def markdown(cells: Cells) -> str:
+    """The whole page."""
+    splits = sorted({cell["split"] for cell in cells})
+    if len(splits) > 1:
+        raise SystemExit(f"cells of several splits ({', '.join(splits)}); give each a --work of its own")
+    lines = ["# Quality of generated pulls", "", *_how(cells, splits[0]), ""]
+    lines += ["![Two-sample AUC of every method](images/quality.png)", ""]
+    for data in _values(cells, "data"):
+        lines += _data_set([cell for cell in cells if cell["data"] == data], data)
+    return "\n".join([*lines, *_times(cells)]).rstrip() + "\n"
+
+
+def _how(cells: Cells, split: str) -> list[str]:
+    names, seeds = _values(cells, "data"), _values(cells, "seed")
+    counts = sorted(_values(cells, "train_pulls"), key=_order)
+    sets = " ".join(f"{name}=runs/{name}" for name in names)
+    lines = ["Made by", "", "```"]
+    lines += [f"python benchmarks/data_sets.py {name} runs/{name}" for name in names]
+    for pulls in counts:
+        chosen = [cell for cell in cells if cell["train_pulls"] == pulls]
+        few = "" if pulls == "all" else f" --train-pulls {pulls}"
+        methods = _methods(chosen)
+        only = "" if methods == list(LABELS) else f" --methods {' '.join(methods)}"
+        judged = "" if split == "test" else f" --split {split}"
+        seen = f"--seeds {_joined(seeds)}{few}{only}{judged}"
+        lines.append(f"python benchmarks/quality.py --data {sets} --work runs/quality {seen}")
+    lines += ["python benchmarks/quality.py --work runs/quality --write docs/quality.md", "```", ""]
+    if any(cell["quick"] for cell in cells):
+        lines += ["**Made with --quick: one epoch each, to try the code. These numbers mean nothing.**", ""]
+    lines.append(
+        f"Judged on {split} pulls{_SEEN[split == 'test']}: 10 steps, 4 samples from the first frame of each; "
+        f"mean +- standard deviation of {len(seeds)} seed(s). Every figure is defined in "
+        "[quality-figures.md](quality-figures.md). Goals are judged on the mean; those that ask for no more "
+        "faults than real, or for all steps, must be met by every seed."
+    )
+    mixed = [m for m in _methods(cells) if len({cell["code"] for cell in cells if cell["method"] == m}) > 1]
+    if mixed:
+        lines += ["", f"Made by several versions of the code: {', '.join(mixed)}; make these cells anew."]
+    return lines
+
+
+def _data_set(cells: Cells, data: str) -> list[str]:
+    whole = [cell for cell in cells if cell["train_pulls"] == "all"] or cells
+    pulls = whole[0]["pulls"]
+    lines = [
+        f"## {data[:1].upper()}{data[1:]}", "",
+        f"{pulls['train']} training, {pulls['validation']} validation and {pulls['test']} test pulls of "
+        f"{whole[0]['n_frames']} frames; {whole[0]['n_atoms']} modelled atoms.", "",
+    ]  # fmt: skip
+    methods = _methods(whole)
+    presets, others = [m for m in methods if m in ("default", "paper")], [m for m in methods if m not in
+                                                                          ("default", "paper")]  # fmt: skip
+    if presets:
+        lines += [*_table(whole, presets, data, goals=True), "", *_verdict(whole, data, "all")]
+    if others:
+        lines += ["### Baselines on the same data", "", *_table(whole, others, data, goals=False), ""]
+    few = sorted(_values(cells, "train_pulls"), key=_order)
+    if len(few) > 1:
+        lines += _few(cells, data, few)
+    return lines
+
+
+def _table(cells: Cells, methods: Sequence[str], data: str, *, goals: bool) -> list[str]:
+    """A row a figure, a column a method."""
+    head = ["figure", *(["goal"] if goals else []), "real", *(LABELS[method] for method in methods)]
+    lines = _head(head)
+    for key, label, goal in _figures(cells):
+        goal = _auc_goal(data, "all") if key == "auc" else goal
+        row = [label, *([goal] if goals else []), _show(_numbers(cells, key, "real"))]
+        for method in methods:
+            chosen = [cell for cell in cells if cell["method"] == method]
+            text = _show(_numbers(chosen, key, "generated"))
+            met = judge(chosen, key, goal) if goals and method == "default" else None
+            row.append(text if met is None else f"{text} {'met' if met else '**missed**'}")
+        lines.append(_line(row))
+    notes = {note for cell in cells for note in cell["notes"]}
+    return [*lines, *(["", *(f"* {note}" for note in sorted(notes))] if goals and notes else [])]
+
+
+def _verdict(cells: Cells, data: str, pulls: str) -> list[str]:
+    """How many goals the default meets, and which it misses."""
+    chosen = [cell for cell in cells if cell["method"] == "default"]
+    if not chosen:
+        return []
+    judged = {}
+    for key, label, goal in _figures(chosen):
+        met = judge(chosen, key, _auc_goal(data, pulls) if key == "auc" else goal)
+        if met is not None:
+            judged[label] = met
+    missed = [label for label, met in judged.items() if not met]
+    text = f"Default meets {len(judged) - len(missed)} of {len(judged)} goals"
+    return [text + (f"; missed: {'; '.join(missed)}." if missed else "."), ""]
+
+
+def _few(cells: Cells, data: str, counts: Sequence[str]) -> list[str]:
+    lines = []
+    for method in _methods(cells):
+        mine = {n: [c for c in cells if c["method"] == method and c["train_pulls"] == n] for n in counts}
+        if sum(bool(chosen) for chosen in mine.values()) < 2:
+            continue
+        lines += [f"### {LABELS[method]}: few training pulls", "", *_head(["figure", "real", *counts])]
+        for key, label, _ in _figures(cells):
+            if key in FEW_KEYS:
+                shown = [_show(_numbers(chosen, key, "generated")) for chosen in mine.values()]
+                lines.append(_line([label, _show(_numbers(mine[counts[-1]], key, "real")), *shown]))
+        lines.append("")
+        if method == "default" and mine.get("16"):
+            met = judge(mine["16"], "auc", _auc_goal(data, "16"))
+            lines += [f"AUC goal at 16 training pulls, {AUC_GOAL}: {'met' if met else 'missed'}.", ""]
+    return lines
+
+
+def _times(cells: Cells) -> list[str]:
+    """CPU seconds."""
+    parts = sorted({name for cell in cells for name in cell["seconds"]})
+    names = {"vae": "train-vae", "lstm": "train-lstm", "method": "baseline", "score": "generate and score"}
+    lines = [
+        "## Processor time of a cell, s",
+        "",
+        *_head(["data", "training pulls", "method", *(names[p] for p in parts)]),
+    ]
+    groups = {(c["data"], c["train_pulls"], c["method"]) for c in cells}
+    for data, pulls, method in sorted(groups, key=lambda g: (g[0], _order(g[1]), list(LABELS).index(g[2]))):
+        same = [c for c in cells if (c["data"], c["train_pulls"], c["method"]) == (data, pulls, method)]
+        values = [[c["seconds"][part] for c in same if part in c["seconds"]] for part in parts]
+        lines.append(
+            _line([data, pulls, LABELS[method], *(f"{np.mean(v):.0f}" if v else "" for v in values)])
+        )
+    return lines
+
+
+def judge(cells: Cells, key: str, goal: str) -> bool | None:
+    """Whether the mean over the seeds meets the goal; None without one.
+
+    Args:
+        cells: Of one method.
+        key: The figure.
+        goal: As the quality table words it.
+    """
+    values, beside = _numbers(cells, key, "generated"), _numbers(cells, key, "real")
+    if not goal or not values:
+        return None
+    value, real = float(np.mean(values)), float(np.mean(beside)) if beside else math.nan
+    numbers = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", goal)]
+    unit = real if goal.endswith("x real") else 1.0
+    if goal.startswith("<="):
+        return value <= numbers[0] * unit
+    if " to " in goal:
+        return numbers[0] * unit <= value <= numbers[1] * unit
+    if goal.startswith("within"):
+        return abs(value - real) <= numbers[0]
+    verdicts = [_row(cell, key)["met"] for cell in cells if _row(cell, key)]
+    return all(verdicts)
+
+
+def plot(cells: Cells, path: Path) -> None:
+    """Two-sample AUC of every method, and of the default against the training pulls."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, width_ratios=(2, 1))
+    names, methods = _values(cells, "data"), _methods(cells)
+    for i, data in enumerate(names):
+        whole = [c for c in cells if c["data"] == data and c["train_pulls"] == "all"]
+        points = [(m, _numbers([c for c in whole if c["method"] == m], "auc", "generated")) for m in methods]
+        places = np.arange(len(methods)) + (i - (len(names) - 1) / 2) * 0.25
+        means = [np.mean(values) if values else np.nan for _, values in points]
+        spreads = [np.std(values) if values else np.nan for _, values in points]
+        left.errorbar(places, means, spreads, fmt="o", label=data, capsize=3)
+        mine = [c for c in cells if c["data"] == data and c["method"] == "default"]
+        counts = {c["pulls"]["train"]: [] for c in mine}
+        for c in mine:
+            counts[c["pulls"]["train"]] += _numbers([c], "auc", "generated")
+        known = sorted((n, v) for n, v in counts.items() if v)
+        right.errorbar([n for n, _ in known], [np.mean(v) for _, v in known], [np.std(v) for _, v in known],
+                       fmt="o-", label=data, capsize=3)  # fmt: skip
+    left.set_xticks(np.arange(len(methods)), [LABELS[m] for m in methods], rotation=30, ha="right")
+    right.set_xlabel("training pulls (default)")
+    for axes in (left, right):
+        axes.axhline(0.5, color="grey", linewidth=0.8)
+        axes.set_ylabel("two-sample AUC (0.5: as real)")
+        axes.set_ylim(0.4, 1.03)
+    left.legend()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
+
+
+def _figures(cells: Cells) -> list[tuple[str, str, str]]:
+    """Key, label and goal of every figure that any cell has, in the order of the table."""
+    found: dict[str, tuple[str, str, str]] = {}
+    for cell in sorted(cells, key=lambda c: -len(c["rows"])):
+        for row in cell["rows"]:
+            found.setdefault(row["key"], (row["key"], row["label"].replace("|", "\\|"), row["goal"]))
+    return list(found.values())
+
+
+def _row(cell: dict[str, Any], key: str) -> dict[str, Any]:
+    row: dict[str, Any] = next((row for row in cell["rows"] if row["key"] == key), {})
+    return row
+
+
+def _numbers(cells: Cells, key: str, column: str) -> list[float]:
+    found = (_row(cell, key).get(column) for cell in cells)
+    return [value for value in found if value is not None]
+
+
+def _show(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    mean, spread = float(np.mean(values)), float(np.std(values))
+    digits = 3 if abs(mean) < 100 else 0
+    return f"{mean:.{digits}f}" + (f" +- {spread:.{digits}f}" if len(values) > 1 else "")
+
+
+def _values(cells: Cells, key: str) -> list[Any]:
+    return list(dict.fromkeys(cell[key] for cell in sorted(cells, key=lambda c: str(c[key]))))
+
+
+def _methods(cells: Cells) -> list[str]:
+    return [method for method in LABELS if any(cell["method"] == method for cell in cells)]
+
+
+def _order(train_pulls: str) -> float:
+    return math.inf if train_pulls == "all" else float(train_pulls)
+
+
+def _auc_goal(data: str, pulls: str) -> str:
+    return STRICT_AUC_GOAL if data in STRICT_DATA and pulls == "all" else AUC_GOAL
+
+
+def _joined(values: Iterable[Any]) -> str:
+    return " ".join(map(str, values))
+
+
+def _head(columns: Sequence[str]) -> list[str]:
+    return [_line(columns), "|" + "---|" * len(columns)]
+
+
+def _line(columns: Sequence[str]) -> str:
+    return f"| {' | '.join(columns)} |"
