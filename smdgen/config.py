@@ -77,6 +77,7 @@ class TrainVaeConfig:
     device: str = "auto"
     precision: Literal["float32", "float64"] = "float32"
     threads: int = 0  # 0: one below 500 atoms, else torch's own choice
+    memory_gb: float = 2.0  # frames of a split up to this size are kept in memory, larger ones read as needed
     resume: bool = False
     force: bool = False
 

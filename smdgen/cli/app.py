@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 import smdgen
+from smdgen import processes
 from smdgen.cli import console, options
 from smdgen.config import (
     AnalyzeConfig,
@@ -24,6 +25,7 @@ from smdgen.config import (
     load_settings,
     stage_name,
 )
+from smdgen.progress import Silent
 
 app = typer.Typer(
     name="smdgen",
@@ -127,6 +129,9 @@ def _run_stage(name: str, config: Any, shared: Mapping[str, Any]) -> int:
     """Import the stage, run it with progress on standard error, show its result."""
     began = time.monotonic()
     run_dir = shared.get("run", options.RUN_FOLDER)
+    if processes.rank() > 0:  # of a training on several processes the first one speaks
+        importlib.import_module(f"smdgen.stages.{name.replace('-', '_')}").run(config, run_dir, Silent())
+        return 0
     with console.open_progress(quiet=shared["quiet"]) as progress:
         module = importlib.import_module(f"smdgen.stages.{name.replace('-', '_')}")
         if shared["dry_run"]:

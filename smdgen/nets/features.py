@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from smdgen.nets.components import Blocks
 from smdgen.physics.geometry import wrap
 from smdgen.physics.internal import InternalTree, to_cartesian, to_internal
 
@@ -38,24 +39,33 @@ class InternalFeatures(nn.Module):
         self.register_buffer("wide", wide.bool())
 
     @classmethod
-    def fit(cls, x: Tensor, tree: InternalTree) -> "InternalFeatures":
+    def fit(cls, blocks: Blocks, tree: InternalTree) -> "InternalFeatures":
         """Features standardised on training frames.
 
         Args:
-            x: (n_frames, n_atoms, 3), A. Training frames.
+            blocks: (n, n_atoms, 3), A. All training frames.
             tree: Spanning tree of the atoms.
         """
-        lengths, angles, torsions = to_internal(x, tree)
-        twist = torch.atan2(torsions.sin().mean(0), torsions.cos().mean(0))
-        wide = (wrap(torsions - twist).abs() > NARROW_ARC).any(0)
+        sine, cosine = (torch.zeros(tree.n_atoms - 3, dtype=torch.float64) for _ in range(2))
+        for x in blocks():
+            torsions = to_internal(x, tree)[2].double().cpu()
+            sine, cosine = sine + torsions.sin().sum(0), cosine + torsions.cos().sum(0)
+        twist = torch.atan2(sine, cosine)
+        wide = torch.zeros(len(twist), dtype=torch.bool)
+        for x in blocks():
+            wide |= (wrap(to_internal(x, tree)[2].cpu() - twist).abs() > NARROW_ARC).any(0)
         features = cls(tree, wide).to(x)
         features.twist.copy_(twist)
-        raw = features._raw(lengths, angles, torsions)
-        features.centre.copy_(raw.mean(0))
-        scale = raw.std(0, correction=0)
-        sine, cosine = features._wide_columns()
-        both = ((scale[sine].square() + scale[cosine].square()) / 2).sqrt()
-        scale[sine], scale[cosine] = both, both
+        first = features._raw(*to_internal(x[:1], tree))[0].double().cpu()  # near the mean, for precision
+        count, total, squares = 0, *torch.zeros(2, features.n_features, dtype=torch.float64)
+        for x in blocks():
+            off = features._raw(*to_internal(x, tree)).double().cpu() - first
+            count, total, squares = count + len(x), total + off.sum(0), squares + off.square().sum(0)
+        features.centre.copy_(first + total / count)
+        scale = (squares / count - (total / count).square()).clamp_min(0).sqrt()
+        sines, cosines = features._wide_columns()
+        both = ((scale[sines].square() + scale[cosines].square()) / 2).sqrt()
+        scale[sines], scale[cosines] = both, both
         features.scale.copy_(scale.clamp_min(LEAST_DEVIATION))
         return features
 

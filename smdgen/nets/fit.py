@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from smdgen.errors import TrainingError
+from smdgen.nets.share import Share, average_gradients, own_share
 from smdgen.progress import Progress
 
-#: Losses of one batch by name: (indices (n,), generator) -> terms; "loss" is the one minimised.
-BatchLosses = Callable[[Tensor, torch.Generator], dict[str, Tensor]]
+#: Losses of one batch by name: (indices (n_rows,), share) -> terms; "loss" is the one minimised. The indices
+#: are those of this process's share of the batch, the terms those of the whole batch.
+BatchLosses = Callable[[Tensor, Share], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ def fit(
 ) -> FitState:
     """Train a model in place and leave its best weights in it.
 
+    Where torch.distributed is initialised, every process takes a share of each batch, and all end up with the
+    same weights, which are those of a single process but for rounding.
+
     Args:
         model: The model; its parameters are changed.
         losses: Terms of one batch.
@@ -108,7 +113,8 @@ def fit(
                 step = epoch * n_batches + number
                 for group in optimiser.param_groups:
                     group["lr"] = settings.learning_rate * _one_cycle(step / n_steps, settings.one_cycle)
-                terms = _step(model, optimiser, losses(batch, generator), settings, epoch)
+                share = own_share(len(batch), generator)
+                terms = _step(model, optimiser, losses(batch[share.rows], share), settings, epoch)
                 for name, value in terms.items():
                     sums[name] = sums.get(name, 0.0) + value * len(batch) / n_items
                 averaged = _average(averaged, model, settings.average, step)
@@ -136,6 +142,7 @@ def _step(
 ) -> dict[str, float]:
     optimiser.zero_grad(set_to_none=True)
     terms["loss"].backward()
+    average_gradients(model.parameters())
     norm = nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
     if not torch.isfinite(norm):
         named = ", ".join(f"{name} {value.item():.3g}" for name, value in terms.items())

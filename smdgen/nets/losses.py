@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from smdgen.nets.share import Share
 from smdgen.nets.vae import InternalVae, PaperVae, kl_to_standard_normal
 
 #: Maps frames (n, n_atoms, 3), A, to the three bonded energies (n, 3), kcal/mol.
@@ -15,13 +16,12 @@ Cv = Callable[[Tensor], Tensor]
 TERM_NAMES = ("bonds", "angles", "torsions")
 
 
-def random_rotations(n: int, generator: torch.Generator) -> Tensor:
-    """(n, 3, 3). Rotations drawn evenly, from unit quaternions.
+def random_rotations(share: Share) -> Tensor:
+    """(n_rows, 3, 3). Rotations drawn evenly, from unit quaternions.
 
     Source: K. Shoemake, Graphics Gems III (1992), "Uniform random rotations".
     """
-    quaternions = torch.randn(n, 4, generator=generator, dtype=torch.float64)
-    w, x, y, z = nn.functional.normalize(quaternions, dim=-1).unbind(-1)
+    w, x, y, z = nn.functional.normalize(share.normal(4, dtype=torch.float64), dim=-1).unbind(-1)
     rows = [
         1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
         2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
@@ -31,9 +31,7 @@ def random_rotations(n: int, generator: torch.Generator) -> Tensor:
     return matrices
 
 
-def paper_losses(
-    vae: PaperVae, x: Tensor, energies: Energies, cv: Cv, generator: torch.Generator
-) -> dict[str, Tensor]:
+def paper_losses(vae: PaperVae, x: Tensor, energies: Energies, cv: Cv, share: Share) -> dict[str, Tensor]:
     """Equations (1) and (2) of the paper on randomly rotated frames.
 
     | term     | here                                                                 |
@@ -45,28 +43,29 @@ def paper_losses(
 
     Args:
         vae: The paper's network.
-        x: (n, n_atoms, 3), A.
+        x: (n_rows, n_atoms, 3), A. This process's rows of the batch.
         energies: The three bonded energies.
         cv: The collective variable.
-        generator: Draws the rotations and the latent noise.
+        share: Draws the rotations and the latent noise.
 
     Source: Cava et al., section 2.3.
     """  # noqa: E501
-    rotation = random_rotations(len(x), generator).to(x)
+    vae.share_dropout(share)
+    rotation = random_rotations(share).to(x)
     x = (x - x.mean(-2, keepdim=True)) @ rotation.transpose(-1, -2)
     mean, log_variance = vae.encode(x)
-    noise = torch.randn(mean.shape, generator=generator, dtype=x.dtype).to(x.device)
+    noise = share.normal(mean.shape[-1], dtype=x.dtype).to(x.device)
     again = vae.decode(mean + noise * (log_variance / 2).exp())
-    squares = (energies(again) - energies(x)).square().mean(0)
+    squares = share.mean((energies(again) - energies(x)).square())
     terms = {name: squares[i].log() for i, name in enumerate(TERM_NAMES)}
-    terms["cv"] = (cv(again) - cv(x)).square().mean()
-    terms["recon"] = (again - x).square().mean()
-    terms["kl"] = kl_to_standard_normal(mean, log_variance).mean() * (2 / x[0].numel())
+    terms["cv"] = share.mean((cv(again) - cv(x)).square())
+    terms["recon"] = share.mean((again - x).square().mean((-2, -1)))
+    terms["kl"] = share.mean(kl_to_standard_normal(mean, log_variance)) * (2 / (3 * x.shape[-2]))
     return terms
 
 
 def internal_losses(
-    vae: InternalVae, x: Tensor, energies: Energies, energy_scale: Tensor, cv: Cv, generator: torch.Generator
+    vae: InternalVae, x: Tensor, energies: Energies, energy_scale: Tensor, cv: Cv, share: Share
 ) -> dict[str, Tensor]:
     """The terms of the default autoencoder, before their weights.
 
@@ -80,25 +79,26 @@ def internal_losses(
 
     Args:
         vae: The network.
-        x: (n, n_atoms, 3), A.
+        x: (n_rows, n_atoms, 3), A. This process's rows of the batch.
         energies: The three bonded energies.
         energy_scale: (3,), kcal/mol. Standard deviation of each in the training frames.
         cv: The collective variable.
-        generator: Draws the latent noise and the atoms whose distances are compared.
+        share: Draws the latent noise and the atoms whose distances are compared.
     """
     f = vae.features.encode(x)
     mean, log_variance = vae.encode_features(f)
-    noise = torch.randn(mean.shape, generator=generator, dtype=x.dtype).to(x.device)
+    noise = share.normal(mean.shape[-1], dtype=x.dtype).to(x.device)
     again = vae.decode_features(mean + noise * (log_variance / 2).exp())
     deviation = vae.log_deviation
-    terms = {"recon": (0.5 * ((again - f) / deviation.exp()).square() + deviation).mean()}
+    terms = {"recon": share.mean((0.5 * ((again - f) / deviation.exp()).square() + deviation).mean(-1))}
     frames = vae.features.decode(again)
-    atoms = torch.randperm(x.shape[-2], generator=generator)[:MOST_SHAPE_ATOMS].to(x.device)
-    terms["shape"] = (_distances(frames[:, atoms]) - _distances(x[:, atoms])).square().mean()
-    off = (energies(frames) - energies(x)).abs().mean(0) / energy_scale
+    atoms = torch.randperm(x.shape[-2], generator=share.generator)[:MOST_SHAPE_ATOMS].to(x.device)
+    shape_error = _distances(frames[:, atoms]) - _distances(x[:, atoms])
+    terms["shape"] = share.mean(shape_error.square().mean(-1))
+    off = share.mean((energies(frames) - energies(x)).abs()) / energy_scale
     terms |= {name: off[i] for i, name in enumerate(TERM_NAMES)}
-    terms["cv"] = (cv(frames) - cv(x)).square().mean()
-    terms["kl"] = kl_to_standard_normal(mean, log_variance).mean() / f.shape[-1]
+    terms["cv"] = share.mean((cv(frames) - cv(x)).square())
+    terms["kl"] = share.mean(kl_to_standard_normal(mean, log_variance)) / f.shape[-1]
     return terms
 
 

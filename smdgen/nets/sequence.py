@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from smdgen.nets.share import Share
+
 #: Frequencies with which the flow time enters the head.
 N_FREQUENCIES = 8
 
@@ -154,31 +156,29 @@ class _Block(nn.Module):
         return out
 
 
-def flow_matching_loss(
-    lstm: SteeredLstm, z: Tensor, steering: Steering, generator: torch.Generator
-) -> Tensor:
+def flow_matching_loss(lstm: SteeredLstm, z: Tensor, steering: Steering, share: Share) -> Tensor:
     """Mean squared error of the velocity, over sequences, steps and latents.
 
     Args:
         lstm: The network.
-        z: (n, n_steps + 1, latent_size). Encoded sequences, as the autoencoder gives them.
-        steering: (n, n_steps) each.
-        generator: Draws the noise, the flow times and the disturbance of the remembered latents.
+        z: (n_rows, n_steps + 1, latent_size). Encoded sequences, as the autoencoder gives them.
+        steering: (n_rows, n_steps) each.
+        share: Draws the noise, the flow times and the disturbance of the remembered latents.
 
     Returns:
         () mean over the batch, so that a larger batch does not change it.
     """
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator, dtype=z.dtype).to(z.device)
+        return share.normal(*shape, dtype=z.dtype).to(z.device)
 
     z = (z - lstm.z_centre) / lstm.z_scale
     target = z[:, 1:]
-    context, _ = lstm.remember(z[:, :-1] + MEMORY_NOISE * normal(*target.shape), steering)
-    s = torch.rand(*target.shape[:-1], generator=generator, dtype=z.dtype).to(z.device)
-    noise = normal(*target.shape)
+    context, _ = lstm.remember(z[:, :-1] + MEMORY_NOISE * normal(*target.shape[1:]), steering)
+    s = share.uniform(target.shape[1], dtype=z.dtype).to(z.device)
+    noise = normal(*target.shape[1:])
     u = torch.lerp(noise, target, s[..., None])
-    return (lstm.velocity(u, s, context) - (target - noise)).square().mean()
+    return share.mean((lstm.velocity(u, s, context) - (target - noise)).square().mean((-2, -1)))
 
 
 #: Standard deviation of the disturbance of the latents the LSTM sees in training (latents have about
@@ -186,12 +186,13 @@ def flow_matching_loss(
 MEMORY_NOISE = 0.1
 
 
-def paper_sequence_loss(lstm: PaperLstm, z: Tensor) -> dict[str, Tensor]:
+def paper_sequence_loss(lstm: PaperLstm, z: Tensor, share: Share) -> dict[str, Tensor]:
     """The paper's loss of a free-running sequence.
 
     Args:
         lstm: The network.
-        z: (n, n_frames, latent_size). Encoded sequences; the first frame is state A, the last B.
+        z: (n_rows, n_frames, latent_size). Encoded sequences; the first frame is state A, the last B.
+        share: Whose rows they are.
 
     Returns:
         "sequence": () mean squared error over all predicted latents; "end": () over the last.
@@ -200,4 +201,4 @@ def paper_sequence_loss(lstm: PaperLstm, z: Tensor) -> dict[str, Tensor]:
     """
     path = lstm(z[:, 0], z.shape[1] - 1)
     squares = (path - z[:, 1:]).square()
-    return {"sequence": squares.mean(), "end": squares[:, -1].mean()}
+    return {"sequence": share.mean(squares.mean((-2, -1))), "end": share.mean(squares[:, -1].mean(-1))}

@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from smdgen.nets.components import Blocks, principal_components
 from smdgen.nets.features import InternalFeatures
+from smdgen.nets.share import Share
 
 
 class PaperVae(nn.Module):
@@ -19,6 +21,12 @@ class PaperVae(nn.Module):
         self.n_atoms, self.latent_size = n_atoms, latent_size
         self.encoder = _paper_layers(3 * n_atoms, hidden_size, 2 * latent_size, dropout)
         self.decoder = _paper_layers(latent_size, hidden_size, 3 * n_atoms, dropout)
+
+    def share_dropout(self, share: Share) -> None:
+        """Drop in the next batches what a process with all rows would drop in these."""
+        for module in self.modules():
+            if isinstance(module, _Dropout):
+                module.n, module.rows = share.n, share.rows
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(..., n_atoms, 3), A -> mean and log variance of the latent, (..., latent_size) each."""
@@ -56,10 +64,9 @@ class InternalVae(nn.Module):
         self.log_deviation = nn.Parameter(torch.full((n_features,), -2.5))
 
     @torch.no_grad()
-    def start_from_components(self, f: Tensor) -> None:
-        """Set the linear maps to the whitened principal components of `f`: (n_frames, n_features)."""
-        variance, axes = torch.linalg.eigh(torch.cov(f.T.double(), correction=0))
-        variance, axes = variance.flip(0)[: self.latent_size], axes.flip(1)[:, : self.latent_size]
+    def start_from_components(self, blocks: Blocks) -> None:
+        """Set the linear maps to the whitened principal components of features (n, n_features)."""
+        variance, axes = principal_components(blocks, self.features.n_features, self.latent_size)
         deviation = variance.clamp_min(1e-3).sqrt()
         self.linear_in.weight.copy_((axes / deviation).T)
         self.linear_out.weight.copy_(axes * deviation)
@@ -105,10 +112,22 @@ def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
 
 
+class _Dropout(nn.Dropout):
+    """Dropout whose random numbers are drawn for all rows of a batch, of which some are at hand."""
+
+    n, rows = 0, slice(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        kept = torch.empty(self.n, *x.shape[1:], dtype=x.dtype).bernoulli_(1 - self.p)[self.rows]
+        return x * (kept.to(x.device) / (1 - self.p))
+
+
 def _paper_layers(n_in: int, hidden: int, n_out: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(n_in, hidden), nn.ReLU(), nn.Dropout(dropout),
-        nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(dropout),
+        nn.Linear(n_in, hidden), nn.ReLU(), _Dropout(dropout),
+        nn.Linear(hidden, hidden), nn.ReLU(), _Dropout(dropout),
         nn.Linear(hidden, n_out),
     )  # fmt: skip
 

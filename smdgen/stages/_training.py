@@ -1,23 +1,67 @@
 """What the two training stages share: devices, checkpoints, and what an interruption leaves behind."""
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
-from smdgen.errors import ArtifactError, ConfigError
+from smdgen import processes
+from smdgen.errors import ArtifactError, ConfigError, TrainingError
 from smdgen.files import atomic_path
 from smdgen.nets.fit import BatchLosses, FitSettings, FitState, fit
 from smdgen.progress import Progress
 from smdgen.store.artifacts import read_model, write_model
+from smdgen.store.run_record import RunFolder
 from smdgen.view.figures import plot_history
 
 #: Modelled atoms up to which one thread is the fastest.
 _ONE_THREAD_ATOMS = 500
+
+
+@contextlib.contextmanager
+def training_group(device: str) -> Iterator[None]:
+    """Join the other processes that `torchrun` started, if it did; leave them at the end.
+
+    Raises:
+        TrainingError: The others do not answer.
+    """
+    if processes.count() == 1:
+        yield
+        return
+    backend = "nccl" if _resolve(device).startswith("cuda") else "gloo"
+    try:
+        distributed.init_process_group(backend)
+    except (RuntimeError, ValueError) as error:
+        raise TrainingError(
+            f"process {processes.rank()} of {processes.count()} does not reach the others ({error}); "
+            "see that torchrun started all of them"
+        ) from error
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def leads() -> bool:
+    """Whether this is the process that writes and prints: the first of several, or the only one."""
+    return processes.rank() == 0
+
+
+def lock_once(folder: RunFolder) -> contextlib.AbstractContextManager[None]:
+    """The lock of the run folder, held by the process that writes."""
+    return folder.lock() if leads() else contextlib.nullcontext()
+
+
+def _resolve(name: str) -> str:
+    """The name of the device meant by `auto`, and of one GPU a process where there are several."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return f"cuda:{processes.local_rank()}" if name == "cuda" and processes.count() > 1 else name
 
 
 def choose_device(name: str, n_atoms: int, threads: int) -> torch.device:
@@ -26,8 +70,7 @@ def choose_device(name: str, n_atoms: int, threads: int) -> torch.device:
     Raises:
         ConfigError: A device that this machine or torch does not have.
     """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+    name = _resolve(name)
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -82,7 +125,8 @@ def train(job: Job, *, resume: bool, progress: Progress) -> FitState:
     def keep(new: FitState) -> None:
         nonlocal state
         state = new
-        _write(job.checkpoint, new, identity)
+        if leads():
+            _write(job.checkpoint, new, identity)
 
     try:
         return fit(
@@ -105,16 +149,20 @@ class Interrupted(KeyboardInterrupt):
         self.state = state
 
 
-def write_history(folder: Path, name: str, history: dict[str, list[float]], title: str) -> tuple[Path, Path]:
-    """`<name>-losses.csv` and `.png`: every loss term against the epoch."""
-    table, figure = folder / f"{name}-losses.csv", folder / f"{name}-losses.png"
+def history_files(folder: Path, name: str) -> tuple[Path, Path]:
+    """`<name>-losses.csv` and `.png`."""
+    return folder / f"{name}-losses.csv", folder / f"{name}-losses.png"
+
+
+def write_history(folder: Path, name: str, history: dict[str, list[float]], title: str) -> None:
+    """Every loss term against the epoch, as a table and a figure."""
+    table, figure = history_files(folder, name)
     lines = [",".join(["epoch", *(key.replace(" ", "_") for key in history)])]
     for epoch, row in enumerate(zip(*history.values(), strict=True), 1):
         lines.append(",".join([str(epoch), *(f"{value:.6g}" for value in row)]))
     with atomic_path(table) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     plot_history(figure, history, title)
-    return table, figure
 
 
 def _write(path: Path, state: FitState, identity: dict[str, Any]) -> None:

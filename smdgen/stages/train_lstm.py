@@ -20,10 +20,21 @@ from smdgen.nets.directions import Schedule
 from smdgen.nets.fit import FitSettings
 from smdgen.nets.generate import PullModel, build_vae, generate, next_frames
 from smdgen.nets.sequence import PaperLstm, SteeredLstm, Steering, flow_matching_loss, paper_sequence_loss
+from smdgen.nets.share import Share, whole
 from smdgen.physics.cvs import unrolled
 from smdgen.physics.geometry import rmsd
 from smdgen.progress import Progress, Silent
-from smdgen.stages._training import Interrupted, Job, choose_device, train, write_history
+from smdgen.stages._training import (
+    Interrupted,
+    Job,
+    choose_device,
+    history_files,
+    leads,
+    lock_once,
+    train,
+    training_group,
+    write_history,
+)
 from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.latents import Latents, read_latents
 from smdgen.store.run_record import RunFolder
@@ -110,7 +121,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
     if not config.resume:
         refuse_overwrite(folder.lstm, config.force)
     latents = replace(latents, cv_values=_without_jumps(latents, dataset))
-    with folder.lock():
+    with training_group(config.device), lock_once(folder):
         device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
         parts = {split: sequences(latents, split) for split in ("train", "validation")}
         settings = {**PRESETS[preset], **{k: v for k in PRESETS[preset] if (v := getattr(config, k))}}
@@ -127,6 +138,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             vae_tensors["landmarks"], vae_header["reach_A"],
         )  # fmt: skip
         errors = _errors(model, dataset, progress)
+        files = history_files(folder.path, "lstm")
         header = {
             "preset": preset, "sizes": sizes, "settings": settings, "config": _plain(config),
             "vae_sha256": latents.vae_hash, "content_hash": dataset.content_hash,
@@ -134,9 +146,10 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             "epochs": state.epoch,
         }  # fmt: skip
         tensors = {f"weights.{name}": value for name, value in lstm.state_dict().items()}
-        write_model(folder.lstm, "lstm", {**tensors, "paths": schedule.paths}, header)
-        files = write_history(folder.path, "lstm", state.history, "LSTM losses")
-        folder.record("train-lstm", time.monotonic() - began, [folder.vae, folder.latents])
+        if leads():
+            write_model(folder.lstm, "lstm", {**tensors, "paths": schedule.paths}, header)
+            write_history(folder.path, "lstm", state.history, "LSTM losses")
+            folder.record("train-lstm", time.monotonic() - began, [folder.vae, folder.latents])
     if stop is not None:
         raise stop
     n_parameters = sum(p.numel() for p in lstm.parameters())
@@ -178,22 +191,21 @@ def cv_schedule(latents: Latents) -> Schedule:
     return Schedule(torch.from_numpy(np.stack(paths)).float(), float(np.median(durations)))
 
 
-def draw_batch(data: Sequences, n: int, stride: int, generator: torch.Generator) -> tuple[Tensor, Steering]:
+def draw_batch(data: Sequences, stride: int, share: Share) -> tuple[Tensor, Steering]:
     """Sequences with one stride from anywhere in the pulls.
 
     Args:
         data: Encoded pulls.
-        n: Sequences to draw.
         stride: Frames between two steps.
-        generator: Draws where they begin.
+        share: How many to draw, and from where.
 
     Returns:
-        Latents (n, n_steps + 1, latent_size) and what steers them, (n, n_steps) each.
+        Latents (n_rows, n_steps + 1, latent_size) and what steers them, (n_rows, n_steps) each.
     """
     longest = max(part.stop - part.start for part in data.ranges)
     n_steps = max(1, min(N_STEPS, (longest - 1) // stride))
     table = torch.from_numpy(windows(data.ranges, n_steps + 1, stride))
-    rows = table[torch.randint(len(table), (n,), generator=generator)]
+    rows = table[torch.randint(len(table), (share.n,), generator=share.generator)[share.rows]]
     cv = data.cv[rows]
     stride_ps = torch.full_like(cv[:, 1:], stride * data.interval_ps)
     return data.z[rows], Steering(cv[:, :-1], cv[:, 1:], stride_ps)
@@ -236,12 +248,12 @@ def _job(
 
     def validate() -> dict[str, float]:
         generator = torch.Generator().manual_seed(0)
-        rounds = [losses(parts["validation"], 128, generator) for _ in range(4)]
+        rounds = [losses(parts["validation"], whole(128, generator)) for _ in range(4)]
         return {name: float(np.mean([terms[name].item() for terms in rounds])) for name in rounds[0]}
 
     return Job(
         model=lstm,
-        losses=lambda batch, generator: losses(parts["train"], len(batch), generator),
+        losses=lambda _, share: losses(parts["train"], share),
         validate=validate,
         n_items=n_windows,
         settings=FitSettings(
@@ -255,26 +267,26 @@ def _job(
     )  # fmt: skip
 
 
-Losses = Callable[[Sequences, int, torch.Generator], dict[str, Tensor]]
+Losses = Callable[[Sequences, Share], dict[str, Tensor]]
 
 
 def _steered_losses(lstm: SteeredLstm, device: torch.device) -> Losses:
-    def losses(data: Sequences, n: int, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(data: Sequences, share: Share) -> dict[str, Tensor]:
         low, high = strides(data)
-        exponent = float(torch.rand((), generator=generator))
+        exponent = float(torch.rand((), generator=share.generator))
         stride = round(low * (high / low) ** exponent)
-        z, steering = draw_batch(data, n, stride, generator)
+        z, steering = draw_batch(data, stride, share)
         on_device = Steering(steering.now.to(device), steering.aim.to(device), steering.stride_ps.to(device))
-        return {"loss": flow_matching_loss(lstm, z.to(device), on_device, generator)}
+        return {"loss": flow_matching_loss(lstm, z.to(device), on_device, share)}
 
     return losses
 
 
 def _paper_losses(lstm: PaperLstm, device: torch.device) -> Losses:
-    def losses(data: Sequences, n: int, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(data: Sequences, share: Share) -> dict[str, Tensor]:
         table = torch.from_numpy(windows(data.ranges, N_STEPS, _paper_stride(data)))
-        rows = table[torch.randint(len(table), (n,), generator=generator)]
-        terms = paper_sequence_loss(lstm, data.z[rows].to(device))
+        rows = table[torch.randint(len(table), (share.n,), generator=share.generator)[share.rows]]
+        terms = paper_sequence_loss(lstm, data.z[rows].to(device), share)
         return {"loss": terms["sequence"] + terms["end"], **terms}
 
     return losses

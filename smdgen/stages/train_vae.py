@@ -13,12 +13,15 @@ from torch import Tensor
 
 from smdgen.config import TrainVaeConfig
 from smdgen.data.dataset import Dataset, Pull, open_dataset
+from smdgen.data.frames import Frames
+from smdgen.data.splits import Split
 from smdgen.data.structure import structure_to_json
 from smdgen.errors import ArtifactError
 from smdgen.files import refuse_overwrite
 from smdgen.nets.features import InternalFeatures
 from smdgen.nets.fit import FitSettings, FitState
 from smdgen.nets.losses import TERM_NAMES, internal_losses, paper_losses
+from smdgen.nets.share import Share, whole
 from smdgen.nets.vae import InternalVae, PaperVae
 from smdgen.physics.cvs import evaluate
 from smdgen.physics.cvs import to_dict as cv_to_dict
@@ -27,7 +30,17 @@ from smdgen.physics.geometry import rmsd, rmsd_matrix, superpose
 from smdgen.physics.internal import spanning_tree
 from smdgen.progress import Progress
 from smdgen.stages._prepare_report import thin_data
-from smdgen.stages._training import Interrupted, Job, choose_device, train, write_history
+from smdgen.stages._training import (
+    Interrupted,
+    Job,
+    choose_device,
+    history_files,
+    leads,
+    lock_once,
+    train,
+    training_group,
+    write_history,
+)
 from smdgen.store.artifacts import model_hash, write_model
 from smdgen.store.latents import write_latents
 from smdgen.store.run_record import RunFolder
@@ -90,22 +103,23 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
     if not config.resume:
         refuse_overwrite(folder.vae, config.force)
-    with folder.lock():
+    with training_group(config.device), lock_once(folder):
         device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
         notes = tuple(thin_data(dataset))
         for note in notes:
             progress.note(note)
-        frames = {split: _frames(dataset, split, config) for split in ("train", "validation")}
+        frames = {split: _frames(dataset, split, config, device) for split in ("train", "validation")}
         torch.manual_seed(config.seed)
-        vae = _new_vae(config, dataset, frames["train"])
+        vae = _new_vae(config, dataset, frames["train"]).to(device)
         settings = settings_of(config, vae)
-        job = _job(config, settings, folder, dataset, vae.to(device), frames, device)
+        job = _job(config, settings, folder, dataset, vae, frames, device)
         try:
             state, stop = train(job, resume=config.resume, progress=progress), None
         except Interrupted as interruption:
             state, stop = interruption.state, interruption
-        result = _save(folder, config, settings, dataset, vae.cpu(), frames, state)
-        folder.record("train-vae", time.monotonic() - began, [folder.dataset])
+        result = _save(folder, config, settings, dataset, vae, frames, state)
+        if leads():
+            folder.record("train-vae", time.monotonic() - began, [folder.dataset])
     if stop is not None:
         raise stop
     return replace(result, notes=notes, hints=(folder.next_command("train-lstm"),))
@@ -123,29 +137,28 @@ def settings_of(config: TrainVaeConfig, vae: PaperVae | InternalVae) -> dict[str
     return values
 
 
-def _frames(dataset: Dataset, split: str, config: TrainVaeConfig) -> Tensor:
-    """(n, n_atoms, 3), A. All frames of one split."""
-    pulls = dataset.of_split(split)  # type: ignore[arg-type]
+def _frames(dataset: Dataset, split: Split, config: TrainVaeConfig, device: torch.device) -> Frames:
+    pulls = dataset.of_split(split)
     if not pulls:
         raise ArtifactError(
             f"{dataset.path} has no {split} pulls; run `smdgen prepare` again with more pulls"
         )
-    dtype = getattr(torch, config.precision)
-    return torch.cat([torch.from_numpy(dataset.positions(pull)) for pull in pulls]).to(dtype)
+    return Frames(dataset, pulls, getattr(torch, config.precision), device, config.memory_gb * 1e9)
 
 
-def _new_vae(config: TrainVaeConfig, dataset: Dataset, x: Tensor) -> PaperVae | InternalVae:
+def _new_vae(config: TrainVaeConfig, dataset: Dataset, frames: Frames) -> PaperVae | InternalVae:
     preset = PRESETS[config.preset]
     latent = config.latent_size or int(preset["latent_size"])
     hidden = config.hidden_size or int(preset["hidden_size"])
+    dtype = getattr(torch, config.precision)
     if config.preset == "paper":
-        return PaperVae(dataset.structure.n_atoms, latent, hidden).to(x.dtype)
+        return PaperVae(dataset.structure.n_atoms, latent, hidden).to(dtype)
     tree = spanning_tree(dataset.structure.n_atoms, dataset.structure.bonds)
-    features = InternalFeatures.fit(x, tree)
+    features = InternalFeatures.fit(frames.blocks, tree)
     latent = min(latent or MOST_LATENTS, features.n_features)
     hidden = hidden or min(max(256, 2 * features.n_features), 1024)
-    vae = InternalVae(features, latent, hidden).to(x.dtype)
-    vae.start_from_components(features.encode(x))
+    vae = InternalVae(features, latent, hidden).to(dtype)
+    vae.start_from_components(lambda: (features.encode(x) for x in frames.blocks()))
     return vae
 
 
@@ -161,26 +174,24 @@ def _job(
     folder: RunFolder,
     dataset: Dataset,
     vae: PaperVae | InternalVae,
-    frames: dict[str, Tensor],
+    frames: dict[str, Frames],
     device: torch.device,
 ) -> Job:
-    frames = {split: x.to(device) for split, x in frames.items()}
-    energy = BondedEnergy(dataset.terms, device, frames["train"].dtype)
+    energy = BondedEnergy(dataset.terms, device, getattr(torch, config.precision))
     losses = _losses(vae, settings, energy, dataset, frames["train"])
 
     def validate() -> dict[str, float]:
         generator = torch.Generator().manual_seed(0)
-        x = frames["validation"]
         sums: dict[str, float] = {}
-        for part in x.split(512):
-            for name, value in losses(part, generator).items():
-                sums[name] = sums.get(name, 0.0) + value.item() * len(part) / len(x)
+        for x in frames["validation"].blocks():
+            for name, value in losses(x, whole(len(x), generator)).items():
+                sums[name] = sums.get(name, 0.0) + value.item() * len(x) / len(frames["validation"])
         return sums
 
     paper = config.preset == "paper"
     return Job(
         model=vae,
-        losses=lambda batch, generator: losses(frames["train"][batch.to(device)], generator),
+        losses=lambda batch, share: losses(frames["train"][batch], share),
         validate=validate,
         n_items=len(frames["train"]),
         settings=FitSettings(
@@ -200,22 +211,22 @@ def _losses(
     settings: dict[str, float],
     energy: BondedEnergy,
     dataset: Dataset,
-    x: Tensor,
-) -> Callable[[Tensor, torch.Generator], dict[str, Tensor]]:
-    def cv(frames: Tensor) -> Tensor:
-        return evaluate(dataset.cv, frames)
+    frames: Frames,
+) -> Callable[[Tensor, Share], dict[str, Tensor]]:
+    def cv(x: Tensor) -> Tensor:
+        return evaluate(dataset.cv, x)
 
-    scale = energy.three(x).std(0).clamp_min(1e-3)
+    scale = torch.cat([energy.three(x) for x in frames.blocks()]).std(0).clamp_min(1e-3)
     weights = {
         "recon": 1.0, "cv": settings["cartesian_weight"], "shape": settings["cartesian_weight"],
         "kl": settings["kl_weight"], **dict.fromkeys(TERM_NAMES, settings["energy_weight"]),
     }  # fmt: skip
 
-    def losses(batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(batch: Tensor, share: Share) -> dict[str, Tensor]:
         if isinstance(vae, PaperVae):
-            terms = paper_losses(vae, batch, energy.three, cv, generator)
+            terms = paper_losses(vae, batch, energy.three, cv, share)
         else:
-            terms = internal_losses(vae, batch, energy.three, scale, cv, generator)
+            terms = internal_losses(vae, batch, energy.three, scale, cv, share)
         total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         return {"loss": total, **terms}
 
@@ -228,14 +239,24 @@ def _save(
     settings: dict[str, float],
     dataset: Dataset,
     vae: PaperVae | InternalVae,
-    frames: dict[str, Tensor],
+    frames: dict[str, Frames],
     state: FitState,
 ) -> TrainVaeResult:
-    with torch.no_grad():
-        x = frames["validation"]
-        again = torch.cat([vae.decode(vae.encode(part)[0]) for part in x.split(1024)])
-        reconstruction = float(rmsd(again, x).mean())
     landmarks = _landmarks(frames["train"])
+    errors, reach = [], []
+    with torch.no_grad():
+        for x in frames["validation"].blocks():
+            errors.append(rmsd(vae.decode(vae.encode(x)[0]), x))
+            reach.append(rmsd_matrix(x, landmarks).min(1).values)
+    reconstruction = float(torch.cat(errors).mean())
+    vae.cpu()
+    table, figure = history_files(folder.path, "vae")
+    result = TrainVaeResult(
+        config.preset, vae.latent_size, sum(p.numel() for p in vae.parameters()), state.epoch,
+        reconstruction, state.history, (folder.vae, folder.latents, table, figure),
+    )  # fmt: skip
+    if not leads():
+        return result
     header = {
         "preset": config.preset,
         "sizes": {"n_atoms": dataset.structure.n_atoms, "latent_size": vae.latent_size,
@@ -251,21 +272,18 @@ def _save(
         "units": {"length": "A", "energy": "kcal/mol"},
         "epochs": state.epoch,
         "validation_rmsd_A": reconstruction,
-        "reach_A": float(rmsd_matrix(x, landmarks).min(1).values.max()),
+        "reach_A": float(torch.cat(reach).max()),
     }  # fmt: skip
     tensors = {f"weights.{name}": value for name, value in vae.state_dict().items()}
-    write_model(folder.vae, "vae", {**tensors, "landmarks": landmarks}, header)
+    write_model(folder.vae, "vae", {**tensors, "landmarks": landmarks.cpu()}, header)
     _encode_all(folder, dataset, vae)
-    files = write_history(folder.path, "vae", state.history, "Autoencoder losses")
-    return TrainVaeResult(
-        config.preset, vae.latent_size, sum(p.numel() for p in vae.parameters()), state.epoch,
-        reconstruction, state.history, (folder.vae, folder.latents, *files),
-    )  # fmt: skip
+    write_history(folder.path, "vae", state.history, "Autoencoder losses")
+    return result
 
 
-def _landmarks(x: Tensor) -> Tensor:
+def _landmarks(frames: Frames) -> Tensor:
     """(n, n_atoms, 3), A. Evenly spaced training frames, on the first."""
-    chosen = x[torch.linspace(0, len(x) - 1, min(N_LANDMARKS, len(x))).round().long()]
+    chosen = frames[torch.linspace(0, len(frames) - 1, min(N_LANDMARKS, len(frames))).round().long()]
     first = chosen[0] - chosen[0].mean(0)
     return superpose(chosen, first)
 

@@ -35,9 +35,9 @@ def x(tree: InternalTree) -> torch.Tensor:
 def vae(x: torch.Tensor, tree: InternalTree) -> InternalVae:
     """An untrained autoencoder that starts from the principal components."""
     torch.manual_seed(0)
-    features = InternalFeatures.fit(x, tree)
+    features = InternalFeatures.fit(lambda: x.split(70), tree)
     vae = InternalVae(features, features.n_features, 32).double()
-    vae.start_from_components(features.encode(x))
+    vae.start_from_components(lambda: features.encode(x).split(70))
     return vae.eval()
 
 

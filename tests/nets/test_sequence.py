@@ -3,6 +3,11 @@
 import torch
 
 from smdgen.nets.sequence import PaperLstm, SteeredLstm, Steering, flow_matching_loss, paper_sequence_loss
+from smdgen.nets.share import whole
+
+
+def drawn(n, seed):
+    return whole(n, torch.Generator().manual_seed(seed))
 
 
 def steered(latent=3):
@@ -29,7 +34,7 @@ def test_paper_lstm_adds_its_action_to_the_latent():
 def test_paper_loss_compares_the_free_running_sequence_and_its_end():
     torch.manual_seed(0)
     lstm, z = PaperLstm(4, 6), torch.randn(5, 10, 4)
-    terms = paper_sequence_loss(lstm, z)
+    terms = paper_sequence_loss(lstm, z, drawn(5, 0))
     off = lstm(z[:, 0], 9) - z[:, 1:]
     torch.testing.assert_close(terms["sequence"], off.square().mean())
     torch.testing.assert_close(terms["end"], off[:, -1].square().mean())
@@ -38,13 +43,13 @@ def test_paper_loss_compares_the_free_running_sequence_and_its_end():
 def test_memory_step_by_step_equals_the_whole_sequence():
     lstm, generator = steered(), torch.Generator().manual_seed(0)
     z, told = torch.randn(2, 5, 3, generator=generator, dtype=torch.float64), steering(2, 5, generator)
-    whole, _ = lstm.remember(z, told)
+    at_once, _ = lstm.remember(z, told)
     state, parts = None, []
     for i in range(5):
         now = Steering(told.now[:, i : i + 1], told.aim[:, i : i + 1], told.stride_ps[:, i : i + 1])
         part, state = lstm.remember(z[:, i : i + 1], now, state)
         parts.append(part)
-    torch.testing.assert_close(torch.cat(parts, 1), whole)
+    torch.testing.assert_close(torch.cat(parts, 1), at_once)
 
 
 def test_sampling_follows_the_flow_of_a_known_gaussian():
@@ -67,7 +72,7 @@ def test_sampling_follows_the_flow_of_a_known_gaussian():
 def test_flow_loss_is_least_for_the_true_velocity_and_keeps_to_its_generator():
     lstm, generator = steered(), torch.Generator().manual_seed(0)
     z, told = torch.randn(40, 4, 3, generator=generator, dtype=torch.float64), steering(40, 3, generator)
-    losses = [flow_matching_loss(lstm, z, told, torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
+    losses = [flow_matching_loss(lstm, z, told, drawn(40, s)) for s in (1, 1, 2)]
     assert losses[0] == losses[1] != losses[2]
     lstm.standardise(z.flatten(0, 1), told.now.flatten())
     scaled = (z - lstm.z_centre) / lstm.z_scale
@@ -77,4 +82,4 @@ def test_flow_loss_is_least_for_the_true_velocity_and_keeps_to_its_generator():
     torch.rand(40, 3, generator=draw, dtype=z.dtype)
     noise = torch.randn(40, 3, 3, generator=draw, dtype=z.dtype)
     expected = (scaled[:, 1:] - noise).square().mean()
-    torch.testing.assert_close(flow_matching_loss(lstm, z, told, torch.Generator().manual_seed(3)), expected)
+    torch.testing.assert_close(flow_matching_loss(lstm, z, told, drawn(40, 3)), expected)

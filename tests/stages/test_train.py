@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from smdgen.progress import Silent
 from smdgen.stages import prepare, train_lstm, train_vae
 from smdgen.store.artifacts import model_hash, read_model
 from smdgen.store.latents import read_latents
+from tests.tools.two_processes import run_two
 
 VAE = TrainVaeConfig(epochs=3, hidden_size=16)
 LSTM = TrainLstmConfig(epochs=3, hidden_size=8)
@@ -120,3 +122,31 @@ def test_what_is_missing_or_in_the_way_or_of_another_run_is_refused(run_dir, tmp
         train_vae.run(dataclasses.replace(VAE, resume=True, learning_rate=0.5), run_dir, Silent())
     with pytest.raises(ConfigError, match="device"):
         train_vae.run(dataclasses.replace(VAE, force=True, device="abacus"), run_dir, Silent())
+
+
+def test_two_processes_write_once_what_one_would(run_dir, tmp_path):
+    """The command as torchrun starts it: the losses of one process, files and words from the first only."""
+    shutil.copytree(run_dir, tmp_path / "two")
+    expected = train_vae.run(VAE, run_dir, Silent())
+    options = ["--epochs", "3", "--hidden-size", "16", "--run", "two"]
+    (code, out, err), other = run_two(["-m", "smdgen", "train-vae", *options], tmp_path)
+    assert code == 0, err
+    assert "validation reconstruction" in out
+    assert other == (0, "", "")
+    rows = np.genfromtxt(tmp_path / "two/vae-losses.csv", delimiter=",", names=True)
+    for name, values in expected.history.items():
+        np.testing.assert_allclose(rows[name.replace(" ", "_")], values, rtol=2e-5, atol=1e-5, err_msg=name)
+    assert len(json.loads((tmp_path / "two/record.json").read_text())) == 2
+    assert [code for code, *_ in run_two(["-m", "smdgen", "train-vae", *options], tmp_path)] == [2, 2]
+
+
+def test_frames_read_as_needed_give_the_same_model(run_dir, tmp_path):
+    """No memory for frames: every batch comes from the file."""
+    found = []
+    for name, memory_gb in (("kept", 1.0), ("read", 0.0)):
+        shutil.copytree(run_dir, tmp_path / name)
+        train_vae.run(dataclasses.replace(VAE, memory_gb=memory_gb), tmp_path / name, Silent())
+        found.append(read_model(tmp_path / name / "vae.safetensors", "vae")[0])
+    assert found[0].keys() == found[1].keys()
+    for key, value in found[0].items():
+        assert torch.equal(found[1][key], value), key

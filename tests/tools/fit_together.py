@@ -1,0 +1,85 @@
+"""Small trainings of every network; run as a process of a group it prints what each came to."""
+
+import json
+import sys
+
+import numpy as np
+import torch
+
+from smdgen.nets.features import InternalFeatures
+from smdgen.nets.fit import FitSettings, fit
+from smdgen.nets.losses import internal_losses, paper_losses
+from smdgen.nets.sequence import SteeredLstm, Steering, flow_matching_loss
+from smdgen.nets.share import whole
+from smdgen.nets.vae import InternalVae, PaperVae
+from smdgen.physics.internal import spanning_tree
+from smdgen.progress import Silent
+
+#: 25 items in batches of 8: the last batch holds one item, less than there are processes.
+SETTINGS = FitSettings(epochs=3, batch_size=8, learning_rate=0.01, average=0.9, gradient_norm=5.0, seed=4)
+N_ITEMS = 25
+
+
+def histories(leave_after: int | None = None) -> dict[str, dict[str, list[float]]]:
+    """Every loss of every epoch, by network; process 1 may leave in the middle."""
+    found = {}
+    for name, (model, losses) in networks().items():
+
+        def validate(model=model, losses=losses):
+            terms = losses(torch.arange(N_ITEMS), whole(N_ITEMS, torch.Generator().manual_seed(1)))
+            return {"loss": terms["loss"].item()}
+
+        def keep(state):
+            if state.epoch == leave_after and torch.distributed.get_rank() == 1:
+                sys.exit(3)
+
+        state = fit(model, losses, N_ITEMS, validate, SETTINGS, Silent(), label=name, keep=keep)
+        found[name] = state.history
+    return found
+
+
+def networks():
+    """Networks with their losses on made-up frames."""
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(N_ITEMS, 6, 3, generator=generator) + 3 * torch.arange(6.0)[:, None]
+    tree = spanning_tree(6, np.array([[0, 1], [1, 2], [2, 3], [3, 4], [2, 5]]))
+
+    def energies(frames):
+        d = torch.linalg.vector_norm(frames[:, 1:] - frames[:, :-1], dim=-1)
+        return torch.stack([d.sum(-1), d.square().sum(-1), d[:, 0] * d[:, 1]], -1)
+
+    def cv(frames):
+        return torch.linalg.vector_norm(frames[:, -1] - frames[:, 0], dim=-1)
+
+    internal = InternalVae(InternalFeatures.fit(lambda: [x], tree), 5, 12)
+    paper = PaperVae(6, 4, 10)
+    lstm = SteeredLstm(4, 6, 8, 1)
+    z = torch.randn(N_ITEMS, 5, 4, generator=generator)
+    told = torch.rand(N_ITEMS, 4, generator=generator)
+
+    def of_internal(batch, share):
+        terms = internal_losses(internal, x[batch], energies, torch.ones(3), cv, share)
+        return {"loss": torch.stack(list(terms.values())).sum(), **terms}
+
+    def of_paper(batch, share):
+        terms = paper_losses(paper, x[batch], energies, cv, share)
+        return {"loss": torch.stack(list(terms.values())).sum(), **terms}
+
+    def of_lstm(batch, share):
+        steering = Steering(told[batch], told[batch] + 0.1, torch.ones(len(batch), 4))
+        return {"loss": flow_matching_loss(lstm, z[batch], steering, share)}
+
+    return {"internal": (internal, of_internal), "paper": (paper, of_paper), "lstm": (lstm, of_lstm)}
+
+
+if __name__ == "__main__":
+    from smdgen.cli.console import exit_code_of
+
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo")
+    try:
+        sys.stdout.write(json.dumps(histories(int(sys.argv[1]) if len(sys.argv) > 1 else None)))
+        torch.distributed.destroy_process_group()
+    except Exception as error:
+        sys.exit(exit_code_of(error))
