@@ -108,6 +108,9 @@ class RolloutConfig:
     target: float | None = None
     schedule: Path | None = None
     samples: int = 1
+    relax: bool = False
+    parameters: tuple[Path, ...] = ()  # with `relax`, as for `prepare`
+    forcefield: str = "charmm36"  # with `relax`
     seed: int = 0
     output: Path | None = None
     device: str = "auto"

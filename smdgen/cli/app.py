@@ -316,6 +316,10 @@ def rollout(
         typer.Option(metavar="FILE", help="Table of step against CV to follow, in place of --to."),
     ] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", min=1, help="Pulls to generate.")] = None,
+    relax: Annotated[
+        bool | None, typer.Option("--relax", help="Also minimise each frame, with all atoms of the start.")
+    ] = None,
+    params: options.Parameters = None,
     output: options.Output = None,
     device: options.Device = None,
 ) -> dict[str, Any]:
@@ -329,6 +333,8 @@ def rollout(
         "target": to,
         "schedule": schedule,
         "samples": samples,
+        "relax": relax,
+        "parameters": _tuple(params),
         "output": output,
         "device": device,
     }

@@ -28,6 +28,9 @@ class Start:
         source: In words where they come from.
         notes: What was odd.
         pull: Name of the pull of the dataset it was taken from; None for a file.
+        whole: All atoms of the file; None without a file.
+        whole_positions: (n_whole, 3), A. Where they are.
+        indices: (n_atoms,). The modelled atoms among them.
     """
 
     structure: Structure
@@ -35,6 +38,9 @@ class Start:
     source: str
     notes: tuple[str, ...] = ()
     pull: str | None = None
+    whole: Structure | None = None
+    whole_positions: NDArray[np.float64] | None = None
+    indices: NDArray[np.int64] | None = None
 
 
 def read_start(path: Path, wanted: Structure) -> Start:
@@ -69,7 +75,8 @@ def read_start(path: Path, wanted: Structure) -> Start:
         notes = check_coordinates(chosen[None], structure)
     except TrajectoryError as error:
         raise TrajectoryError(f"{source}: {error}") from error
-    return Start(structure, chosen, source, (*found.notes, *notes))
+    everything = np.asarray(positions, dtype=np.float64)
+    return Start(structure, chosen, source, (*found.notes, *notes), None, found, everything, indices)
 
 
 def _named_as(wanted: Structure, found: Structure, indices: NDArray[np.int64]) -> Structure:

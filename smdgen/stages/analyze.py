@@ -242,7 +242,7 @@ def held_out(dataset: Dataset) -> tuple[tuple[Pull, ...], tuple[str, ...]]:
 
 
 def _own_rollouts(folder: RunFolder) -> tuple[Path, ...]:
-    paths = tuple(sorted(folder.rollout.glob("*.dcd")))
+    paths = tuple(sorted(folder.rollout.glob("pull_*.dcd")))
     if not paths:
         raise ArtifactError(
             f"no trajectories in {folder.rollout}; run `smdgen rollout` first or name trajectories"

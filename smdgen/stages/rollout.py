@@ -21,17 +21,19 @@ from smdgen.data.structure import Structure, structure_from_json
 from smdgen.errors import ArtifactError, ConfigError, TopologyError
 from smdgen.files import sha256_file
 from smdgen.progress import Progress
+from smdgen.stages._relax import SOLVENT, RelaxResult, full_system, write_relaxed
 from smdgen.store.folder import refuse_results, whole_folder
 from smdgen.store.run_record import RunFolder
 
 if TYPE_CHECKING:
     from smdgen.nets.generate import PullModel, Rollout
     from smdgen.physics.cvs import CollectiveVariable
+    from smdgen.physics.system import MolecularSystem
 
 #: What a rollout leaves in its folder; nothing else there is ever replaced.
 FILES = (
     "pull_*.dcd", "pull_*.colvars.traj", "pull_*.colvars.in", "topology.pdb", "topology.psf",
-    "view.vmd", "view.pml", "cv.csv", "rollout.json",
+    "view.vmd", "view.pml", "cv.csv", "rollout.json", "relaxed_*.dcd", "relaxed.pdb", "relaxed.csv",
 )  # fmt: skip
 
 #: Steps when neither a flag nor a schedule says how many.
@@ -73,6 +75,7 @@ class RolloutResult:
         model: Which models were used, in words.
         start: Where the start comes from.
         hints: What to type next.
+        relaxed: What minimising them did; None without it.
     """
 
     outputs: tuple[Path, ...]
@@ -90,6 +93,7 @@ class RolloutResult:
     model: str
     start: str
     hints: tuple[str, ...]
+    relaxed: RelaxResult | None = None
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows of the table."""
@@ -112,6 +116,7 @@ class RolloutResult:
                 f"mean {np.mean(self.missed):.3f}, largest of any frame {self.largest_miss:.3f}",
             ),
             ("- mean by step", ", ".join(f"{step}: {self.missed[step - 1]:.3f}" for step in self._shown())),
+            *([] if self.relaxed is None else [("relaxed", self.relaxed.summary())]),
         ]
 
     def _shown(self) -> list[int]:
@@ -145,14 +150,22 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
     for note in start.notes:
         progress.note(note)
     distance = check_start(models, start, progress)
+    full = full_system(config, start, progress) if config.relax else None
     rollout = _generate(models, start, config, schedule, progress)
     with whole_folder(output, FILES, config.force) as new:
-        _write(new, rollout, models, start, config, distance)
+        report = _report(models, start, config, distance, rollout)
+        relaxed = _write(new, rollout, models, start, report, full, progress)
         names = sorted(file.name for file in new.iterdir())
     if folder.path.is_dir():
-        inputs = [*models.paths, *(path for path in (config.start, config.schedule) if path)]
+        inputs = [
+            *models.paths,
+            *(path for path in (config.start, config.schedule, *config.parameters) if path),
+        ]
         folder.record("rollout", time.monotonic() - began, inputs)
-    return _result(tuple(output / name for name in names), rollout, models, start, config, distance, run_dir)
+    result = _result(
+        tuple(output / name for name in names), rollout, models, start, config, distance, run_dir
+    )
+    return replace(result, relaxed=relaxed)
 
 
 def plan(config: RolloutConfig, run_dir: Path) -> list[tuple[str, str]]:
@@ -319,21 +332,31 @@ def _generate(
 
 
 def _write(
-    folder: Path, rollout: "Rollout", models: Models, start: Start, config: RolloutConfig, distance: float
-) -> None:
+    folder: Path,
+    rollout: "Rollout",
+    models: Models,
+    start: Start,
+    report: Mapping[str, Any],
+    full: "MolecularSystem | None",
+    progress: Progress,
+) -> RelaxResult | None:
     from smdgen.view.pull_folder import write_pull_folder
 
     positions = rollout.positions.cpu().numpy().astype(np.float32)
     times, aims = rollout.times_ps.cpu().numpy(), rollout.aims.cpu().numpy()
     write_pull_folder(folder, start.structure, models.cv, positions, times, aims)
-    report = _report(models, start, config, distance, float(times[1] - times[0]))
+    relaxed = None
+    if full is not None:
+        relaxed = write_relaxed(folder, full, start, positions, float(times[1] - times[0]), progress)
+        report = {**report, "relaxed_in": {"force_field": full.source, "solvent": SOLVENT}}
     (folder / "rollout.json").write_text(
         json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8"
     )
+    return relaxed
 
 
 def _report(
-    models: Models, start: Start, config: RolloutConfig, distance: float, interval: float
+    models: Models, start: Start, config: RolloutConfig, distance: float, rollout: "Rollout"
 ) -> Mapping[str, Any]:
     """rollout.json: how the pulls came about; no dates and no paths, so that it is the same every time."""
     from smdgen.physics.cvs import to_dict
@@ -357,7 +380,7 @@ def _report(
         "target": config.target,
         "schedule_sha256": None if config.schedule is None else sha256_file(config.schedule),
         "seed": config.seed,
-        "time_per_step_ps": interval,
+        "time_per_step_ps": float(rollout.times_ps[1] - rollout.times_ps[0]),
         "cv": to_dict(models.cv),
     }
 

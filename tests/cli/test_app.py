@@ -91,13 +91,16 @@ EVERY_FLAG = {
         ),
     ),
     "rollout": (
-        "start.pdb --steps 25 --to -3.5 --schedule s.csv --samples 8 -o out --device cpu --seed 1 --force",
+        "start.pdb --steps 25 --to -3.5 --schedule s.csv --samples 8 -o out --device cpu --seed 1 --force"
+        " --relax --params a.prm",
         config.RolloutConfig(
             start=Path("start.pdb"),
             steps=25,
             target=-3.5,
             schedule=Path("s.csv"),
             samples=8,
+            relax=True,
+            parameters=(Path("a.prm"),),
             output=Path("out"),
             device="cpu",
             seed=1,
