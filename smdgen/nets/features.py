@@ -1,6 +1,8 @@
 """Frames as standardised internal coordinates: what the default networks read and write."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from smdgen.nets.components import Blocks
@@ -9,6 +11,9 @@ from smdgen.physics.internal import InternalTree, to_cartesian, to_internal
 
 #: A torsion whose training values leave this arc around their circular mean is kept as sine and cosine.
 NARROW_ARC = 2.0  # rad
+
+#: A narrow torsion with a standard deviation above this is soft: it tells the conformation, not a vibration.
+SOFT_DEVIATION = 0.26  # rad, 15 degrees
 
 #: Floors of the standard deviations: a bond held rigid, an angle that never moves.
 LEAST_DEVIATION = 1e-3
@@ -88,6 +93,26 @@ class InternalFeatures(nn.Module):
         """(n_features,) bool. Which features are torsions."""
         index = torch.arange(self.n_features, device=self.centre.device)
         return index >= self.n_lengths + self.n_angles
+
+    def placed_atoms(self) -> NDArray[np.int64]:
+        """(n_features,). The atom that each feature helps to place."""
+        torsion, wide = self.tree.torsions[:, 3], self.wide.cpu().numpy()
+        turning = torsion[wide]
+        return np.concatenate(
+            [self.tree.bonds[:, 1], self.tree.angles[:, 2], torsion[~wide], turning, turning]
+        )
+
+    def quantities(self) -> NDArray[np.int64]:
+        """(n_features,). 0 length, 1 angle, 2 narrow torsion, 3 and 4 sine and cosine of a wide one."""
+        counts = [self.n_lengths, self.n_angles, self.n_narrow, self.n_wide, self.n_wide]
+        return np.repeat(np.arange(5), counts)
+
+    def is_soft(self) -> NDArray[np.bool_]:
+        """(n_features,). Which features are of torsions that turn, and so tell the conformation."""
+        quantity = self.quantities()
+        turns = (quantity == 2) & (self.scale.cpu().numpy() > SOFT_DEVIATION)
+        soft: NDArray[np.bool_] = turns | (quantity >= 3)
+        return soft
 
     def _raw(self, lengths: Tensor, angles: Tensor, torsions: Tensor) -> Tensor:
         narrow = wrap(torsions[..., ~self.wide] - self.twist[~self.wide])

@@ -14,14 +14,19 @@ from smdgen.nets.features import InternalFeatures
 from smdgen.nets.schedule import Aims, draw_aims, follow
 from smdgen.nets.sequence import PaperLstm, SteeredLstm, Steering
 from smdgen.nets.vae import InternalVae, PaperVae
+from smdgen.physics.atoms import Molecule
 from smdgen.physics.cvs import CollectiveVariable, difference, evaluate, nearest_turn
 from smdgen.physics.cvs import from_dict as cv_from_dict
 from smdgen.physics.geometry import rmsd_matrix, rotation_onto, superpose
 from smdgen.physics.internal import spanning_tree
+from smdgen.physics.validity import clash_limits, clashing
 from smdgen.progress import Progress, Silent
 
 #: Steps of Heun's method from noise to the next latent.
 N_ODE_STEPS = 20
+
+#: Most times that a frame with a clash is drawn again.
+MOST_REDRAWS = 10
 
 #: Most Newton steps that bring the CV onto its target after each sampled step, and how near is enough.
 N_NEWTON_STEPS = 10
@@ -39,6 +44,7 @@ class PullModel:
         schedule: CV of the training pulls against time.
         landmarks: (n_landmarks, n_atoms, 3), A. Some training frames, on the first one.
         reach: A. Largest RMSD of a validation frame to its nearest landmark.
+        limits: (n_atoms, n_atoms), A. Nearer than this atoms clash; zero if landmarks clash as well.
     """
 
     vae: PaperVae | InternalVae
@@ -47,6 +53,7 @@ class PullModel:
     schedule: Schedule
     landmarks: Tensor
     reach: float
+    limits: Tensor
 
 
 def build_vae(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> PaperVae | InternalVae:
@@ -73,9 +80,10 @@ def build_model(
     vae_header: Mapping[str, Any],
     lstm_tensors: Mapping[str, Tensor],
     lstm_header: Mapping[str, Any],
+    structure: Molecule,
     device: str = "cpu",
 ) -> PullModel:
-    """Everything a rollout needs, from what `read_model` returned for both files."""
+    """Everything a rollout needs, from what `read_model` returned for both files and the modelled atoms."""
     place = torch.device("cpu" if device == "auto" else device)
     return PullModel(
         build_vae(vae_tensors, vae_header).to(place),
@@ -84,7 +92,14 @@ def build_model(
         Schedule(lstm_tensors["paths"], lstm_header["duration_ps"]),
         vae_tensors["landmarks"].to(place),
         vae_header["reach_A"],
+        nearest_allowed(structure, vae_tensors["landmarks"]).to(place),
     )
+
+
+def nearest_allowed(structure: Molecule, landmarks: Tensor) -> Tensor:
+    """(n_atoms, n_atoms), A. Limits of a clash, or zeros where training frames (the landmarks) clash too."""
+    limits = clash_limits(structure)
+    return limits if not clashing(landmarks, limits).any() else torch.zeros_like(limits)
 
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -277,7 +292,22 @@ def _paper_next(model: PullModel, before: Tensor) -> Tensor:
 def _sample_next(
     model: PullModel, context: Tensor, aim: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Next latents (n, latent_size) and frames (n, n_atoms, 3), A, steered to their aims (n,)."""
+    """Next latents (n, latent_size) and frames (n, n_atoms, 3), A, steered to their aims (n,).
+
+    Frames with a clash are drawn again: what remains is the model's distribution of frames without.
+    """
+    z, frames = _draw_next(model, context, aim, generator)
+    for _ in range(MOST_REDRAWS):
+        again = clashing(frames, model.limits).bool()
+        if not again.any():
+            break
+        z[again], frames[again] = _draw_next(model, context[again], aim[again], generator)
+    return z, frames
+
+
+def _draw_next(
+    model: PullModel, context: Tensor, aim: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     assert isinstance(model.vae, InternalVae)
     assert isinstance(model.lstm, SteeredLstm)
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from smdgen.nets.residues import ResidueLayout, ResidueNet
 from smdgen.nets.share import Share
+from smdgen.nets.vae import InternalVae
 
 #: Frequencies with which the flow time enters the head.
 N_FREQUENCIES = 8
@@ -48,10 +50,12 @@ class Steering:
 
 
 class SteeredLstm(nn.Module):
-    """Samples the action vector: an LSTM for the memory, a flow-matching head for the step.
+    """Samples the next latent: an LSTM for the memory, a flow-matching head for the step.
 
     The head moves standard normal noise to the next latent by the ordinary differential equation
-    du/ds = v(u, s | latent now, memory, CV now, CV aimed at, stride), s from 0 to 1.
+    du/ds = v(u, s | soft torsions now, memory, CV now, CV aimed at, stride), s from 0 to 1. Its velocity
+    is the sum of a network on the latents, for what is stiff, and of one on the residues, which see the
+    latents as internal features, for the torsions.
 
     Source: Y. Lipman et al., arXiv:2210.02747 (flow matching, the straight path).
     """
@@ -60,13 +64,27 @@ class SteeredLstm(nn.Module):
     cv_scale: Tensor  # () its standard deviation
     z_centre: Tensor  # (latent_size,) mean latent of the training frames
     z_scale: Tensor  # (latent_size,) its standard deviation
+    to_features: Tensor  # (n_features, latent_size) the autoencoder's linear way out
+    to_latents: Tensor  # (latent_size, n_features) and in
+    soft: Tensor  # (n_soft,) the soft features
 
-    def __init__(self, latent_size: int, hidden_size: int, head_size: int, n_blocks: int) -> None:
+    def __init__(
+        self,
+        latent_size: int,
+        hidden_size: int,
+        head_size: int,
+        n_blocks: int,
+        n_features: int,
+        n_residues: int,
+        n_kinds: int,
+        n_soft: int,
+    ) -> None:
         super().__init__()
-        self.latent_size = latent_size
+        self.latent_size, self.n_soft = latent_size, n_soft
         n_conditions = 4
-        self.lstm = nn.LSTM(latent_size + n_conditions, hidden_size, batch_first=True)
-        n_in = 2 * latent_size + hidden_size + n_conditions + 2 * N_FREQUENCIES
+        self.lstm = nn.LSTM(n_soft + n_conditions, hidden_size, batch_first=True)
+        n_told = hidden_size + n_conditions + 2 * N_FREQUENCIES
+        n_in = latent_size + n_soft + n_told
         self.enter = nn.Linear(n_in, head_size)
         self.blocks = nn.ModuleList(_Block(head_size) for _ in range(n_blocks))
         self.leave = nn.Linear(head_size, latent_size)
@@ -74,12 +92,24 @@ class SteeredLstm(nn.Module):
         for last in (self.leave, self.straight):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
+        self.residues = ResidueNet(n_features, n_residues, n_kinds, n_soft, n_told)
         self.register_buffer("cv_centre", torch.zeros(()))
         self.register_buffer("cv_scale", torch.ones(()))
         self.register_buffer("z_centre", torch.zeros(latent_size))
         self.register_buffer("z_scale", torch.ones(latent_size))
+        self.register_buffer("to_features", torch.zeros(n_features, latent_size))
+        self.register_buffer("to_latents", torch.zeros(latent_size, n_features))
+        self.register_buffer("soft", torch.zeros(n_soft, dtype=torch.long))
         self.frequencies: Tensor
         self.register_buffer("frequencies", torch.pi * torch.arange(1, N_FREQUENCIES + 1) / 2)
+
+    @torch.no_grad()
+    def read_features(self, vae: InternalVae, layout: ResidueLayout) -> None:
+        """Take from the autoencoder what latents mean, and from the layout where features belong."""
+        self.to_features.copy_(vae.linear_out.weight)
+        self.to_latents.copy_(vae.linear_in.weight)
+        self.soft.copy_(torch.from_numpy(layout.soft))
+        self.residues.arrange(layout)
 
     @torch.no_grad()
     def standardise(self, z: Tensor, cv: Tensor) -> None:
@@ -90,7 +120,11 @@ class SteeredLstm(nn.Module):
         self.cv_scale.copy_(cv.std(correction=0).clamp_min(1e-3))
 
     def remember(
-        self, z: Tensor, steering: Steering, state: tuple[Tensor, Tensor] | None = None
+        self,
+        z: Tensor,
+        steering: Steering,
+        state: tuple[Tensor, Tensor] | None = None,
+        disturbance: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Memory after each latent.
 
@@ -98,22 +132,30 @@ class SteeredLstm(nn.Module):
             z: (n, n_steps, latent_size), standardised.
             steering: (n, n_steps) each.
             state: The LSTM's state before the first step; None at the start of a sequence.
+            disturbance: (n, n_steps, n_soft). Added to the soft torsions, in training.
 
         Returns:
-            Context (n, n_steps, latent_size + hidden_size + 4) for `velocity`, and the state.
+            Context (n, n_steps, n_soft + hidden_size + 4) for `velocity`, and the state.
         """
         conditions = self._conditions(steering)
-        hidden, state = self.lstm(torch.cat([z, conditions], -1), state)
-        return torch.cat([z, hidden, conditions], -1), state
+        soft = (z * self.z_scale) @ self.to_features[self.soft].T
+        if disturbance is not None:
+            soft = soft + disturbance
+        hidden, state = self.lstm(torch.cat([soft, conditions], -1), state)
+        return torch.cat([soft, hidden, conditions], -1), state
 
     def velocity(self, u: Tensor, s: Tensor, context: Tensor) -> Tensor:
         """Velocity of the flow: u (..., latent_size), s (...,) in [0, 1], context of `remember`."""
         phase = s[..., None] * self.frequencies
-        entered = torch.cat([u, context, phase.sin(), phase.cos()], -1)
+        soft, told = context.split([self.n_soft, context.shape[-1] - self.n_soft], -1)
+        told = torch.cat([told, phase.sin(), phase.cos()], -1)
+        entered = torch.cat([u, soft, told], -1)
         hidden = self.enter(entered)
         for block in self.blocks:
             hidden = block(hidden)
         learned: Tensor = self.leave(nn.functional.silu(hidden)) + self.straight(entered)
+        turned = self.residues((u * self.z_scale) @ self.to_features.T, soft, told)
+        learned = learned + (turned @ self.to_latents.T) / self.z_scale
         return learned + _normal_velocity(s)[..., None] * u
 
     @torch.no_grad()
@@ -174,16 +216,17 @@ def flow_matching_loss(lstm: SteeredLstm, z: Tensor, steering: Steering, share: 
 
     z = (z - lstm.z_centre) / lstm.z_scale
     target = z[:, 1:]
-    context, _ = lstm.remember(z[:, :-1] + MEMORY_NOISE * normal(*target.shape[1:]), steering)
+    disturbance = MEMORY_NOISE * normal(target.shape[1], lstm.n_soft)
+    context, _ = lstm.remember(z[:, :-1], steering, disturbance=disturbance)
     s = share.uniform(target.shape[1], dtype=z.dtype).to(z.device)
     noise = normal(*target.shape[1:])
     u = torch.lerp(noise, target, s[..., None])
     return share.mean((lstm.velocity(u, s, context) - (target - noise)).square().mean((-2, -1)))
 
 
-#: Standard deviation of the disturbance of the latents the LSTM sees in training (latents have about
-#: unit variance): a free-running sequence must bear its own small errors.
-MEMORY_NOISE = 0.1
+#: Standard deviation of the disturbance of the (standardised) soft torsions that the LSTM sees in training: a
+#: free-running sequence must bear its own errors, and must not know training pulls by heart.
+MEMORY_NOISE = 0.3
 
 
 def paper_sequence_loss(lstm: PaperLstm, z: Tensor, share: Share) -> dict[str, Tensor]:

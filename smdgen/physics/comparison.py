@@ -148,7 +148,7 @@ def measure(
         "positive_phi": validity.positive_phi(x, backbone),
         "left_turns": validity.left_turns(x, backbone),
         "inverted_centres": validity.inverted_centres(x, centres),
-        "clashes": validity.clashing(x.flatten(0, 1), structure).view(shape),
+        "clashes": validity.clashing(x.flatten(0, 1), validity.clash_limits(structure)).view(shape),
         "cis_omega": validity.cis_bonds(x, backbone),
     }
     return Measured(

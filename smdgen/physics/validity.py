@@ -74,20 +74,32 @@ def cis_bonds(x: Tensor, backbone: Backbone) -> Tensor:
     return (geometry.dihedrals(x, backbone.omega).abs() < torch.pi / 2).double().mean(-1)
 
 
-def clashing(x: Tensor, structure: Molecule) -> Tensor:
-    """Whether any two atoms four or more bonds apart are closer than atoms can be.
+def clashing(x: Tensor, limits: Tensor) -> Tensor:
+    """Whether any two atoms are closer than atoms can be.
 
     Args:
         x: (n_frames, n_atoms, 3), A.
-        structure: Bonds and elements of the atoms.
+        limits: (n_atoms, n_atoms), A. From `clash_limits`.
 
     Returns:
         (n_frames,), 0 or 1.
     """
-    limit = _clash_limits(structure)
-    rows = max(1, _DISTANCES // max(1, limit.numel()))
-    parts = [(torch.cdist(part, part) < limit).flatten(1).any(1) for part in torch.split(x.double(), rows)]
+    rows = max(1, _DISTANCES // max(1, limits.numel()))
+    parts = [(torch.cdist(part, part) < limits).flatten(1).any(1) for part in torch.split(x.double(), rows)]
     return torch.cat(parts).double() if parts else x.new_zeros(0, dtype=torch.float64)
+
+
+def clash_limits(structure: Molecule) -> Tensor:
+    """(n_atoms, n_atoms), A. Least distance of atoms four or more bonds apart; 0 for nearer relatives."""
+    n_atoms = len(structure.names)
+    bonded = torch.eye(n_atoms)
+    for i, j in bonds_or_chain(structure).tolist():
+        bonded[i, j] = bonded[j, i] = 1.0
+    near = (bonded @ bonded @ bonded) > 0
+    hydrogen = torch.tensor([_is_hydrogen(structure, i) for i in range(n_atoms)])
+    limit = torch.full((n_atoms, n_atoms), CLASH_HEAVY, dtype=torch.float64)
+    limit[hydrogen[:, None] | hydrogen] = CLASH_HYDROGEN
+    return limit.masked_fill(near, 0.0)
 
 
 def find_stereocentres(real: Tensor, structure: Molecule, certainty: float = 0.995) -> Stereocentres:
@@ -131,18 +143,6 @@ def _volumes(x: Tensor, atoms: Indices) -> Tensor:
     u, v, w = (torch.nn.functional.normalize(p - i, dim=-1) for p in (a, b, c))
     volume: Tensor = (torch.linalg.cross(u, v) * w).sum(-1)
     return volume
-
-
-def _clash_limits(structure: Molecule) -> Tensor:
-    """(n_atoms, n_atoms), A. Least distance of each pair; 0 for pairs up to three bonds apart."""
-    n_atoms = len(structure.names)
-    bonded = torch.eye(n_atoms)
-    for i, j in bonds_or_chain(structure).tolist():
-        bonded[i, j] = bonded[j, i] = 1.0
-    near = (bonded @ bonded @ bonded) > 0
-    hydrogen = torch.tensor([_is_hydrogen(structure, i) for i in range(n_atoms)])
-    limit = torch.where(hydrogen[:, None] | hydrogen[None, :], CLASH_HYDROGEN, CLASH_HEAVY).double()
-    return torch.where(near, 0.0, limit)
 
 
 def _is_hydrogen(structure: Molecule, i: int) -> bool:

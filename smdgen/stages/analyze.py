@@ -216,7 +216,7 @@ def measure(
         hydrogen_bonds=bonds,
         phi_psi=np.degrees(phi_psi.numpy()),
         faults={
-            "clash": validity.clashing(x.flatten(0, 1), structure).view(shape).numpy(),
+            "clash": validity.clashing(x.flatten(0, 1), validity.clash_limits(structure)).view(shape).numpy(),
             "inverted_centre": validity.inverted_centres(x, centres).numpy(),
             "positive_phi": validity.positive_phi(x, backbone).numpy(),
             "left_turn": validity.left_turns(x, backbone).numpy(),

@@ -204,7 +204,7 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
             f"no models in {folder.path}: using the deca-alanine model shipped with smdgen; "
             "train your own with `smdgen prepare`, `smdgen train-vae`, `smdgen train-lstm`"
         )
-    model = build_model(vae, vae_header, lstm, lstm_header, config.device)
+    model = build_model(vae, vae_header, lstm, lstm_header, structure, config.device)
     cv = from_dict(vae_header["cv"])
     return Models(model, structure, cv, vae_header, (vae_path, lstm_path), shipped)
 

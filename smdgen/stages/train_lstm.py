@@ -13,16 +13,20 @@ from torch import Tensor
 
 from smdgen.config import TrainLstmConfig
 from smdgen.data.dataset import Dataset, open_dataset
+from smdgen.data.structure import Structure
 from smdgen.data.windows import windows
 from smdgen.errors import ArtifactError
 from smdgen.files import refuse_overwrite
 from smdgen.nets.directions import Schedule
 from smdgen.nets.fit import FitSettings
-from smdgen.nets.generate import PullModel, build_vae, generate, next_frames
+from smdgen.nets.generate import PullModel, build_vae, generate, nearest_allowed, next_frames
+from smdgen.nets.residues import residue_layout
 from smdgen.nets.sequence import PaperLstm, SteeredLstm, Steering, flow_matching_loss, paper_sequence_loss
 from smdgen.nets.share import Share, whole
+from smdgen.nets.vae import InternalVae, PaperVae
 from smdgen.physics.cvs import unrolled
 from smdgen.physics.geometry import rmsd
+from smdgen.physics.system import residue_rows
 from smdgen.progress import Progress, Silent
 from smdgen.stages._training import (
     Interrupted,
@@ -42,14 +46,21 @@ from smdgen.store.run_record import RunFolder
 PRESETS: dict[str, dict[str, float]] = {
     # The paper gives sequences of 10 frames and 22 epochs; width, batch size and rate are the plainest.
     "paper": {"epochs": 22, "batch_size": 32, "hidden_size": 0, "learning_rate": 1e-3},
-    "default": {"epochs": 250, "batch_size": 64, "hidden_size": 128, "learning_rate": 1e-3},
+    "default": {"epochs": 45, "batch_size": 64, "hidden_size": 128, "learning_rate": 2e-3},
 }
 
 #: Steps of a training sequence, where the pulls are long enough.
 N_STEPS = 10
 
 #: Residual blocks of the flow-matching head, and its width.
-N_BLOCKS, HEAD_SIZE = 4, 256
+N_BLOCKS, HEAD_SIZE = 2, 256
+
+#: Batches that count as an epoch of the default preset, whose sequences are drawn anew each time: few
+#: pulls are trained as long as many.
+BATCHES_PER_EPOCH = 20
+
+#: Most frames x residues in a batch of the default preset; a large protein has smaller batches.
+MOST_RESIDUES = 20_000
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,8 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         parts = {split: sequences(latents, split) for split in ("train", "validation")}
         settings = {**PRESETS[preset], **{k: v for k in PRESETS[preset] if (v := getattr(config, k))}}
         torch.manual_seed(config.seed)
-        lstm, sizes = _new_lstm(preset, settings, parts["train"])
+        vae = build_vae(vae_tensors, vae_header)
+        lstm, sizes = _new_lstm(vae, settings, parts["train"], dataset.structure)
         job = _job(config, preset, settings, folder, latents, lstm.to(device), parts, device)
         try:
             state, stop = train(job, resume=config.resume, progress=progress), None
@@ -134,8 +146,8 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             state, stop = interruption.state, interruption
         schedule = cv_schedule(latents)
         model = PullModel(
-            build_vae(vae_tensors, vae_header), lstm.cpu(), dataset.cv, schedule,
-            vae_tensors["landmarks"], vae_header["reach_A"],
+            vae, lstm.cpu(), dataset.cv, schedule, vae_tensors["landmarks"], vae_header["reach_A"],
+            nearest_allowed(dataset.structure, vae_tensors["landmarks"]),
         )  # fmt: skip
         errors = _errors(model, dataset, progress)
         files = history_files(folder.path, "lstm")
@@ -218,15 +230,17 @@ def strides(data: Sequences) -> tuple[int, int]:
 
 
 def _new_lstm(
-    preset: str, settings: dict[str, float], data: Sequences
+    vae: PaperVae | InternalVae, settings: dict[str, float], data: Sequences, structure: Structure
 ) -> tuple[PaperLstm | SteeredLstm, dict[str, int]]:
-    latent = data.z.shape[1]
-    if preset == "paper":
-        sizes = {"latent_size": latent, "hidden_size": int(settings["hidden_size"]) or latent}
+    latent, hidden = vae.latent_size, int(settings["hidden_size"])
+    if isinstance(vae, PaperVae):
+        sizes = {"latent_size": latent, "hidden_size": hidden or latent}
         return PaperLstm(**sizes).to(data.z.dtype), sizes
-    sizes = {"latent_size": latent, "hidden_size": int(settings["hidden_size"]),
-             "head_size": max(HEAD_SIZE, latent), "n_blocks": N_BLOCKS}  # fmt: skip
+    layout = residue_layout(vae.features, structure.names.tolist(), residue_rows(structure))
+    sizes = {"latent_size": latent, "hidden_size": hidden,
+             "head_size": max(HEAD_SIZE, latent), "n_blocks": N_BLOCKS, **layout.sizes}  # fmt: skip
     lstm = SteeredLstm(**sizes).to(data.z.dtype)
+    lstm.read_features(vae, layout)
     lstm.standardise(data.z, data.cv)
     return lstm, sizes
 
@@ -242,22 +256,25 @@ def _job(
     device: torch.device,
 ) -> Job:
     losses = _paper_losses(lstm, device) if isinstance(lstm, PaperLstm) else _steered_losses(lstm, device)
-    n_windows = max(1, len(parts["train"].z) // (1 if preset == "paper" else N_STEPS))
-    if preset == "paper":
-        n_windows = len(windows(parts["train"].ranges, N_STEPS, _paper_stride(parts["train"])))
+    batch_size = int(settings["batch_size"])
+    if isinstance(lstm, SteeredLstm):
+        batch_size = max(1, min(batch_size, MOST_RESIDUES // (N_STEPS * lstm.residues.n_residues)))
+        n_items = BATCHES_PER_EPOCH * batch_size
+    else:
+        n_items = len(windows(parts["train"].ranges, N_STEPS, _paper_stride(parts["train"])))
 
     def validate() -> dict[str, float]:
         generator = torch.Generator().manual_seed(0)
-        rounds = [losses(parts["validation"], whole(128, generator)) for _ in range(4)]
+        rounds = [losses(parts["validation"], whole(2 * batch_size, generator)) for _ in range(4)]
         return {name: float(np.mean([terms[name].item() for terms in rounds])) for name in rounds[0]}
 
     return Job(
         model=lstm,
         losses=lambda _, share: losses(parts["train"], share),
         validate=validate,
-        n_items=n_windows,
+        n_items=n_items,
         settings=FitSettings(
-            int(settings["epochs"]), int(settings["batch_size"]), settings["learning_rate"],
+            int(settings["epochs"]), batch_size, settings["learning_rate"],
             one_cycle=preset != "paper", average=0.0 if preset == "paper" else 0.995,
             gradient_norm=math.inf if preset == "paper" else 1.0, seed=config.seed,
         ),

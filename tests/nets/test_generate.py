@@ -1,11 +1,16 @@
 """Rollouts: they start where told, hit their aims, and turn with the start."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 
 from smdgen.errors import ConfigError
 from smdgen.nets.directions import Schedule
-from smdgen.nets.generate import PullModel, generate, next_frames, start_distance, steer
+from smdgen.nets.generate import PullModel, generate, nearest_allowed, next_frames, start_distance, steer
+from smdgen.nets.residues import residue_layout
 from smdgen.nets.sequence import PaperLstm, SteeredLstm
 from smdgen.nets.vae import PaperVae
 from smdgen.physics.cvs import evaluate
@@ -31,10 +36,13 @@ def model(request, x, vae, ends):
     if request.param == "paper":
         networks = PaperVae(7, 4, 10).double().eval(), PaperLstm(4, 4).double().eval()
     else:
-        lstm = SteeredLstm(vae.latent_size, 16, 16, 1).double().eval()
+        layout = residue_layout(vae.features, ["N", "CA", "C", "N", "CA", "C", "CB"], [0, 0, 0, 1, 1, 1, 0])
+        lstm = SteeredLstm(vae.latent_size, 16, 16, 1, **layout.sizes).double().eval()
+        lstm.read_features(vae, layout)
         lstm.standardise(vae.encode(x)[0].detach(), cv)
         networks = vae, lstm
-    return PullModel(*networks, ends, Schedule(paths, 100.0), landmarks, 1.0)
+    nothing_clashes = torch.zeros(7, 7, dtype=x.dtype)
+    return PullModel(*networks, ends, Schedule(paths, 100.0), landmarks, 1.0, nothing_clashes)
 
 
 def a_start(model):
@@ -107,3 +115,33 @@ def test_the_next_frames_depend_on_the_frames_before_only_and_meet_the_true_cv(m
         off = (evaluate(model.cv, frames) - evaluate(model.cv, pulls[:, 1:])).abs()
         assert off.median() < 1e-3
         assert rmsd(frames, next_frames(model, pulls, 5.0, seed=2)).min() > 1e-3
+
+
+def test_frames_with_a_clash_are_drawn_again(model):
+    """Atoms 0 and 6 are made to clash below the median of their distance: no such frame is left."""
+    start = a_start(model)
+    plain = generate(model, start, 6, 20, seed=5).positions[:, 1:]
+    distance = torch.linalg.vector_norm(plain[..., 0, :] - plain[..., 6, :], dim=-1)
+    limits = torch.zeros_like(model.limits)
+    limits[0, 6] = limits[6, 0] = distance.median()
+    found = generate(replace(model, limits=limits), start, 6, 20, seed=5).positions[:, 1:]
+    again = torch.linalg.vector_norm(found[..., 0, :] - found[..., 6, :], dim=-1)
+    if isinstance(model.lstm, SteeredLstm):
+        assert (distance < limits[0, 6]).double().mean() > 0.4
+        assert (again < limits[0, 6]).double().mean() < 0.05
+    else:  # deterministic: there is nothing to draw
+        assert torch.equal(found, plain)
+
+
+def test_training_frames_that_clash_lift_the_limits():
+    names = np.array(["C"] * 6)
+    bonds = np.array([[i, i + 1] for i in range(5)])
+    molecule = SimpleNamespace(names=names, elements=names, bonds=bonds)
+    straight = torch.zeros(1, 6, 3)
+    straight[0, :, 0] = 1.5 * torch.arange(6)
+    curled = straight.clone()
+    curled[0, 5] = straight[0, 0] + torch.tensor([0.0, 1.0, 0.0])
+    limits = nearest_allowed(molecule, straight)
+    assert limits[0, 4] == limits[0, 5] == 2.4
+    assert limits[0, 3] == 0
+    assert not nearest_allowed(molecule, torch.cat([straight, curled])).any()

@@ -11,8 +11,14 @@ def drawn(n, seed):
 
 
 def steered(latent=3):
+    """Three features a latent could not be simpler: two residues, the last feature soft."""
     torch.manual_seed(0)
-    return SteeredLstm(latent, hidden_size=8, head_size=16, n_blocks=2).double()
+    sizes = {"n_features": 3, "n_residues": 2, "n_kinds": 2, "n_soft": 1}
+    lstm = SteeredLstm(latent, hidden_size=8, head_size=16, n_blocks=2, **sizes).double()
+    torch.nn.init.normal_(lstm.to_features)
+    torch.nn.init.normal_(lstm.to_latents)
+    lstm.soft.fill_(2)
+    return lstm
 
 
 def steering(n, n_steps, generator):
@@ -78,7 +84,7 @@ def test_flow_loss_is_least_for_the_true_velocity_and_keeps_to_its_generator():
     scaled = (z - lstm.z_centre) / lstm.z_scale
     lstm.velocity = lambda u, s, context: torch.zeros_like(u)
     draw = torch.Generator().manual_seed(3)
-    torch.randn(40, 3, 3, generator=draw, dtype=z.dtype)
+    torch.randn(40, 3, lstm.n_soft, generator=draw, dtype=z.dtype)
     torch.rand(40, 3, generator=draw, dtype=z.dtype)
     noise = torch.randn(40, 3, 3, generator=draw, dtype=z.dtype)
     expected = (scaled[:, 1:] - noise).square().mean()

@@ -186,10 +186,13 @@ def test_clash_counts_only_between_atoms_far_along_the_chain():
     hit = straight.clone()
     hit[39] = hit[0] + 2.3 * torch.nn.functional.normalize(hit[0] - hit.mean(0), dim=0)
     x = torch.stack([straight, hit])
-    assert validity.clashing(x, structure).tolist() == [0.0, 1.0]
+    assert validity.clashing(x, validity.clash_limits(structure)).tolist() == [0.0, 1.0]
     hydrogens = structure.elements.copy()
     hydrogens[39] = "H"
-    assert validity.clashing(x, replace(structure, elements=hydrogens)).tolist() == [0.0, 0.0]
+    assert validity.clashing(x, validity.clash_limits(replace(structure, elements=hydrogens))).tolist() == [
+        0.0,
+        0.0,
+    ]
 
 
 def test_inverted_centre_is_seen_and_planar_ones_do_not_count():
