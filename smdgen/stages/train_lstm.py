@@ -60,7 +60,7 @@ N_BLOCKS, HEAD_SIZE = 2, 256
 BATCHES_PER_EPOCH = 20
 
 #: Most frames x residues in a batch of the default preset; a large protein has smaller batches.
-MOST_RESIDUES = 20_000
+MOST_RESIDUES = 6_400
 
 
 @dataclass(frozen=True)
