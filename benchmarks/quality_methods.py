@@ -144,7 +144,8 @@ _BASELINES: dict[str, Callable[[Bench], Generator]] = {
 def _package(bench: Bench, preset: str) -> Generator:
     """One of the package's own presets."""
     folder = bench.trained(preset, lstm=True)
-    model = build_model(*read_model(folder.vae, "vae"), *read_model(folder.lstm, "lstm"))
+    files = *read_model(folder.vae, "vae"), *read_model(folder.lstm, "lstm")
+    model = build_model(*files, bench.dataset.structure)
 
     def pulls(start: Tensor, n_samples: int, seed: int) -> tuple[Tensor, Tensor]:
         rollout = generate(model, start, N_STEPS, n_samples, None, seed)
