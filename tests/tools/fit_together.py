@@ -54,7 +54,10 @@ def networks():
 
     internal = InternalVae(InternalFeatures.fit(lambda: [x], tree), 5, 12)
     paper = PaperVae(6, 4, 10)
-    lstm = SteeredLstm(4, 6, 8, 1)
+    lstm = SteeredLstm(4, 6, 8, 1, n_features=4, n_residues=2, n_kinds=2, n_soft=2)
+    lstm.residues.place.copy_(torch.arange(4))
+    for fixed in (lstm.to_features, lstm.to_latents):
+        torch.nn.init.normal_(fixed, generator=generator)
     z = torch.randn(N_ITEMS, 5, 4, generator=generator)
     told = torch.rand(N_ITEMS, 4, generator=generator)
 
