@@ -2,6 +2,7 @@
 
     python -m benchmarks.scale                         small files, in a few minutes
     python -m benchmarks.scale --prepare-gb 1 20       files of 1 and 20 GB with 100,000 atoms
+    python -m benchmarks.scale --pulls 200             `prepare` of 200 small pulls by 1, 2 and 4 processes
 
 Makes a solvated chain of 500 residues (backbone only, in a periodic box of water) as PSF and DCD, with real
 bytes on the disk, and runs on each file, one after the other, each in a process of its own and with the file
@@ -9,7 +10,7 @@ dropped from the page cache:
 
 * `smdgen prepare` with its default selection, 2000 atoms, from start to finished dataset;
 * the bare loop: a numpy memory map of the frames, from which the selection of each is copied;
-* `mdtraj.iterload` and MDAnalysis (if installed), reading the same atoms.
+* `mdtraj.iterload` and MDAnalysis (if installed), reading the same atoms of the first 500 frames.
 
 Prints the time, the peak memory and the speed of `prepare` relative to the bare loop (0.8 or more is wanted
 of files that are larger than memory, below 500 MB).
@@ -35,6 +36,7 @@ N_RESIDUES, N_ATOMS = 500, 100_001
 #: Atoms (2000 and whole water molecules) and frames of the files that are made without --prepare-gb.
 SMALL = ((10_001, 500), (10_001, 2000), (100_001, 200), (100_001, 800))
 CHUNK = 100  # frames
+MOST_OF_OTHERS = 500  # frames that MDTraj and MDAnalysis read: all would take most of an hour
 WAYS = ("prepare", "bare loop", "mdtraj.iterload", "MDAnalysis")
 PARAMETERS = """* a backbone and water
 *
@@ -72,11 +74,15 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--prepare-gb", type=float, nargs="+", default=[], metavar="GB", help="file sizes")
+    options.add_argument("--pulls", type=int, default=0, metavar="N", help="small pulls instead")
     options.add_argument("--folder", type=Path, default=None, help="where the files go for a while")
     options.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.child:
         return child(*chosen.child)
+    if chosen.pulls:
+        with tempfile.TemporaryDirectory(dir=chosen.folder, prefix="scale-") as name:
+            return many_pulls(Path(name), chosen.pulls)
     frame_bytes = 12 * N_ATOMS + 80
     sizes = [(N_ATOMS, int(gb * 1e9 / frame_bytes)) for gb in chosen.prepare_gb] or SMALL
     print(f"{'atoms':>8} {'frames':>7} {'GB':>6}  {'way':16} {'seconds':>8} {'peak MB':>8} {'frames/s':>9}")
@@ -100,11 +106,37 @@ def measure(folder: Path, n_atoms: int, n_frames: int) -> int:
             return 1
         seconds[way] = took
         row = f"{n_atoms:8d} {n_frames:7d} {size:6.2f}" if way == WAYS[0] else " " * 23
-        print(f"{row}  {way:16} {took:8.1f} {peak:8.0f} {n_frames / took:9.0f}", flush=True)
+        n_read = n_frames if way in WAYS[:2] else min(n_frames, MOST_OF_OTHERS)
+        print(f"{row}  {way:16} {took:8.1f} {peak:8.0f} {n_read / took:9.0f}", flush=True)
     ratio = seconds["bare loop"] / seconds["prepare"]
     print(f"{'':24} prepare / bare loop: {ratio:.2f} of its speed", flush=True)
     file.unlink()
     return 0
+
+
+def many_pulls(folder: Path, n_pulls: int) -> int:
+    """Time `prepare` of pulls of 200 frames and 40 atoms by one process and by several."""
+    run_child("make pulls", folder, n_pulls, 200)
+    print(f"{'pulls':>8} {'workers':>8} {'seconds':>8}")
+    failed = False
+    for workers in (1, 2, 4):
+        took, _, wrong = run_child("prepare", folder, n_pulls, workers)
+        failed |= wrong
+        print(f"{n_pulls:8d} {workers:8d} {took:8.1f}", flush=True)
+    return int(failed)
+
+
+def make_pulls(folder: Path, n_pulls: int, n_frames: int) -> None:
+    """`pull_000.dcd` and so on with `system.psf`."""
+    from smdgen.data.dcd import write_dcd
+    from smdgen.data.structure import write_psf
+    from tests.tools.pulls import make_pull, make_structure
+
+    write_psf(folder / "system.psf", make_structure())
+    for i in range(n_pulls):
+        write_dcd(
+            folder / f"pull_{i:03d}.dcd", make_pull(n_frames, i), timestep_ps=0.002, steps_per_frame=500
+        )
 
 
 def run_child(way: str, folder: Path, n_atoms: int, n_frames: int) -> tuple[float, float, bool]:
@@ -120,17 +152,19 @@ def run_child(way: str, folder: Path, n_atoms: int, n_frames: int) -> tuple[floa
         str(n_frames),
     ]
     if way == "prepare":
+        files = sorted(str(path.name) for path in folder.glob("pull*.dcd"))
         command = [
             sys.executable,
             "-m",
             "smdgen",
             "prepare",
-            "pull.dcd",
-            "--params",
-            "system.prm",
+            *files,
+            "--top",
+            "system.psf",
             "--force",
             "--json",
         ]
+        command += ["--params", "system.prm"] if len(files) == 1 else ["--workers", str(n_frames)]
     began = time.monotonic()
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
@@ -151,6 +185,7 @@ def child(way: str, folder: str, n_atoms: str, n_frames: str) -> int:
     """One way, in the process that `run_child` started."""
     does = {
         "make": make_files,
+        "make pulls": make_pulls,
         "bare loop": bare_loop,
         "mdtraj.iterload": mdtraj_loop,
         "MDAnalysis": mda_loop,
@@ -181,7 +216,9 @@ def mdtraj_loop(folder: Path, _: int, n_frames: int) -> None:
     atoms, read = np.arange(4 * N_RESIDUES), 0
     for part in mdtraj.iterload(str(folder / "pull.dcd"), top=top, chunk=CHUNK, atom_indices=atoms):
         read += len(part.xyz)
-    assert read == n_frames
+        if read >= MOST_OF_OTHERS:
+            break
+    assert read >= min(n_frames, MOST_OF_OTHERS)
 
 
 def mda_loop(folder: Path, _: int, n_frames: int) -> None:
@@ -191,9 +228,8 @@ def mda_loop(folder: Path, _: int, n_frames: int) -> None:
     universe = MDAnalysis.Universe(str(folder / "system.psf"), str(folder / "pull.dcd"))
     group = universe.atoms[: 4 * N_RESIDUES]
     out = np.empty((CHUNK, len(group), 3), dtype=np.float32)
-    for i, _frame in enumerate(universe.trajectory):
+    for i, _frame in enumerate(universe.trajectory[: min(n_frames, MOST_OF_OTHERS)]):
         out[i % CHUNK] = group.positions
-    assert i + 1 == n_frames
 
 
 # --- the files -------------------------------------------------------------------------------------------

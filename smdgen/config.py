@@ -36,6 +36,7 @@ class SimulateConfig:
     minimisation_steps: int = 500
     seed: int = 1
     workers: int = 0  # 0: one a core
+    dask: str = ""  # address of a Dask scheduler, in place of workers
     platform: str = ""  # empty: chosen by the size of the system
     threads: int = 0
     output: Path = Path("pulls")
@@ -57,6 +58,8 @@ class PrepareConfig:
     validation_share: float = 0.15
     test_share: float = 0.25
     salvage: bool = False
+    workers: int = 1  # processes that read trajectories
+    dask: str = ""  # address of a Dask scheduler, in place of workers
     force: bool = False
 
 

@@ -37,3 +37,7 @@ class SimulationError(SmdgenError):
 
 class TrainingError(SmdgenError):
     """A training run that could not be finished."""
+
+
+class WorkerError(SmdgenError):
+    """A process of a pool or cluster that ended without an answer."""

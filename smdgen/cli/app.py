@@ -193,7 +193,6 @@ def simulate(
         float | None, typer.Option(metavar="K", help="Spring constant, kcal/mol/A^2, E = K/2 (d - centre)^2.")
     ] = None,
     temperature: Annotated[float | None, typer.Option(metavar="K", help="Kelvin.")] = None,
-    friction: Annotated[float | None, typer.Option(metavar="1/PS", help="Langevin friction.")] = None,
     solvent: Annotated[
         Literal["vacuum", "obc2"] | None, typer.Option(metavar="vacuum|obc2", help="Surroundings.")
     ] = None,
@@ -204,6 +203,7 @@ def simulate(
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Pulls at a time; default: one a core.")
     ] = None,
+    dask: options.Dask = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Folder of the pulls; default: pulls."),
@@ -224,11 +224,11 @@ def simulate(
         "duration_ps": duration,
         "spring_constant": spring,
         "temperature": temperature,
-        "friction_per_ps": friction,
         "solvent": solvent,
         "replicas": replicas,
         "frames": frames,
         "workers": workers,
+        "dask": dask,
         "output": output,
     }
 
@@ -260,6 +260,8 @@ def prepare(
     salvage: Annotated[
         bool | None, typer.Option("--salvage", help="Take the whole frames before the damage of a DCD.")
     ] = None,
+    workers: options.Workers = None,
+    dask: options.Dask = None,
 ) -> dict[str, Any]:
     """Read pulls, check them and store what the networks learn from, split by pull."""
     return {
@@ -271,6 +273,8 @@ def prepare(
         "cv": cv,
         "stride": stride,
         "salvage": salvage,
+        "workers": workers,
+        "dask": dask,
     }
 
 

@@ -77,6 +77,13 @@ Threads = Annotated[
     int | None, typer.Option("--threads", metavar="N", min=1, help="CPU threads; default: by size.")
 ]
 Resume = Annotated[bool | None, typer.Option("--resume", help="Go on with an interrupted training.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", min=1, help="Processes that share the work.")
+]
+Dask = Annotated[
+    str | None,
+    typer.Option("--dask", metavar="ADDRESS", help="Scheduler of a Dask cluster, in place of --workers."),
+]
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="DIR", help="Folder for the results; default: in the run folder."),

@@ -5,6 +5,7 @@ import mmap
 import os
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,15 @@ _SALVAGE = "copy or write the file again, or add --salvage to keep the {kept} wh
 _VERSION = 24  # of CHARMM, which all readers know
 
 
+@dataclass(frozen=True)
+class SoundDcd:
+    """A DCD in which every marker was found right; there is no need to look again while it is the same."""
+
+    file_bytes: int
+    changed_ns: int
+    n_frames: int
+
+
 class DcdFile:
     """An open DCD file, every record marker of which has been checked.
 
@@ -43,6 +53,7 @@ class DcdFile:
     Args:
         path: The file.
         salvage: Keep the whole frames before a damaged or cut one instead of refusing the file.
+        known: What `sound` said when the file was open before.
 
     Raises:
         TrajectoryError: It is no DCD, or damaged and `salvage` is false.
@@ -50,18 +61,24 @@ class DcdFile:
     Source: VMD's molfile dcdplugin.c describes the dialects.
     """
 
-    def __init__(self, path: Path, salvage: bool = False) -> None:
+    def __init__(self, path: Path, salvage: bool = False, known: SoundDcd | None = None) -> None:
         self.path = Path(path)
         self.layout: DcdLayout = read_layout(self.path)
         self.n_atoms = self.layout.n_atoms
         self.first_step = self.layout.first_step
         self.steps_per_frame = self.layout.steps_per_frame
         self._map = _open_map(self.path, self.layout.file_bytes)
-        try:
-            self.n_frames, notes = self._count_frames(salvage)
-        except TrajectoryError:
-            self.close()
-            raise
+        state = self.layout.file_bytes, self.path.stat().st_mtime_ns
+        notes: list[str] = []
+        if known is not None and state == (known.file_bytes, known.changed_ns):
+            self.n_frames = known.n_frames
+        else:
+            try:
+                self.n_frames, notes = self._count_frames(salvage)
+            except TrajectoryError:
+                self.close()
+                raise
+        self.sound = SoundDcd(*state, self.n_frames)
         self.notes: tuple[str, ...] = (*self.layout.notes, *notes, *self._time_notes())
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.data.atoms import Structure
-from smdgen.data.dcd import NUMBERED, DcdFile, Frames
+from smdgen.data.dcd import NUMBERED, DcdFile, Frames, SoundDcd
 from smdgen.data.gate import check_coordinates
 from smdgen.errors import TopologyError, TrajectoryError
 from smdgen.files import require_regular_file
@@ -91,20 +91,23 @@ class PdbTrajectory:
         """Nothing to let go of."""
 
 
-def open_trajectory(path: Path, n_atoms: int | None = None, salvage: bool = False) -> Trajectory:
+def open_trajectory(
+    path: Path, n_atoms: int | None = None, salvage: bool = False, known: SoundDcd | None = None
+) -> Trajectory:
     """Open a trajectory, after a look at whether it is sound.
 
     Args:
         path: DCD (read strictly), XTC, TRR, Amber NetCDF, H5 (in a guarded process) or multi-model PDB.
         n_atoms: How many atoms the topology has; None not to compare.
         salvage: Keep the whole frames before a damaged one (DCD only).
+        known: What `sound` of a DCD said before.
 
     Raises:
         TrajectoryError: Missing, damaged, of an unknown format, or with another number of atoms.
     """
     path = Path(path)
     require_regular_file(path, _EXPECTED, TrajectoryError)
-    trajectory = _open(path, salvage)
+    trajectory = _open(path, salvage, known)
     if n_atoms is not None and trajectory.n_atoms != n_atoms:
         trajectory.close()
         raise TrajectoryError(
@@ -160,12 +163,12 @@ def _without_box_crossings(positions: NDArray[np.float32], structure: Structure)
     return dataclasses.replace(structure, bonds=structure.bonds[~is_crossing])
 
 
-def _open(path: Path, salvage: bool) -> Trajectory:
+def _open(path: Path, salvage: bool, known: SoundDcd | None) -> Trajectory:
     suffix = path.suffix.lower()
     with path.open("rb") as stream:
         head = stream.read(16)
     if suffix == ".dcd" or b"CORD" in head or b"VELD" in head:
-        return DcdFile(path, salvage)
+        return DcdFile(path, salvage, known)
     if suffix in _PDB_SUFFIXES:
         return PdbTrajectory(path)
     if suffix in GUARDED_SUFFIXES:

@@ -4,7 +4,9 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +15,11 @@ from numpy.typing import NDArray
 
 from smdgen.errors import SimulationError
 from smdgen.physics.pulling import PulledDistance, PullProtocol, PullRecord, run_pull
+from smdgen.workers import open_workers, result_of
 
 _POLL_SECONDS = 0.5
 _POLLS_BEFORE_LOST = 4
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,17 @@ class ReplicaEvents:
     failed: Callable[[int, str], None]  # pull i could not be finished, and why
 
 
-def run_replicas(job: PullJob, indices: Sequence[int], workers: int, events: ReplicaEvents) -> None:
+def run_replicas(
+    job: PullJob, indices: Sequence[int], workers: int, events: ReplicaEvents, dask: str = ""
+) -> None:
     """Make the pulls with these indices.
 
-    With one worker they run in this process. An interrupt ends the running pulls; finished ones have been
-    handed to `events.done` before.
+    With one worker they run in this process, with the address of a Dask scheduler there. An interrupt ends
+    the running pulls; finished ones have been handed to `events.done` before.
     """
-    if workers <= 1:
+    if dask:
+        _run_on_dask(job, indices, dask, events)
+    elif workers <= 1:
         _run_here(job, indices, events)
     else:
         _run_in_processes(job, indices, workers, events)
@@ -76,6 +84,33 @@ def _run_here(job: PullJob, indices: Sequence[int], events: ReplicaEvents) -> No
             events.failed(index, str(error))
         else:
             events.done(index, record)
+
+
+def _run_on_dask(job: PullJob, indices: Sequence[int], address: str, events: ReplicaEvents) -> None:
+    with open_workers(0, address) as executor:
+        assert executor is not None
+        futures = {executor.submit(_answer, job, index): index for index in indices}
+        try:
+            for future in as_completed(futures):
+                found = result_of(future)
+                if isinstance(found, str):
+                    events.failed(futures[future], found)
+                    continue
+                for _ in range(job.protocol.n_frames - 1):
+                    events.frame()
+                events.done(futures[future], found)
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _answer(job: PullJob, index: int) -> PullRecord | str:
+    """The pull, or why there is none; one at a time, because OpenMM has one stream of random numbers."""
+    with _ONE_AT_A_TIME:
+        try:
+            return _make(job, index, lambda _: None)
+        except SimulationError as error:
+            return str(error)
 
 
 def _run_in_processes(job: PullJob, indices: Sequence[int], workers: int, events: ReplicaEvents) -> None:

@@ -1,6 +1,7 @@
 """Trajectories that go into a dataset: looked at, matched to the modelled atoms, not yet read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.config import PrepareConfig
+from smdgen.data.dcd import DcdFile, SoundDcd
 from smdgen.data.pull_labels import table_beside
 from smdgen.data.structure import Structure, find_topology, match_atoms, read_structure, select_atoms, subset
 from smdgen.data.trajectory import check_topology, open_trajectory
 from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import checksum, require_regular_file
 from smdgen.progress import Progress
+from smdgen.workers import in_order
 
 _PDB_SUFFIXES = (".pdb", ".ent")
 
@@ -32,33 +35,51 @@ class Source:
     times_ps: NDArray[np.float64]  # (n,)
     steps: NDArray[np.int64] | None  # (n_frames,)
     salvage: bool
+    sound: SoundDcd | None  # for a DCD
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """A trajectory with its topology, to be looked at."""
+
+    path: Path
+    topology: Path
+    structure: Structure
+    atoms: NDArray[np.int64]  # as of `Source`
+    stride: int
+    salvage: bool
+
+
 def look(
-    config: PrepareConfig, progress: Progress | None
+    config: PrepareConfig, progress: Progress | None, executor: Executor | None = None
 ) -> tuple[Structure, NDArray[np.int64], tuple[Source, ...]]:
     """The first trajectory's topology, its modelled atoms, and every trajectory."""
-    whole, selected = None, None
     known: dict[Path, tuple[Structure, NDArray[np.int64]]] = {}
     sources = []
+    for source in in_order(executor, _look_at, _candidates(config, known)):
+        sources.append(source)
+        if progress is not None:
+            progress.advance()
+    whole, selected = next(iter(known.values()))
+    return whole, selected, tuple(sources)
+
+
+def _candidates(
+    config: PrepareConfig, known: dict[Path, tuple[Structure, NDArray[np.int64]]]
+) -> Iterator[_Candidate]:
+    """Every trajectory; fills in each topology with its modelled atoms, the first trajectory's first."""
     for path in config.trajectories:
         require_regular_file(path, "a trajectory", TrajectoryError)
         topology = config.topology or _topology_of(path)
         if topology not in known:
             found = read_structure(topology)
-            if whole is None or selected is None:
-                whole, selected = found, select_atoms(found, config.select)
-                known[topology] = found, selected
-            else:
+            if known:
+                whole, selected = next(iter(known.values()))
                 known[topology] = found, match_atoms(subset(whole, selected), found)
-        found, atoms = known[topology]
-        sources.append(_look_at(config, path, topology, found, atoms))
-        if progress is not None:
-            progress.advance()
-    assert whole is not None
-    assert selected is not None
-    return whole, selected, tuple(sources)
+            else:
+                known[topology] = found, select_atoms(found, config.select)
+        yield _Candidate(path, topology, *known[topology], config.stride, config.salvage)
 
 
 def _topology_of(path: Path) -> Path:
@@ -66,16 +87,15 @@ def _topology_of(path: Path) -> Path:
     return path if path.suffix.lower() in _PDB_SUFFIXES else find_topology(path)
 
 
-def _look_at(
-    config: PrepareConfig, path: Path, topology: Path, structure: Structure, atoms: NDArray[np.int64]
-) -> Source:
-    with open_trajectory(path, structure.n_atoms, salvage=config.salvage) as trajectory:
-        chosen = np.arange(0, trajectory.n_frames, config.stride)
+def _look_at(candidate: _Candidate) -> Source:
+    path, structure, stride = candidate.path, candidate.structure, candidate.stride
+    with open_trajectory(path, structure.n_atoms, salvage=candidate.salvage) as trajectory:
+        chosen = np.arange(0, trajectory.n_frames, stride)
         if len(chosen) < 2:
-            stride = f" after --stride {config.stride}" if config.stride > 1 else ""
+            after = f" after --stride {stride}" if stride > 1 else ""
             raise TrajectoryError(
                 f"{path} has {trajectory.n_frames} frame{'' if trajectory.n_frames == 1 else 's'}, expected "
-                f"2 or more{stride}; a pull needs frames along the way"
+                f"2 or more{after}; a pull needs frames along the way"
             )
         try:
             odd = check_topology(trajectory, structure)
@@ -83,14 +103,15 @@ def _look_at(
             raise TrajectoryError(f"{path}: {error}") from error
         return Source(
             path=path,
-            topology=topology,
-            atoms=atoms,
+            topology=candidate.topology,
+            atoms=candidate.atoms,
             n_topology_atoms=structure.n_atoms,
             n_frames=trajectory.n_frames,
             chosen=chosen,
             times_ps=np.asarray(trajectory.times_ps, dtype=np.float64)[chosen],
             steps=trajectory.steps,
-            salvage=config.salvage,
+            salvage=candidate.salvage,
+            sound=trajectory.sound if isinstance(trajectory, DcdFile) else None,
             notes=tuple(f"{path.name}: {note}" for note in (*trajectory.notes, *odd)),
         )
 

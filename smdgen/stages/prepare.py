@@ -5,6 +5,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,13 @@ from smdgen.progress import Progress
 from smdgen.stages._prepare_report import PrepareResult, make_result
 from smdgen.stages._prepare_sources import Source, hash_inputs, look, refuse_twins
 from smdgen.store.run_record import RunFolder, command_line
+from smdgen.workers import in_order, open_workers
 
 #: Bytes of coordinates that are in memory at a time.
 _CHUNK_BYTES = 2 << 20
+
+#: Chunks of a DCD that another process reads at once; of other formats it reads the whole file.
+_CHUNKS_A_TASK = 16
 
 #: Frames from which geometry-only terms are measured, if it comes to that.
 _TERM_FRAMES = 20
@@ -81,13 +86,21 @@ def run(config: PrepareConfig, run_dir: Path, progress: Progress) -> PrepareResu
         TopologyError: No topology, more than one, or one that does not fit.
         TrajectoryError: A trajectory that is damaged, too short, or of other atoms.
         ArtifactError: The dataset exists and `force` is off, or cannot be written.
+        WorkerError: A worker process was lost.
     """
     began = time.monotonic()
     folder = RunFolder(run_dir)
     _check(config)
     refuse_overwrite(folder.dataset, config.force)
+    with open_workers(min(config.workers, len(config.trajectories)), config.dask) as executor:
+        return _run(config, folder, progress, executor, began)
+
+
+def _run(
+    config: PrepareConfig, folder: RunFolder, progress: Progress, executor: Executor | None, began: float
+) -> PrepareResult:
     progress.start("looking at the files", total=len(config.trajectories))
-    whole, selected, sources = look(config, progress)
+    whole, selected, sources = look(config, progress, executor)
     progress.start("bonded terms")
     model = _model(config, whole, selected, sources)
     parts = _split(config, sources)
@@ -97,7 +110,7 @@ def run(config: PrepareConfig, run_dir: Path, progress: Progress) -> PrepareResu
     is_new = not folder.path.exists()
     try:
         with folder.lock():
-            labels = _write(folder.dataset, model, sources, parts, provenance, progress)
+            labels = _write(folder.dataset, model, sources, parts, provenance, progress, executor)
             dataset = open_dataset(folder.dataset)
             hashes = {path: str(entry["sha256"]) for path, entry in inputs.items()}
             folder.record("prepare", time.monotonic() - began, hashes)
@@ -184,7 +197,7 @@ def _sample(source: Source, whole: Structure, atoms: NDArray[np.int64]) -> NDArr
     """(n_frames, n, 3), A. Some frames of some whole molecules, each in one piece."""
     chosen = np.unique(np.linspace(0, source.n_frames - 1, _TERM_FRAMES).astype(np.int64))
     wholeness = plan_wholeness(len(atoms), subset(whole, atoms).bonds)
-    with open_trajectory(source.path, whole.n_atoms, source.salvage) as trajectory:
+    with open_trajectory(source.path, whole.n_atoms, source.salvage, source.sound) as trajectory:
         cells = None if trajectory.cells is None else trajectory.cells[chosen]
         return make_whole(trajectory.read(chosen, atoms), wholeness, cells)
 
@@ -271,6 +284,7 @@ def _write(
     parts: Sequence[_Part],
     provenance: dict[str, Any],
     progress: Progress,
+    executor: Executor | None,
 ) -> list[str]:
     """Read every kept frame once and store it; returns what was odd."""
     n_frames = sum(part.stop - part.first for part in parts)
@@ -278,10 +292,13 @@ def _write(
     notes: list[str] = []
     pulls: list[Pull] = []
     progress.start("reading frames", total=n_frames)
+    own_parts = [[part for part in parts if part.source == index] for index in range(len(sources))]
     with create_dataset(path, n_frames, len(parts), model.structure) as writer:
-        for index, source in enumerate(sources):
-            own = [part for part in parts if part.source == index]
-            values, found = _copy_frames(writer, model, source, own, progress)
+        chunks = _read_all(executor, model, sources, own_parts)
+        for source, own in zip(sources, own_parts, strict=True):
+            values, found = _store(
+                writer, source, chunks, sum(part.stop - part.first for part in own), progress
+            )
             labels = _labels(source, model.cv, own, values)
             _collect(columns, source, own, values, labels)
             notes += [f"{source.path.name}: {note}" for note in found] + list(labels.notes)
@@ -302,19 +319,75 @@ def _write(
     return notes
 
 
-def _copy_frames(
-    writer: DatasetWriter, model: _Model, source: Source, parts: Sequence[_Part], progress: Progress
+@dataclass(frozen=True)
+class _Chunk:
+    """Some frames as they are stored."""
+
+    positions: NDArray[np.float32]  # (n, n_modelled, 3), A
+    cv_values: NDArray[np.float64]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Chunks of one trajectory that are read together."""
+
+    model: _Model
+    source: Source
+    chunks: tuple[NDArray[np.int64], ...]  # frames of the trajectory
+
+
+def _read_all(
+    executor: Executor | None,
+    model: _Model,
+    sources: Sequence[Source],
+    own_parts: Sequence[Sequence[_Part]],
+) -> Iterator[_Chunk]:
+    """All frames in order; the chunks are the same wherever they are read."""
+    tasks = []
+    for source, own in zip(sources, own_parts, strict=True):
+        chunks = tuple(_chunks(source, own, model.structure.n_atoms))
+        size = _CHUNKS_A_TASK if executor is not None and source.sound is not None else len(chunks)
+        tasks += [_Task(model, source, chunks[i : i + size]) for i in range(0, len(chunks), size)]
+    if executor is None:
+        for task in tasks:
+            yield from _read(task)
+    else:
+        for found in in_order(executor, _read_together, tasks):
+            yield from found
+
+
+def _read(task: _Task) -> Iterator[_Chunk]:
+    """The chunks of one task, one at a time."""
+    source, model = task.source, task.model
+    with open_trajectory(
+        source.path, source.n_topology_atoms, salvage=source.salvage, known=source.sound
+    ) as trajectory:
+        for frames in task.chunks:
+            positions, notes = _read_whole(trajectory, source, frames, model)
+            values = cvs.evaluate(model.cv, torch.from_numpy(positions).double()).numpy()
+            yield _Chunk(positions, values, notes)
+
+
+def _read_together(task: _Task) -> list[_Chunk]:
+    """The work of another process."""
+    torch.set_num_threads(1)
+    return list(_read(task))
+
+
+def _store(
+    writer: DatasetWriter, source: Source, chunks: Iterator[_Chunk], n_frames: int, progress: Progress
 ) -> tuple[NDArray[np.float64], list[str]]:
     """Store the frames of one trajectory; its CV values and what was odd."""
     values: list[NDArray[np.float64]] = []
     notes: list[str] = []
-    with open_trajectory(source.path, source.n_topology_atoms, salvage=source.salvage) as trajectory:
-        for frames in _chunks(source, parts, model.structure.n_atoms):
-            positions, found = _read_whole(trajectory, source, frames, model)
-            notes += [note for note in found if note not in notes]
-            values.append(cvs.evaluate(model.cv, torch.from_numpy(positions).double()).numpy())
-            writer.append(positions)
-            progress.advance(len(frames), source.path.name)
+    while n_frames > 0:
+        chunk = next(chunks)
+        n_frames -= len(chunk.positions)
+        notes += [note for note in chunk.notes if note not in notes]
+        values.append(chunk.cv_values)
+        writer.append(chunk.positions)
+        progress.advance(len(chunk.positions), source.path.name)
     return np.concatenate(values), notes
 
 

@@ -118,7 +118,8 @@ def run(config: SimulateConfig, run_dir: Path, progress: Progress) -> SimulateRe
             progress.note(f"{n_kept} of {config.replicas} pulls are there already; {len(missing)} to make")
         progress.start("pulling", total=len(missing) * (plan.job.protocol.n_frames - 1))
         try:
-            run_replicas(plan.job, missing, n_workers(config, plan.job.platform, len(missing)), farm.events)
+            n_processes = n_workers(config, plan.job.platform, len(missing))
+            run_replicas(plan.job, missing, n_processes, farm.events, config.dask)
         except KeyboardInterrupt:
             n_kept += len(farm.made)
             raise KeyboardInterrupt(

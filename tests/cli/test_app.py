@@ -19,8 +19,8 @@ SHARED = {"run", "config", "dry_run", "quiet", "json"}
 EVERY_FLAG = {
     "simulate": (
         "da.psf da.pdb --params a.inp --params b.inp --forcefield amber14 --cv d=x --from 12 --to 34.5"
-        " --duration 1000 --spring 7.2 --temperature 310 --friction 5 --solvent vacuum --replicas 40"
-        " --frames 101 --workers 2 -o out --seed 7 --force",
+        " --duration 1000 --spring 7.2 --temperature 310 --solvent vacuum --replicas 40"
+        " --frames 101 --workers 2 --dask tcp://a:1 -o out --seed 7 --force",
         config.SimulateConfig(
             structure=Path("da.psf"),
             coordinates=Path("da.pdb"),
@@ -32,11 +32,11 @@ EVERY_FLAG = {
             duration_ps=1000.0,
             spring_constant=7.2,
             temperature=310.0,
-            friction_per_ps=5.0,
             solvent="vacuum",
             replicas=40,
             frames=101,
             workers=2,
+            dask="tcp://a:1",
             output=Path("out"),
             seed=7,
             force=True,
@@ -44,7 +44,7 @@ EVERY_FLAG = {
     ),
     "prepare": (
         "a.dcd b.dcd --top s.psf --params p.inp --forcefield charmm36 --select name*CA --cv d=x --stride 5"
-        " --salvage --seed 3 --force",
+        " --salvage --workers 4 --dask tcp://b:2 --seed 3 --force",
         config.PrepareConfig(
             trajectories=(Path("a.dcd"), Path("b.dcd")),
             topology=Path("s.psf"),
@@ -54,6 +54,8 @@ EVERY_FLAG = {
             cv="d=x",
             stride=5,
             salvage=True,
+            workers=4,
+            dask="tcp://b:2",
             seed=3,
             force=True,
         ),

@@ -21,9 +21,8 @@ from smdgen.stages.simulate import SimulateResult, plan
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deca_alanine"
 
 
-@pytest.fixture(scope="session")
-def forces(tmp_path_factory) -> Path:
-    """A System XML that is cheap to read: the bonds of the example as springs, nothing else."""
+def spring_system(file: Path) -> Path:
+    """Write a System XML that is cheap to read: the bonds of the example as springs, nothing else."""
     structure = read_structure(EXAMPLE / "deca_alanine.psf")
     start = read_positions(EXAMPLE / "deca_alanine.pdb", 104) / 10
     system, springs = openmm.System(), openmm.HarmonicBondForce()
@@ -32,9 +31,13 @@ def forces(tmp_path_factory) -> Path:
     for i, j in structure.bonds.tolist():
         springs.addBond(i, j, float(np.linalg.norm(start[i] - start[j])), 1e5)
     system.addForce(springs)
-    file = tmp_path_factory.mktemp("forces") / "system.xml"
     file.write_text(openmm.XmlSerializer.serialize(system))
     return file
+
+
+@pytest.fixture(scope="session")
+def forces(tmp_path_factory) -> Path:
+    return spring_system(tmp_path_factory.mktemp("forces") / "system.xml")
 
 
 @pytest.fixture
