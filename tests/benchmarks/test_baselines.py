@@ -35,9 +35,11 @@ def real():
 @pytest.fixture
 def vae(real):
     frames = real.train.flatten(0, 1)
-    features = InternalFeatures.fit(frames, spanning_tree(6, np.array([[i, i + 1] for i in range(5)])))
+    features = InternalFeatures.fit(
+        lambda: [frames], spanning_tree(6, np.array([[i, i + 1] for i in range(5)]))
+    )
     vae = InternalVae(features, features.n_features, 16)
-    vae.start_from_components(features.encode(frames))
+    vae.start_from_components(lambda: [features.encode(frames)])
     torch.nn.init.constant_(vae.log_deviation, -6.0)
     return vae.eval()
 
