@@ -31,6 +31,12 @@ class ArtifactError(SmdgenError):
     exit_code = 2
 
 
+class WriteError(ArtifactError):
+    """A file that cannot be written: the disk is full, or the place may not be written to."""
+
+    exit_code = 1
+
+
 class SimulationError(SmdgenError):
     """A simulation that could not be finished."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from smdgen.errors import ArtifactError, SmdgenError
+from smdgen.errors import ArtifactError, SmdgenError, WriteError
 
 _TEMPORARY_PREFIX = ".smdgen-tmp-"
 _READ_BLOCK = 1 << 20
@@ -24,7 +24,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     On any error it is removed and what was at `path` stays as it was.
 
     Raises:
-        ArtifactError: The folder cannot be written to, or the disk is full.
+        WriteError: The folder cannot be written to, or the disk is full.
     """
     path = Path(path)
     temporary = path.parent / f"{_TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{path.suffix}"
@@ -37,7 +37,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ArtifactError(
+        raise WriteError(
             f"cannot write {path}: {reason}; free space or choose a folder you can write to"
         ) from error
     finally:

@@ -85,10 +85,14 @@ def angles_of(bonds: NDArray[np.int64]) -> NDArray[np.int64]:
 @pytest.fixture(scope="session")
 def master_pull_files(tmp_path_factory: pytest.TempPathFactory) -> PullFiles:
     """Written once, because every file is synced to the disk; tests get a copy."""
+    return make_pull_files(tmp_path_factory.mktemp("pull_files"))
+
+
+def make_pull_files(folder: Path) -> PullFiles:
+    """Six pulls of 25 frames with a PSF and its parameters."""
     from smdgen.data.structure import PsfTerms, write_psf
     from tests.tools.pulls import make_pull, make_structure
 
-    folder = tmp_path_factory.mktemp("pull_files")
     positions = tuple(make_pull(25, seed) for seed in range(6))
     paths = tuple(write_pull(folder, f"pull_{i}", x) for i, x in enumerate(positions))
     structure = make_structure()

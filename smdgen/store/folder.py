@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from smdgen.errors import ArtifactError
+from smdgen.errors import ArtifactError, WriteError
 
 _PREFIX = ".smdgen-new-"
 
@@ -58,7 +58,7 @@ def whole_folder(folder: Path, patterns: Sequence[str], force: bool) -> Iterator
         _move(new, folder, patterns)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ArtifactError(f"cannot write {folder}: {reason}; give another --output") from error
+        raise WriteError(f"cannot write {folder}: {reason}; give another --output") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from smdgen import __version__
-from smdgen.errors import ArtifactError
+from smdgen.errors import ArtifactError, WriteError
 from smdgen.files import atomic_path, checksum, sweep_temporaries
 
 #: The run folder of whoever names none.
@@ -46,7 +46,7 @@ class RunFolder:
                 f"{self.path} is a file, expected a run folder; give another --run"
             ) from error
         except OSError as error:
-            raise ArtifactError(
+            raise WriteError(
                 f"cannot make the run folder {self.path}: {error.strerror}; give another --run"
             ) from error
 
