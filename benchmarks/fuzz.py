@@ -36,7 +36,7 @@ from tests.faults.content import Content, difference, read_content
 from tests.faults.mutations import MUTATIONS
 from tests.faults.originals import FILES, Originals, make_originals
 
-LIMIT_S = 20.0
+LIMIT_S = 20.0  # of a machine that is not busy otherwise
 MOST_MEMORY_GB = 2.0
 WRONG = ("silent", "traceback", "signal", "hang")
 # Reading these starts a process each time, so they get a smaller share.

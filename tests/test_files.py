@@ -66,7 +66,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path: Path) -> None
     )
     done = _run(program, tmp_path / "a.txt")
     assert done.returncode == 1
-    assert "ArtifactError: cannot write" in done.stderr
+    assert "WriteError: cannot write" in done.stderr
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "old")]
 
 

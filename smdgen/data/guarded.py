@@ -1,6 +1,7 @@
 """Trajectories read by other libraries in a process of its own, so that a crash there is a message here."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +18,8 @@ from smdgen.data.netcdf import check_netcdf
 from smdgen.data.xdr import check_frames
 from smdgen.errors import TrajectoryError
 
-_MIN_SECONDS = 120.0
+_MIN_SECONDS = 120.0  # until an answer, on a busy machine
+_MIN_CPU_SECONDS = 15.0  # of computing for an answer
 _BYTES_A_SECOND = 5e6  # slower than this is taken for a hang
 _BLOCK_BYTES = 16 << 20
 _XDR_SUFFIXES = (".xtc", ".trr")
@@ -39,8 +41,9 @@ class GuardedTrajectory:
         self.path = path
         declared = _look(path)
         self._limit = _MIN_SECONDS + path.stat().st_size / _BYTES_A_SECOND
+        self._cpu_limit = _MIN_CPU_SECONDS + path.stat().st_size / _BYTES_A_SECOND
         self._child = subprocess.Popen(
-            [sys.executable, "-P", str(_CHILD), str(path.resolve())],
+            [sys.executable, "-P", str(_CHILD), str(path.resolve()), str(self._cpu_limit)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -139,6 +142,8 @@ class GuardedTrajectory:
             raise self._failure(f"its reader took longer than {self._limit:.0f} s and was stopped")
         if not header or len(content) != header.get("n_bytes", 0):
             self._child.wait()
+            if self._child.returncode == -getattr(signal, "SIGPROF", 0):
+                raise self._failure(f"its reader computed for {self._cpu_limit:.0f} s and was stopped")
             raise self._failure(f"the library that reads it crashed (status {self._child.returncode})")
         if "error" in header:
             raise self._failure(header["error"])

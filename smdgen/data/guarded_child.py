@@ -7,6 +7,7 @@ It answers first with a summary, having read every frame once, then with coordin
 import contextlib
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -104,14 +105,19 @@ class _Hdf5Reader:
         return positions, table
 
 
-def main(path: Path, requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer with the summary, then with each request's coordinates, until the input ends."""
+def main(path: Path, requests: BinaryIO, answers: BinaryIO, cpu_seconds: float) -> None:
+    """Answer with the summary, then with each request's coordinates, until the input ends.
+
+    Whatever takes longer than `cpu_seconds` of computing ends the process, with SIGPROF.
+    """
     try:
+        _allow(cpu_seconds)
         with _plain_name(path) as plain:
             reader: _Reader = _Hdf5Reader(plain) if plain.suffix in _HDF5_SUFFIXES else _MdtrajReader(plain)
             summary, table = _scan(reader)
             _send(answers, summary, table)
             for line in requests:
+                _allow(cpu_seconds)
                 request = json.loads(line)
                 _send(answers, {}, _read(reader, request["frames"], request["atoms"]))
     except (Exception, SystemExit) as error:  # any failure of a library is the answer
@@ -212,6 +218,11 @@ def _refuse_foreign_data(data: Any) -> None:
         raise ValueError(f"it claims {data.nbytes} bytes of coordinates and stores {stored}")
 
 
+def _allow(cpu_seconds: float) -> None:
+    if hasattr(signal, "setitimer"):  # not on Windows
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
+
+
 def _limit_memory() -> None:
     try:
         import resource
@@ -229,4 +240,4 @@ if __name__ == "__main__":
     # Libraries print to C's stdout, so the answers get a descriptor of their own.
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    main(Path(sys.argv[1]), sys.stdin.buffer, channel)
+    main(Path(sys.argv[1]), sys.stdin.buffer, channel, float(sys.argv[2]))

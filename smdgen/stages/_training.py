@@ -169,7 +169,8 @@ def _write(path: Path, state: FitState, identity: dict[str, Any]) -> None:
     groups = {"w": state.weights, "a": state.averaged, "o": state.optimiser, "b": state.best}
     tensors = {f"{letter}:{name}": value for letter, group in groups.items() for name, value in group.items()}
     best = None if math.isinf(state.best_loss) else state.best_loss
-    header = {"epoch": state.epoch, "best_loss": best, "history": state.history, "identity": identity}
+    history = list(state.history.items())  # a JSON object would come back in another order
+    header = {"epoch": state.epoch, "best_loss": best, "history": history, "identity": identity}
     write_model(path, "checkpoint", tensors, header)
 
 
@@ -188,4 +189,6 @@ def _read(path: Path, identity: dict[str, Any]) -> FitState:
         return {name[2:]: value for name, value in tensors.items() if name.startswith(f"{letter}:")}
 
     best = math.inf if header["best_loss"] is None else float(header["best_loss"])
-    return FitState(header["epoch"], group("w"), group("a"), group("o"), group("b"), best, header["history"])
+    return FitState(
+        header["epoch"], group("w"), group("a"), group("o"), group("b"), best, dict(header["history"])
+    )

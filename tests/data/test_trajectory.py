@@ -21,6 +21,10 @@ from tests.tools.other_formats import write_h5
 
 N_FRAMES = 12
 CELL = (40.0, 41.0, 42.0, 90.0, 90.0, 90.0)
+SPINNING = """import signal, sys
+signal.setitimer(signal.ITIMER_PROF, float(sys.argv[2]))
+while True: pass
+"""
 FORMATS = ("xtc", "trr", "nc", "h5", "pdb", "dcd")
 
 
@@ -153,8 +157,9 @@ def test_links_out_of_an_h5_file_are_refused(files: Path, tmp_path: Path) -> Non
         ("import os; os.abort()", "crashed"),
         ("import time; time.sleep(60)", "took longer"),
         ("print('dcdplugin) hello', flush=True)", "nonsense"),
+        (SPINNING, "computed for"),
     ],
-    ids=["crash", "hang", "chatter"],
+    ids=["crash", "hang", "chatter", "endless loop"],
 )
 def test_a_library_that_fails_is_an_error_here(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, words: str
@@ -162,6 +167,7 @@ def test_a_library_that_fails_is_an_error_here(
     child = tmp_path / "child.py"
     child.write_text(program)
     monkeypatch.setattr(guarded, "_CHILD", child)
+    monkeypatch.setattr(guarded, "_MIN_CPU_SECONDS", 0.2)
     monkeypatch.setattr(guarded, "_MIN_SECONDS", 1.0 if words == "took longer" else 600.0)
     with pytest.raises(TrajectoryError, match=words):
         open_trajectory(files / "a.xtc", 104)
