@@ -83,8 +83,9 @@ def one_step_rows(
     pulls = np.arange(len(held_out))
     beside = _beside(known, "one step", real, dataset, pulls, seed)
     halvings = _halvings(len(real), pulls, seed)
-    for row in auc_rows(generated, real, dataset.structure, pulls, halvings, seed, beside):
-        yield replace(row, key=f"one_step_{row.key}", label=f"one-step {row.label}", goal="", met=None)
+    # The first row is that of all features; those of single groups would take as long again.
+    row = next(auc_rows(generated, real, dataset.structure, pulls, halvings, seed, beside))
+    yield replace(row, key="one_step_auc", label="one-step two-sample AUC", goal="", met=None)
 
 
 def phases(pulls: Tensor) -> Tensor:

@@ -63,7 +63,6 @@ def test_a_run_makes_its_cells_goes_on_and_writes_the_page(source, tmp_path, cap
         "auc",
         "auc_psi",
         "one_step_auc",
-        "one_step_auc_control",
         "target_error",
     } <= keys
     assert found["pulls"] == {"train": 2, "validation": 1, "test": 2}
