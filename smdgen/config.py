@@ -58,6 +58,7 @@ class PrepareConfig:
     validation_share: float = 0.15
     test_share: float = 0.25
     salvage: bool = False
+    expect_sha256: Path | None = None  # a list of sums as sha256sum writes them
     workers: int = 1  # processes that read trajectories
     dask: str = ""  # address of a Dask scheduler, in place of workers
     force: bool = False

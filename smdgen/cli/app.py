@@ -260,6 +260,10 @@ def prepare(
     salvage: Annotated[
         bool | None, typer.Option("--salvage", help="Take the whole frames before the damage of a DCD.")
     ] = None,
+    expect_sha256: Annotated[
+        Path | None,
+        typer.Option("--expect-sha256", metavar="FILE", help="Sums that every input must have (sha256sum)."),
+    ] = None,
     workers: options.Workers = None,
     dask: options.Dask = None,
 ) -> dict[str, Any]:
@@ -273,6 +277,7 @@ def prepare(
         "cv": cv,
         "stride": stride,
         "salvage": salvage,
+        "expect_sha256": expect_sha256,
         "workers": workers,
         "dask": dask,
     }

@@ -13,6 +13,7 @@ from smdgen.config import PrepareConfig
 from smdgen.data.dcd import DcdFile, SoundDcd
 from smdgen.data.pull_labels import table_beside
 from smdgen.data.structure import Structure, find_topology, match_atoms, read_structure, select_atoms, subset
+from smdgen.data.sums import hold_to_sum, read_sums
 from smdgen.data.trajectory import check_topology, open_trajectory
 from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import checksum, require_regular_file
@@ -119,14 +120,24 @@ def _look_at(candidate: _Candidate) -> Source:
 def hash_inputs(
     config: PrepareConfig, sources: Sequence[Source], progress: Progress
 ) -> dict[str, dict[str, Any]]:
-    """Size and checksum of every file that is read, by the path the user gave."""
+    """Size and checksum of every file that is read, by the path the user gave.
+
+    Raises:
+        ConfigError: Sums are expected, and a file is not among them.
+        TrajectoryError: Sums are expected, and a file has another.
+    """
     paths = [source.path for source in sources]
     paths += [table for source in sources if (table := table_beside(source.path)).is_file()]
     paths += [*dict.fromkeys(source.topology for source in sources), *config.parameters]
     progress.start("checksums", total=len(paths))
+    listed = None if config.expect_sha256 is None else read_sums(config.expect_sha256)
     inputs = {}
     for path in paths:
-        inputs[str(path)] = {"bytes": path.stat().st_size, "sha256": checksum(path)}
+        if listed is None or config.expect_sha256 is None:
+            found = checksum(path)
+        else:
+            found = hold_to_sum(path, listed, config.expect_sha256)
+        inputs[str(path)] = {"bytes": path.stat().st_size, "sha256": found}
         progress.advance()
     return inputs
 

@@ -44,7 +44,7 @@ EVERY_FLAG = {
     ),
     "prepare": (
         "a.dcd b.dcd --top s.psf --params p.inp --forcefield charmm36 --select name*CA --cv d=x --stride 5"
-        " --salvage --workers 4 --dask tcp://b:2 --seed 3 --force",
+        " --salvage --expect-sha256 SUMS --workers 4 --dask tcp://b:2 --seed 3 --force",
         config.PrepareConfig(
             trajectories=(Path("a.dcd"), Path("b.dcd")),
             topology=Path("s.psf"),
@@ -54,6 +54,7 @@ EVERY_FLAG = {
             cv="d=x",
             stride=5,
             salvage=True,
+            expect_sha256=Path("SUMS"),
             workers=4,
             dask="tcp://b:2",
             seed=3,
