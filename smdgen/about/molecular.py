@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.about.facts import Description, Fact, counts, fact, size, some
-from smdgen.data.dcd import NUMBERED, DcdFile
+from smdgen.data.dcd import DcdFile
 from smdgen.data.dcd_layout import DcdLayout
 from smdgen.data.structure import read_pdb_models, read_structure, structure_format
-from smdgen.data.trajectory import Trajectory, open_trajectory
+from smdgen.data.trajectory import Trajectory, has_times, open_trajectory
 from smdgen.physics.backbone import find_backbone
 
 _SAME = 1e-3  # A, deg. Cells that differ less are the same
@@ -106,7 +106,7 @@ def _dcd_facts(layout: DcdLayout) -> list[Fact]:
 
 
 def _times(trajectory: Trajectory) -> Fact:
-    if any(NUMBERED in note for note in trajectory.notes):
+    if not has_times(trajectory):
         return Fact("times", "not in the file", None)
     times = trajectory.times_ps
     spacings = np.diff(times)

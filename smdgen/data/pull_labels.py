@@ -1,12 +1,17 @@
-"""Restraint centre and accumulated work of the frames of a pull, from the Colvars table beside it."""
+"""Restraint centre and accumulated work of the frames of a pull, from the table a program left beside it."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smdgen.data.colvars import ColvarsTable, read_colvars_traj
+from smdgen.data.colvars import read_colvars_traj
+from smdgen.data.gromacs_pull import read_gromacs_pull
+from smdgen.data.namd_log import is_namd_smd_log, read_namd_log
+from smdgen.data.plumed import read_plumed
+from smdgen.data.pull_table import PullTable
 
 #: How far a CV in the table may lie from the one computed from the frame, by unit.
 _TOLERANCE = {"A": 0.05, "deg": 0.5}
@@ -18,6 +23,10 @@ _NO_VARIABLE = ("x0_", "W_", "v_", "fs_", "ft_", "fa_", "E_")
 _USUAL_TIMES, _SMALL_JUMP = 10.0, 0.5
 _ROWS_FOR_JUMPS = 6
 
+#: Frame and row have the same time if they differ by less than this share of the time between two rows, or
+#: of the time itself (the time step in a DCD has seven digits).
+_SAME_TIME, _SAME_TIME_RELATIVE = 0.01, 2e-6
+
 
 @dataclass(frozen=True)
 class PullLabels:
@@ -28,115 +37,178 @@ class PullLabels:
     notes: tuple[str, ...] = ()
 
 
-def table_beside(trajectory: Path) -> Path:
-    """`pull_1.dcd` -> `pull_1.colvars.traj`."""
-    return trajectory.with_suffix(".colvars.traj")
+@dataclass(frozen=True)
+class Frames:
+    """The frames of a trajectory that are to be labelled.
 
-
-def read_labels(
-    path: Path,
-    steps: NDArray[np.int64] | None,
-    chosen: NDArray[np.int64],
-    n_frames: int,
-    cv_name: str,
-    cv_unit: str,
-    cv_values: NDArray[np.float64],
-) -> PullLabels:
-    """Labels of frames, whose rows are found by step and tried against the CV of the frames.
-
-    Args:
-        path: The table.
-        steps: (n_frames,). MD step of every frame of the trajectory; None if the file does not say.
-        chosen: (n,). The frames that are kept, 0-based.
+    Attributes:
         n_frames: Frames of the trajectory.
+        chosen: (n,). The frames that are kept, 0-based.
+        steps: (n_frames,). MD step of every frame; None if the file does not say.
+        times_ps: (n,), ps. Time of the frames that are kept; None if the file does not say.
         cv_name: Name of the CV.
         cv_unit: "A" or "deg".
         cv_values: (n,). The CV computed from the frames that are kept.
+    """
+
+    n_frames: int
+    chosen: NDArray[np.int64]
+    steps: NDArray[np.int64] | None
+    times_ps: NDArray[np.float64] | None
+    cv_name: str
+    cv_unit: str
+    cv_values: NDArray[np.float64]
+
+
+def tables_beside(trajectory: Path) -> tuple[Path, ...]:
+    """The label files of a trajectory, by its stem: the one that is read, then what belongs to it.
+
+    For `pull.dcd`, in this order: Colvars `pull.colvars.traj`; PLUMED `pull.colvar` or `COLVAR.pull`; GROMACS
+    `pull_pullx.xvg` with `pull_pullf.xvg`; NAMD `pull.log` or `pull.out`, if it has lines of steered MD.
+    """
+    stem, folder = trajectory.stem, trajectory.parent
+    names = [
+        f"{stem}.colvars.traj",
+        f"{stem}.colvar",
+        f"{stem}.COLVAR",
+        f"COLVAR.{stem}",
+        f"{stem}_pullx.xvg",
+    ]
+    for name in names:
+        path = folder / name
+        if path.is_file():
+            forces = folder / f"{stem}_pullf.xvg"
+            return (path, forces) if name.endswith(".xvg") and forces.is_file() else (path,)
+    logs = (folder / f"{stem}{suffix}" for suffix in (".log", ".out"))
+    return tuple(path for path in logs if path.is_file() and is_namd_smd_log(path))[:1]
+
+
+def read_labels(tables: tuple[Path, ...], frames: Frames, units: str = "") -> PullLabels:
+    """Labels of frames, whose rows are found by step or time and tried against the CV of the frames.
+
+    Args:
+        tables: What `tables_beside` found.
+        frames: The frames that are kept.
+        units: Units of a PLUMED table, see `read_plumed`.
 
     Returns:
         (n,) labels. Work and centre are left out, with a note, where rows cannot be told or the table holds
         another variable under the CV's name.
 
     Raises:
+        ConfigError: Units that are not known.
         TrajectoryError: The table cannot be read.
     """
-    table = read_colvars_traj(path)
-    candidates = [rows[chosen] for rows in _row_candidates(table, steps, n_frames)]
+    table = _read_table(tables, units, frames.cv_unit)
+    candidates = _row_candidates(table, frames)
     if not candidates:
-        found = f"{len(table.steps)} rows whose steps are not those of the {n_frames} frames"
-        return PullLabels(notes=(*table.notes, f"{path.name} has {found}; work and centre are left out"))
-    variables = [name for name in table.columns if not name.startswith(_NO_VARIABLE)]
+        what = "steps" if table.clock == "step" else "times"
+        found = f"{len(table.keys)} rows whose {what} are not those of the {frames.n_frames} frames"
+        return PullLabels(
+            notes=(*table.notes, f"{table.path.name} has {found}; work and centre are left out")
+        )
+    readings = [(table.scale[frames.cv_unit], table)]
+    if table.bare_scale is not None:
+        readings.append((table.bare_scale[frames.cv_unit], _without_work(table)))
     for rows in candidates:
-        for name in sorted(variables, key=lambda variable: variable != cv_name):
-            if _largest_difference(table.columns[name][rows], cv_values, cv_unit) <= _TOLERANCE[cv_unit]:
-                return _labels(table, rows, name, list(table.notes))
-    return _unverified(path, table, candidates[0], variables, cv_name, cv_unit, cv_values)
+        for factor, reading in readings:
+            for name in sorted(table.variables, key=lambda variable: variable != frames.cv_name):
+                if (
+                    _largest_difference(factor * table.variables[name][rows], frames)
+                    <= _TOLERANCE[frames.cv_unit]
+                ):
+                    return _labels(reading, rows, name, factor, list(reading.notes))
+    return _unverified(table, candidates[0], frames)
 
 
-def _row_candidates(
-    table: ColvarsTable, steps: NDArray[np.int64] | None, n_frames: int
-) -> list[NDArray[np.int64]]:
-    """(n_frames,) row of every frame, the likeliest reading first."""
+def _read_table(tables: tuple[Path, ...], units: str, cv_unit: str) -> PullTable:
+    path = tables[0]
+    if path.name.endswith(".colvars.traj"):
+        return _read_colvars(path)
+    if path.suffix == ".xvg":
+        return read_gromacs_pull(path, tables[1] if len(tables) > 1 and cv_unit == "A" else None)
+    return read_namd_log(path) if path.suffix in (".log", ".out") else read_plumed(path, units)
+
+
+def _read_colvars(path: Path) -> PullTable:
+    found = read_colvars_traj(path)
+    parts: dict[str, dict[str, NDArray[np.float64]]] = {"": {}, "x0_": {}, "W_": {}}
+    for name, column in found.columns.items():
+        prefix = next((prefix for prefix in _NO_VARIABLE if name.startswith(prefix)), "")
+        if prefix in parts:
+            parts[prefix][name if prefix == "W_" else name.removeprefix(prefix)] = column
+    keys = found.steps.astype(np.float64)
+    return PullTable(path, keys, "step", parts[""], parts["x0_"], parts["W_"], notes=found.notes)
+
+
+def _without_work(table: PullTable) -> PullTable:
+    """A table that proved to be in A: its energies may be in any unit."""
+    note = (
+        f"{table.path.name} is in A, so the unit of its work is not known and work is left out; "
+        'set label_units, for example to "A kcal/mol ps"'
+    )
+    return dataclasses.replace(table, works={}, notes=(*table.notes, note))
+
+
+def _row_candidates(table: PullTable, frames: Frames) -> list[NDArray[np.int64]]:
+    """(n,) row of every kept frame, the likeliest reading first."""
     candidates = []
-    if steps is not None:
-        rows = np.searchsorted(table.steps, steps).clip(max=len(table.steps) - 1)
-        if (table.steps[rows] == steps).all():
-            candidates.append(rows.astype(np.int64))
-    if len(table.steps) == n_frames:
-        candidates.append(np.arange(n_frames, dtype=np.int64))
-    elif len(table.steps) == n_frames + 1:  # a row for step 0, which has no frame
-        candidates.append(np.arange(1, n_frames + 1, dtype=np.int64))
-    return candidates
+    if table.clock == "step" and frames.steps is not None:
+        wanted, tolerance = frames.steps[frames.chosen].astype(np.float64), np.zeros(1)
+    elif table.clock == "ps" and frames.times_ps is not None:
+        wanted = frames.times_ps
+        between = float(np.median(np.diff(table.keys))) if len(table.keys) > 1 else 0.0
+        tolerance = np.maximum(_SAME_TIME * between, _SAME_TIME_RELATIVE * np.abs(wanted))
+    else:
+        wanted, tolerance = np.full(len(frames.chosen), np.nan), np.zeros(1)
+    middles = (table.keys[1:] + table.keys[:-1]) / 2
+    rows = np.searchsorted(middles, wanted)
+    if (np.abs(table.keys[rows] - wanted) <= tolerance).all():  # NaN compares as false
+        candidates.append(rows.astype(np.int64))
+    # Else one to one, or with a row for step 0, which has no frame.
+    surplus = len(table.keys) - frames.n_frames
+    return [*candidates, frames.chosen + surplus] if surplus in (0, 1) else candidates
 
 
-def _unverified(
-    path: Path,
-    table: ColvarsTable,
-    rows: NDArray[np.int64],
-    variables: list[str],
-    cv_name: str,
-    cv_unit: str,
-    cv_values: NDArray[np.float64],
-) -> PullLabels:
+def _unverified(table: PullTable, rows: NDArray[np.int64], frames: Frames) -> PullLabels:
     """No variable of the table is the CV of the frames."""
     notes = list(table.notes)
-    if cv_name in variables:
-        off = _largest_difference(table.columns[cv_name][rows], cv_values, cv_unit)
+    factor, name = table.scale[frames.cv_unit], frames.cv_name
+    if name in table.variables:
+        off = _largest_difference(factor * table.variables[name][rows], frames)
         notes.append(
-            f"{cv_name} in {path.name} is up to {off:.2f} {cv_unit} from that of the frames, so it seems to "
-            "belong to another trajectory; work and centre are left out"
+            f"{name} in {table.path.name} is up to {off:.2f} {frames.cv_unit} from that of the frames, so it "
+            "seems to belong to another trajectory; work and centre are left out"
         )
         return PullLabels(notes=tuple(notes))
-    if variables:
+    if table.variables:
         notes.append(
-            f"{path.name} holds {', '.join(variables)}, none of which is the CV {cv_name}; "
+            f"{table.path.name} holds {', '.join(table.variables)}, none of which is the CV {name}; "
             "its restraint centre is left out"
         )
-        return _labels(table, rows, "", notes)
-    centres = [name.removeprefix("x0_") for name in table.columns if name.startswith("x0_")]
-    return _labels(table, rows, centres[0] if len(centres) == 1 else "", notes)
+        return _labels(table, rows, "", factor, notes)
+    only = next(iter(table.centres)) if len(table.centres) == 1 else ""
+    return _labels(table, rows, only, factor, notes)
 
 
-def _labels(table: ColvarsTable, rows: NDArray[np.int64], variable: str, notes: list[str]) -> PullLabels:
-    centre = table.columns.get(f"x0_{variable}")
-    works = [name for name in table.columns if name.startswith("W_")]
+def _labels(
+    table: PullTable, rows: NDArray[np.int64], variable: str, factor: float, notes: list[str]
+) -> PullLabels:
+    works = list(table.works)
     if len(works) > 1:
         notes.append(f"work is left out: several columns hold some ({', '.join(works)})")
-    found = {
-        f"x0_{variable}": None if centre is None else centre[rows],
-        "W_": table.columns[works[0]][rows] if len(works) == 1 else None,
-    }
-    for name, values in found.items():
+    centre = factor * table.centres[variable][rows] if variable in table.centres else None
+    work = table.works[works[0]][rows] if len(works) == 1 else None
+    for name, values, other in (("centre", centre, work), ("work", work, centre)):
         if values is not None:
             notes += _jump_notes(table, name, values, rows)
-        elif any(other is not None for other in found.values()) and len(works) < 2:
-            notes.append(f"no column {name}{'...' if name == 'W_' else ''} in the table of a steered pull")
-    centre, work = found.values()
+        elif other is not None and len(works) < 2:
+            notes.append(f"no {name} in {table.path.name}, the table of a steered pull")
     return PullLabels(centre, work, tuple(notes))
 
 
 def _jump_notes(
-    table: ColvarsTable, name: str, values: NDArray[np.float64], rows: NDArray[np.int64]
+    table: PullTable, name: str, values: NDArray[np.float64], rows: NDArray[np.int64]
 ) -> list[str]:
     """A value far off the line between its neighbours: a steered pull has none, a damaged digit makes one."""
     if len(values) < _ROWS_FOR_JUMPS:
@@ -147,12 +219,12 @@ def _jump_notes(
     jumps = np.concatenate([ends[:1], off, ends[1:]]) > usual + _SMALL_JUMP
     if not jumps.any():
         return []
-    step = int(table.steps[rows[int(np.argmax(jumps))]])
-    return [f"{name} jumps near step {step}; the table may be damaged there"]
+    place = table.place(int(rows[int(np.argmax(jumps))]))
+    return [f"{name} jumps near {place} of {table.path.name}; the table may be damaged there"]
 
 
-def _largest_difference(a: NDArray[np.float64], b: NDArray[np.float64], unit: str) -> float:
-    off = np.abs(a - b)
-    if unit == "deg":
-        off = np.minimum(off, np.abs(360.0 - off))
+def _largest_difference(values: NDArray[np.float64], frames: Frames) -> float:
+    off = np.abs(values - frames.cv_values)
+    if frames.cv_unit == "deg":
+        off = np.abs(off - 360.0 * np.rint(off / 360.0))
     return float(off.max())

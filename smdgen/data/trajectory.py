@@ -91,6 +91,11 @@ class PdbTrajectory:
         """Nothing to let go of."""
 
 
+def has_times(trajectory: Trajectory) -> bool:
+    """Whether `times_ps` are the file's own, not just the numbers of the frames."""
+    return not any(NUMBERED in note for note in trajectory.notes)
+
+
 def open_trajectory(
     path: Path, n_atoms: int | None = None, salvage: bool = False, known: SoundDcd | None = None
 ) -> Trajectory:

@@ -78,7 +78,7 @@ class PrepareResult:
 
     def _work(self) -> str:
         if self.final_work is None:
-            return "not known (no .colvars.traj that fits)"
+            return "not known (no table of the pull that fits)"
         return f"{self.final_work:.1f} kcal/mol at the end, mean of {self.n_with_work} pulls"
 
 

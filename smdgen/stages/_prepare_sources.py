@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from smdgen.config import PrepareConfig
 from smdgen.data.dcd import DcdFile, SoundDcd
-from smdgen.data.pull_labels import table_beside
+from smdgen.data.pull_labels import tables_beside
 from smdgen.data.structure import Structure, find_topology, match_atoms, read_structure, select_atoms, subset
 from smdgen.data.sums import hold_to_sum, read_sums
-from smdgen.data.trajectory import check_topology, open_trajectory
+from smdgen.data.trajectory import check_topology, has_times, open_trajectory
 from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import checksum, require_regular_file
 from smdgen.progress import Progress
@@ -35,6 +35,9 @@ class Source:
     chosen: NDArray[np.int64]  # (n,). Frames that are kept
     times_ps: NDArray[np.float64]  # (n,)
     steps: NDArray[np.int64] | None  # (n_frames,)
+    has_times: bool  # whether the times are the file's own
+    tables: tuple[Path, ...]  # that hold its labels
+    label_units: str
     salvage: bool
     sound: SoundDcd | None  # for a DCD
     notes: tuple[str, ...]
@@ -50,6 +53,7 @@ class _Candidate:
     atoms: NDArray[np.int64]  # as of `Source`
     stride: int
     salvage: bool
+    label_units: str
 
 
 def look(
@@ -80,7 +84,8 @@ def _candidates(
                 known[topology] = found, match_atoms(subset(whole, selected), found)
             else:
                 known[topology] = found, select_atoms(found, config.select)
-        yield _Candidate(path, topology, *known[topology], config.stride, config.salvage)
+        options = config.stride, config.salvage, config.label_units
+        yield _Candidate(path, topology, *known[topology], *options)
 
 
 def _topology_of(path: Path) -> Path:
@@ -111,6 +116,9 @@ def _look_at(candidate: _Candidate) -> Source:
             chosen=chosen,
             times_ps=np.asarray(trajectory.times_ps, dtype=np.float64)[chosen],
             steps=trajectory.steps,
+            has_times=has_times(trajectory),
+            tables=tables_beside(path),
+            label_units=candidate.label_units,
             salvage=candidate.salvage,
             sound=trajectory.sound if isinstance(trajectory, DcdFile) else None,
             notes=tuple(f"{path.name}: {note}" for note in (*trajectory.notes, *odd)),
@@ -127,7 +135,7 @@ def hash_inputs(
         TrajectoryError: Sums are expected, and a file has another.
     """
     paths = [source.path for source in sources]
-    paths += [table for source in sources if (table := table_beside(source.path)).is_file()]
+    paths += [table for source in sources for table in source.tables]
     paths += [*dict.fromkeys(source.topology for source in sources), *config.parameters]
     progress.start("checksums", total=len(paths))
     listed = None if config.expect_sha256 is None else read_sums(config.expect_sha256)

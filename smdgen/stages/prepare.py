@@ -20,7 +20,7 @@ from smdgen.data.dataset import DatasetWriter, Pull, create_dataset, open_datase
 from smdgen.data.gate import check_coordinates
 from smdgen.data.molecules import molecules_of, take_molecules
 from smdgen.data.periodic import Wholeness, make_whole, plan_wholeness
-from smdgen.data.pull_labels import PullLabels, read_labels, table_beside
+from smdgen.data.pull_labels import Frames, PullLabels, read_labels
 from smdgen.data.splits import MINIMUM_PULLS, SPLITS, Split, split_blocks, split_pulls
 from smdgen.data.structure import Structure, select_atoms, subset
 from smdgen.data.trajectory import Trajectory, open_trajectory
@@ -291,6 +291,7 @@ def _write(
     columns = _Columns([], [], [], [])
     notes: list[str] = []
     pulls: list[Pull] = []
+    labelled: dict[str, str] = {}  # trajectory to the file its labels came from
     progress.start("reading frames", total=n_frames)
     own_parts = [[part for part in parts if part.source == index] for index in range(len(sources))]
     with create_dataset(path, n_frames, len(parts), model.structure) as writer:
@@ -301,6 +302,8 @@ def _write(
             )
             labels = _labels(source, model.cv, own, values)
             _collect(columns, source, own, values, labels)
+            if labels.centre is not None or labels.work is not None:
+                labelled[str(source.path)] = str(source.tables[0])
             notes += [f"{source.path.name}: {note}" for note in found] + list(labels.notes)
             for part in own:
                 start = pulls[-1].stop if pulls else 0
@@ -314,7 +317,7 @@ def _write(
             cv_values=np.concatenate(columns.cv_values),
             centre=_or_none(np.concatenate(columns.centre)),
             work=_or_none(np.concatenate(columns.work)),
-            provenance=provenance,
+            provenance={**provenance, "labels": labelled},
         )
     return notes
 
@@ -417,11 +420,19 @@ def _chunks(source: Source, parts: Sequence[_Part], n_atoms: int) -> Iterator[ND
 def _labels(
     source: Source, cv: CollectiveVariable, parts: Sequence[_Part], values: NDArray[np.float64]
 ) -> PullLabels:
-    table = table_beside(source.path)
-    if not table.is_file():
+    if not source.tables:
         return PullLabels()
-    chosen = np.concatenate([source.chosen[part.first : part.stop] for part in parts])
-    return read_labels(table, source.steps, chosen, source.n_frames, cv.name, cv.unit, values)
+    kept = np.concatenate([np.arange(part.first, part.stop) for part in parts])
+    frames = Frames(
+        n_frames=source.n_frames,
+        chosen=source.chosen[kept],
+        steps=source.steps,
+        times_ps=source.times_ps[kept] if source.has_times else None,
+        cv_name=cv.name,
+        cv_unit=cv.unit,
+        cv_values=values,
+    )
+    return read_labels(source.tables, frames, source.label_units)
 
 
 def _collect(

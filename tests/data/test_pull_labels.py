@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from smdgen.data.colvars import ColvarsTable, write_colvars_traj
-from smdgen.data.pull_labels import read_labels, table_beside
+from smdgen.data.pull_labels import Frames, read_labels, tables_beside
 
 N_FRAMES = 20
 STEPS = 500 * np.arange(1, N_FRAMES + 1)  # as NAMD writes: the first frame after 500 steps
@@ -20,7 +20,7 @@ def table(**columns):
 
 def labels(path, steps=STEPS, chosen=None, values=DISTANCE, name="d", unit="A"):
     chosen = np.arange(N_FRAMES) if chosen is None else chosen
-    return read_labels(path, steps, chosen, N_FRAMES, name, unit, values[chosen])
+    return read_labels((path,), Frames(N_FRAMES, chosen, steps, None, name, unit, values[chosen]))
 
 
 @pytest.fixture
@@ -28,8 +28,20 @@ def path(tmp_path):
     return tmp_path / "a.colvars.traj"
 
 
-def test_the_table_has_the_stem_of_the_trajectory(tmp_path):
-    assert table_beside(tmp_path / "pull.1.dcd") == tmp_path / "pull.1.colvars.traj"
+def test_tables_have_the_stem_of_the_trajectory(tmp_path):
+    trajectory = tmp_path / "pull.1.dcd"
+    log = tmp_path / "pull.1.log"
+    log.write_text("ENERGY: 1\n")
+    assert tables_beside(trajectory) == (), "a log without steered MD"
+    log.write_text("ENERGY: 1\nSMD  0 1 2 3 4 5 6\n")
+    assert tables_beside(trajectory) == (log,)
+    found = {"pull.1_pullx.xvg", "pull.1_pullf.xvg"}
+    for name in found:
+        (tmp_path / name).touch()
+    assert {path.name for path in tables_beside(trajectory)} == found
+    for name in ("COLVAR.pull.1", "pull.1.colvar", "pull.1.colvars.traj"):
+        (tmp_path / name).touch()
+        assert tables_beside(trajectory) == (tmp_path / name,)
 
 
 def test_rows_are_found_by_step_and_stride(path):

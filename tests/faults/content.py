@@ -12,7 +12,7 @@ from smdgen.data.colvars import read_colvars_traj
 from smdgen.data.dataset import open_dataset
 from smdgen.data.gate import check_coordinates
 from smdgen.data.periodic import make_whole, plan_wholeness
-from smdgen.data.pull_labels import read_labels
+from smdgen.data.pull_labels import Frames, read_labels
 from smdgen.data.structure import subset
 from smdgen.data.trajectory import open_trajectory
 from smdgen.stages._prepare_sources import look
@@ -85,9 +85,10 @@ def _topology(path: Path, trajectory: Path) -> Content:
 def _table(path: Path) -> Content:
     """Centre and work as the frames get them; steps and CV of the frames are those of the sound table."""
     sound = read_colvars_traj(EXAMPLE / "pulls" / "pull_000.colvars.traj")
-    frames = np.arange(len(sound.steps))
+    every = np.arange(len(sound.steps))
     values = sound.columns["end_to_end"]
-    labels = read_labels(path, sound.steps, frames, len(frames), "end_to_end", "A", values)
+    frames = Frames(len(every), every, sound.steps, None, "end_to_end", "A", values)
+    labels = read_labels((path,), frames)
     found = {"centre": labels.centre, "work": labels.work}
     return Content(arrays={name: a for name, a in found.items() if a is not None}, notes=labels.notes)
 

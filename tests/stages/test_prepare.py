@@ -214,6 +214,25 @@ def test_provenance_names_every_file_with_its_checksum(config, pull_files, tmp_p
     assert dataset.provenance["atoms"] == {str(pull_files.topology): list(range(40))}
 
 
+def test_labels_of_another_program_are_found_and_remembered(config, pull_files, tmp_path):
+    """One pull with PLUMED's table, one with none, the others with Colvars'."""
+    tables = [path.with_suffix(".colvars.traj") for path in pull_files.trajectories]
+    distance = end_to_end(pull_files.positions[0].astype(float))
+    rows = "".join(f"{i}.0 {d / 10:.6f} {i * 4.184:.6f}\n" for i, d in enumerate(distance))
+    (pull_files.folder / "COLVAR.pull_0").write_text("#! FIELDS time d r.d_work\n" + rows)
+    for table in tables[:2]:
+        table.unlink()
+    result, dataset = run(config, tmp_path / "run")
+    assert result.n_with_work == 5
+    first = dataset.pulls[0]
+    np.testing.assert_allclose(dataset.work[first.start : first.stop], np.arange(25), atol=1e-5)
+    expected = {str(path): str(table) for path, table in zip(pull_files.trajectories, tables, strict=True)}
+    del expected[str(pull_files.trajectories[1])]
+    expected[str(pull_files.trajectories[0])] = str(pull_files.folder / "COLVAR.pull_0")
+    assert dataset.provenance["labels"] == expected
+    assert set(expected.values()) <= dataset.provenance["inputs"].keys()
+
+
 def test_a_dataset_is_replaced_only_with_force_and_only_by_a_whole_one(config, pull_files, tmp_path):
     folder = tmp_path / "run"
     run(config, folder)

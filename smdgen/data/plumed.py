@@ -1,0 +1,91 @@
+"""PLUMED's COLVAR tables of a moving restraint."""
+
+import math
+from pathlib import Path
+
+from smdgen.data.pull_table import Column, PullTable, kept_rows, read_rows, restart_notes
+from smdgen.errors import ConfigError, TrajectoryError
+from smdgen.files import read_text_lines, require_regular_file
+from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
+
+_EXPECTED = "a PLUMED table (`#! FIELDS time name ...`, then rows of numbers)"
+_TO_ANGSTROM = {"nm": ANGSTROM_PER_NM, "A": 1.0}
+_TO_PS = {"ps": 1.0, "fs": 1e-3, "ns": 1e3}
+_TO_KCAL = {"kJ/mol": 1 / KJ_PER_KCAL, "kcal/mol": 1.0}
+
+#: Lines `#! SET <key> <unit>` that tell the units of a table, and PLUMED's own units.
+UNIT_KEYS = {"length_unit": "nm", "energy_unit": "kJ/mol", "time_unit": "ps"}
+
+#: Ends of column names that are no variable: bias, force, kappa.
+_NO_VARIABLE = ("bias", "force2", "_kappa", "_cntr", "work", "_steps")
+
+
+def read_plumed(path: Path, units: str = "") -> PullTable:
+    """Variables, centres and work of a COLVAR file; restarts may repeat its header and times.
+
+    A moving restraint `r` on `d` writes `r.d_cntr` (centre), `r.d_work` and `r.work` (accumulated work, of
+    one variable and of all).
+
+    Args:
+        path: The file.
+        units: Length, energy and time unit in any order, such as "A kcal/mol ps"; empty: as the file's
+            `#! SET` lines say, else nm, kJ/mol and ps.
+
+    Raises:
+        ConfigError: A unit that is not known.
+        TrajectoryError: The file is none, its columns change, or a row does not fit.
+    """
+    require_regular_file(path, _EXPECTED, TrajectoryError)
+    names: list[str] = []
+    told = dict(UNIT_KEYS)
+    lines = []
+    for number, line in enumerate(read_text_lines(path), start=1):
+        words = line.split()
+        if words[:2] == ["#!", "FIELDS"]:
+            if names and words[2:] != names:
+                raise TrajectoryError(f"{path}, line {number}: the columns change; split the file there")
+            names = words[2:]
+        elif words[:2] == ["#!", "SET"] and len(words) == 4 and words[2] in told:
+            told[words[2]] = words[3]
+        elif words and not words[0].startswith("#"):
+            lines.append((number, line))
+    if "time" not in names or len(set(names)) != len(names):
+        raise TrajectoryError(f"{path} has no `#! FIELDS time ...` with each name once; expected {_EXPECTED}")
+    length, energy, time = _units(path, units, told)
+    values = read_rows(path, lines, len(names), _EXPECTED)
+    times = values[:, names.index("time")] * time
+    kept = kept_rows(times)
+    columns = {name: values[kept, i] for i, name in enumerate(names) if name != "time"}
+    is_sure = bool(units) or told != UNIT_KEYS
+    return PullTable(
+        path=path,
+        keys=times[kept],
+        clock="ps",
+        variables={name: column for name, column in columns.items() if not name.endswith(_NO_VARIABLE)},
+        centres={
+            name.removesuffix("_cntr").split(".", 1)[-1]: column
+            for name, column in columns.items()
+            if name.endswith("_cntr")
+        },
+        works={name: column * energy for name, column in _works(columns).items()},
+        scale={"A": length, "deg": 180 / math.pi},
+        bare_scale=None if is_sure else {"A": 1.0, "deg": 1.0},
+        notes=tuple(restart_notes(path, times, kept)),
+    )
+
+
+def _works(columns: dict[str, Column]) -> dict[str, Column]:
+    """The total work of each restraint, else its work on each variable."""
+    totals = {name: column for name, column in columns.items() if name.endswith(".work")}
+    return totals or {name: column for name, column in columns.items() if name.endswith("_work")}
+
+
+def _units(path: Path, units: str, told: dict[str, str]) -> tuple[float, float, float]:
+    """Factors of length, energy and time to A, kcal/mol and ps."""
+    words = units.split() if units else list(told.values())
+    tables = (_TO_ANGSTROM, _TO_KCAL, _TO_PS)
+    found = [[table[word] for word in words if word in table] for table in tables]
+    if len(words) != 3 or any(len(factors) != 1 for factors in found):
+        known = "; ".join(" or ".join(table) for table in tables)
+        raise ConfigError(f"units {' '.join(words)!r} of {path}: expected one each of {known}")
+    return found[0][0], found[1][0], found[2][0]

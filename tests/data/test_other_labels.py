@@ -1,0 +1,157 @@
+"""Labels of PLUMED, GROMACS and NAMD: one pull with a known spring, written as each of them writes it."""
+
+import numpy as np
+import pytest
+
+from smdgen.data.pull_labels import Frames, read_labels, tables_beside
+from smdgen.errors import ConfigError, TrajectoryError
+
+N_FRAMES, EVERY = 20, 5  # a frame every 5 rows
+TIMES = 0.2 * np.arange(EVERY * (N_FRAMES - 1) + 1)  # ps
+STEPS = (500 * TIMES).round().astype(int)  # of 2 fs
+SPRING, SPEED = 3.0, 0.9  # kcal/mol/A^2, A/ps
+CENTRE = 12.0 + SPEED * TIMES
+D = CENTRE - 0.4 - 0.3 * np.sin(TIMES)
+FORCE = SPRING * (CENTRE - D)  # kcal/mol/A
+
+
+def exact_work():
+    """kcal/mol. The integral of k v (0.4 + 0.3 sin t), by hand."""
+    return SPRING * SPEED * (0.4 * TIMES + 0.3 * (1 - np.cos(TIMES)))
+
+
+def frames(values=D, unit="A", steps=True, times=True, shift=0.0):
+    rows = EVERY * np.arange(N_FRAMES)
+    return Frames(
+        N_FRAMES, np.arange(N_FRAMES), STEPS[rows] if steps else None, TIMES[rows] + shift if times else None,
+        "d", unit, values[rows],
+    )  # fmt: skip
+
+
+def check(found, centre=True, work=True):
+    rows = EVERY * np.arange(N_FRAMES)
+    assert (found.centre is not None, found.work is not None) == (centre, work)
+    if centre:
+        np.testing.assert_allclose(found.centre, CENTRE[rows], atol=2e-3)
+    if work:
+        np.testing.assert_allclose(found.work, exact_work()[rows], atol=0.02)
+
+
+def lines(*columns, form="%.6f"):
+    return "".join(" ".join(form % x for x in row) + "\n" for row in zip(*columns, strict=True))
+
+
+def plumed(tmp_path, length=0.1, energy=4.184, head=""):
+    path = tmp_path / "pull.colvar"
+    fields = "#! FIELDS time d r.bias r.force2 r.d_cntr r.d_work r.d_kappa r.work\n"
+    work, unused = exact_work() * energy, np.zeros_like(D)
+    text = lines(TIMES, D * length, unused, unused, CENTRE * length, work, unused, work)
+    path.write_text(fields + head + text)
+    return path
+
+
+def test_plumed_in_its_own_units(tmp_path):
+    path = plumed(tmp_path)
+    assert tables_beside(tmp_path / "pull.dcd") == (path,)
+    check(read_labels((path,), frames()))
+
+
+def test_plumed_in_angstrom_is_seen_by_its_values_and_its_energies_are_not_guessed(tmp_path):
+    path = plumed(tmp_path, 1.0, 1.0)
+    found = read_labels((path,), frames())
+    check(found, work=False)
+    assert any("the unit of its work is not known" in note for note in found.notes)
+    check(read_labels((path,), frames(), units="A ps kcal/mol"))
+    told = plumed(tmp_path, 1.0, 1.0, "#! SET length_unit A\n#! SET energy_unit kcal/mol\n")
+    check(read_labels((told,), frames()))
+    with pytest.raises(ConfigError, match="expected one each of nm or A"):
+        read_labels((path,), frames(), units="A A ps")
+
+
+def test_plumed_angles_come_in_radians(tmp_path):
+    degrees = np.linspace(150.0, 210.0, len(TIMES))
+    wrapped = (degrees + 180) % 360 - 180
+    path = tmp_path / "pull.colvar"
+    rows = lines(TIMES, np.radians(wrapped), np.radians(degrees))
+    path.write_text("#! FIELDS time phi r.phi_cntr\n#! SET min_phi -pi\n" + rows)
+    found = read_labels((path,), frames(wrapped, "deg"))
+    np.testing.assert_allclose(found.centre, degrees[::EVERY], atol=1e-3)
+
+
+def test_a_restart_and_a_cut_last_row(tmp_path):
+    path = plumed(tmp_path)
+    whole = path.read_text().splitlines(keepends=True)
+    head, rows = whole[0], whole[1:]
+    wrong = [row.replace(" ", " 9", 1) for row in rows[40:50]]
+    path.write_text("".join([head, *rows[:40], *wrong, head, *rows[40:], "17.0 1.9"]))
+    found = read_labels((path,), frames())
+    check(found)
+    assert any("restart" in note for note in found.notes)
+    path.write_text("".join([head, *rows[:40], "1.0 2.0\n", *rows[40:]]))
+    with pytest.raises(TrajectoryError, match=r"line 42: '1.0 2.0' is not 8 numbers"):
+        read_labels((path,), frames())
+
+
+def test_rows_at_other_times_are_not_taken(tmp_path):
+    found = read_labels((plumed(tmp_path),), frames(shift=0.1))
+    check(found, centre=False, work=False)
+    assert "96 rows whose times are not those of the 20 frames" in found.notes[-1]
+
+
+def gromacs(tmp_path, with_reference, force=FORCE):
+    path, forces = tmp_path / "pull_pullx.xvg", tmp_path / "pull_pullf.xvg"
+    head = '# gmx mdrun -deffnm pull\n@    title "Pull COM"\n@ s0 legend "1"\n'
+    columns = [TIMES, D / 10] + ([CENTRE / 10] if with_reference else [])
+    path.write_text(head + ('@ s1 legend "1 ref"\n' if with_reference else "") + lines(*columns))
+    forces.write_text(head + lines(TIMES, force * 41.84, form="%.4f"))
+    return tables_beside(tmp_path / "pull.xtc")
+
+
+@pytest.mark.parametrize("with_reference", [True, False])
+def test_gromacs_with_the_reference_and_with_one_worked_out_from_the_forces(tmp_path, with_reference):
+    tables = gromacs(tmp_path, with_reference)
+    assert len(tables) == 2
+    found = read_labels(tables, frames(steps=False))
+    check(found)
+    told = any("spring 1255 kJ/mol/nm^2, 0.09 nm/ps" in note for note in found.notes)
+    assert told is not with_reference, "3 kcal/mol/A^2 is 1255 kJ/mol/nm^2"
+
+
+def test_gromacs_forces_of_no_spring_give_no_work(tmp_path):
+    noise = np.random.default_rng(0).normal(size=len(TIMES))
+    found = read_labels(gromacs(tmp_path, False, FORCE + noise), frames())
+    check(found, centre=False, work=False)
+    assert any("not that of a spring at constant speed" in note for note in found.notes)
+
+
+def namd(tmp_path, head=True, noise=0.0):
+    path = tmp_path / "pull.log"
+    direction = np.array([1.0, 2.0, 2.0]) / 3
+    across = np.array([2.0, 1.0, -2.0]) / 3
+    positions = np.outer(D, direction) + np.outer(np.sin(7 * TIMES), across) + [5.0, -3.0, 8.0]
+    forces = 69.479 * np.outer(FORCE + noise, direction)
+    text = "Info: SMD ACTIVE\n"
+    if head:
+        text += f"Info: SMD VELOCITY    {SPEED * 0.002} ANGSTROM/TIMESTEP\nInfo: SMD DIRECTION   3 6 6\n"
+    rows = zip(STEPS, positions, forces, strict=True)
+    for step, position, force in rows:
+        text += "ENERGY: 1 2 3\n" + f"SMD  {step} " + " ".join(f"{x:.6g}" for x in (*position, *force)) + "\n"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_namd_log_with_its_head_and_without(tmp_path, head):
+    path = namd(tmp_path, head)
+    assert tables_beside(tmp_path / "pull.dcd") == (path,)
+    found = read_labels((path,), frames())
+    check(found, centre=False)
+    derived = any("speed 0.0018 A a step and direction (0.333, 0.667, 0.667)" in note for note in found.notes)
+    assert derived is not head
+    assert any("cannot be compared with the frames" in note for note in found.notes)
+
+
+def test_namd_log_without_head_and_spring_says_what_is_missing(tmp_path):
+    found = read_labels((namd(tmp_path, False, np.random.default_rng(0).normal(size=len(TIMES))),), frames())
+    check(found, centre=False, work=False)
+    assert any("has no `Info: SMD VELOCITY`" in note for note in found.notes)
