@@ -503,8 +503,8 @@ def _table() -> Iterator[Variant]:
         "a jump of the work": (on_row(lambda line: line[:59] + b"-9.9e+09".rjust(23)), "jumps"),
         "another trajectory's": (_bytes("table", lambda c: c.replace(b"e+01  ", b"e+00  ")), ""),
         "a lost row": (on_row(lambda _: b""), "steps are not those"),
-        "no work": (_bytes("table", lambda c: c.replace(b"W_pull", b"V_pull")), "no column W_"),
-        "no centre": (_bytes("table", lambda c: c.replace(b"x0_end", b"y0_end")), "no column x0_"),
+        "no work": (_bytes("table", lambda c: c.replace(b"W_pull", b"V_pull")), "no work in"),
+        "no centre": (_bytes("table", lambda c: c.replace(b"x0_end", b"y0_end")), "no centre in"),
     }  # fmt: skip
     for name, (make, words) in noted.items():
         yield Variant("table", name, make, NOTED, words, same=False)
