@@ -84,8 +84,8 @@ def _candidates(
                 known[topology] = found, match_atoms(subset(whole, selected), found)
             else:
                 known[topology] = found, select_atoms(found, config.select)
-        options = config.stride, config.salvage, config.label_units
-        yield _Candidate(path, topology, *known[topology], *options)
+        structure, atoms = known[topology]
+        yield _Candidate(path, topology, structure, atoms, config.stride, config.salvage, config.label_units)
 
 
 def _topology_of(path: Path) -> Path:
