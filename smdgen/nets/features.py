@@ -1,11 +1,14 @@
 """Frames as standardised internal coordinates: what the default networks read and write."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from smdgen.nets.components import Blocks
+from smdgen.nets.rotors import N_BINS, count, distribution, gathered, spread
 from smdgen.physics.geometry import wrap
 from smdgen.physics.internal import InternalTree, to_cartesian, to_internal
 
@@ -23,13 +26,15 @@ class InternalFeatures(nn.Module):
     """Maps frames to standardised lengths, angles and torsions, and back.
 
     Invariant to rotation and translation, and tells a mirror image apart. Narrow torsions (omega,
-    impropers, side-chain planes) are one number each, wide ones (phi, psi, chi) a sine and a cosine.
+    impropers, side-chain planes) are one number each, wide ones (phi, psi, chi) a sine and a cosine;
+    those that turn a group of end atoms (methyl) after their wells have been spread over the circle.
     """
 
     centre: Tensor  # (n_features,) mean of each raw feature
     scale: Tensor  # (n_features,) standard deviation of each raw feature
     twist: Tensor  # (n_torsions,) rad, circular mean of each torsion
     wide: Tensor  # (n_torsions,) bool
+    wells: Tensor  # (n_rotors, N_BINS + 1) distributions; only if there are rotors
 
     def __init__(self, tree: InternalTree, wide: Tensor) -> None:
         super().__init__()
@@ -42,6 +47,11 @@ class InternalFeatures(nn.Module):
         self.register_buffer("scale", torch.ones(self.n_features))
         self.register_buffer("twist", torch.zeros(n_torsions))
         self.register_buffer("wide", wide.bool())
+        rotors = torch.from_numpy(tree.rotors)[wide.bool().cpu()]
+        self.rotors: list[int] = rotors.nonzero()[:, 0].tolist()  # among the wide torsions
+        if self.rotors:
+            even = torch.linspace(0, 1, N_BINS + 1).expand(len(self.rotors), -1)
+            self.register_buffer("wells", even.clone())
 
     @classmethod
     def fit(cls, blocks: Blocks, tree: InternalTree) -> "InternalFeatures":
@@ -61,13 +71,17 @@ class InternalFeatures(nn.Module):
             wide |= (wrap(to_internal(x, tree)[2].cpu() - twist).abs() > NARROW_ARC).any(0)
         features = cls(tree, wide).to(x)
         features.twist.copy_(twist)
+        if features.rotors:
+            rotors = wide.nonzero()[features.rotors, 0]
+            counts = sum(count(to_internal(x, tree)[2].cpu()[:, rotors]) for x in blocks())
+            features.wells.copy_(distribution(torch.as_tensor(counts)))
         first = features._raw(*to_internal(x[:1], tree))[0].double().cpu()  # near the mean, for precision
-        count, total, squares = 0, *torch.zeros(2, features.n_features, dtype=torch.float64)
+        n, total, squares = 0, *torch.zeros(2, features.n_features, dtype=torch.float64)
         for x in blocks():
             off = features._raw(*to_internal(x, tree)).double().cpu() - first
-            count, total, squares = count + len(x), total + off.sum(0), squares + off.square().sum(0)
-        features.centre.copy_(first + total / count)
-        scale = (squares / count - (total / count).square()).clamp_min(0).sqrt()
+            n, total, squares = n + len(x), total + off.sum(0), squares + off.square().sum(0)
+        features.centre.copy_(first + total / n)
+        scale = (squares / n - (total / n).square()).clamp_min(0).sqrt()
         sines, cosines = features._wide_columns()
         both = ((scale[sines].square() + scale[cosines].square()) / 2).sqrt()
         scale[sines], scale[cosines] = both, both
@@ -86,7 +100,7 @@ class InternalFeatures(nn.Module):
         )
         torsions = torch.empty(*raw.shape[:-1], len(self.twist), dtype=raw.dtype, device=raw.device)
         torsions[..., ~self.wide] = narrow + self.twist[~self.wide]
-        torsions[..., self.wide] = torch.atan2(sine, cosine)
+        torsions[..., self.wide] = self._turn(torch.atan2(sine, cosine), gathered)
         return to_cartesian(lengths, angles, torsions, self.tree)
 
     def is_torsion(self) -> Tensor:
@@ -116,8 +130,15 @@ class InternalFeatures(nn.Module):
 
     def _raw(self, lengths: Tensor, angles: Tensor, torsions: Tensor) -> Tensor:
         narrow = wrap(torsions[..., ~self.wide] - self.twist[~self.wide])
-        wide = torsions[..., self.wide]
+        wide = self._turn(torsions[..., self.wide], spread)
         return torch.cat([lengths, angles, narrow, wide.sin(), wide.cos()], -1)
+
+    def _turn(self, wide: Tensor, turn: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """Wide torsions (..., n_wide) with those of end atoms replaced."""
+        if not self.rotors:
+            return wide
+        index = torch.tensor(self.rotors, device=wide.device)
+        return wide.index_copy(-1, index, turn(wide[..., index], self.wells))
 
     def _wide_columns(self) -> tuple[slice, slice]:
         first = self.n_lengths + self.n_angles + self.n_narrow

@@ -56,6 +56,16 @@ class InternalTree:
         reference = np.where(is_primary[child], self.parent[grand], self.primary[child])
         return np.stack([reference, grand, parent, child], axis=1)
 
+    @property
+    def rotors(self) -> NDArray[np.bool_]:
+        """(n_atoms - 3,). Which torsions turn a group of end atoms only: methyl, amine, carboxylate."""
+        n_children = np.bincount(self.parent[self.parent >= 0], minlength=self.n_atoms)
+        inner = np.bincount(self.parent[(self.parent >= 0) & (n_children > 0)], minlength=self.n_atoms)
+        group, child = self.torsions[:, 2], self.torsions[:, 3]
+        turns: NDArray[np.bool_] = np.logical_and(n_children[group] > 1, inner[group] == 0)
+        turns &= self.primary[child] == child
+        return turns
+
 
 def spanning_tree(n_atoms: int, bonds: NDArray[np.int64]) -> InternalTree:
     """A spanning tree of the bonded graph, rooted at an end of it.
