@@ -41,7 +41,7 @@ picture: demo
 	cp $(DEMO)/analysis/cv.png docs/images/cv.png
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff check .

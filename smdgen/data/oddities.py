@@ -12,7 +12,8 @@ from smdgen.data.elements import CAPS, PROTEIN_RESIDUES, guess_element
 
 #: Atom names of amino acids and their ends, in the spellings of PDB, CHARMM, Amber and GROMACS.
 _USUAL_NAME = re.compile(
-    r"N|NT|CA|C|O|OT|OT1|OT2|O1|O2|OXT|H|HN|HN1|HN2|H[123]|[123]H|HT[123]|HO|HXT"
+    r"N|NT|CA|C|O|OT|OT1|OT2|O1|O2|OC1|OC2|OXT|H|HN|HN1|HN2|H[123]|[123]H|HT[123]|HO|HXT"
+    r"|CAY|CY|OY|HY[123]|CAT|HNT"
     r"|C[BGDEZ][123]?|CH[23]|N[DEZH][12]?|O[GDEH][12]?|SG|SD|SE"
     r"|[123]?H[ABGDEZH][123]{0,2}"
 )

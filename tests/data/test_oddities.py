@@ -1,46 +1,39 @@
-"""What one wrong letter or number leaves behind in the names of a structure."""
+"""Names that programs usually write raise no remark; a letter that damage changed does."""
 
-from pathlib import Path
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from smdgen.data.structure import Structure, read_structure
-from tests.data.conftest import EXAMPLE
+from smdgen.data.oddities import find_oddities
+from smdgen.data.pdb import read_pdb
 
-CHANGES = {
-    "a name that its residue has already": ("DECA 3    ALA  CA ", "DECA 3    ALA  CB ", "same name"),
-    "a name no residue has": ("DECA 3    ALA  CA ", "DECA 3    ALA  CQ ", "without their backbone"),
-    "a hydrogen's name": ("DECA 4    ALA  HB2", "DECA 4    ALA  HG2", "unlike the others"),
-    "a name of another element": ("DECA 3    ALA  O ", "DECA 3    ALA  S ", "do not fit the element"),
-    "a mass of another element": (
-        "O     -0.510000       15.9990",
-        "O     -0.510000       32.0600",
-        "element",
-    ),
-    "a residue number": ("DECA 3    ALA  CB ", "DECA 8    ALA  CB ", "two parts"),
-    "a residue name": ("DECA 3    ALA  CB ", "DECA 3    GLY  CB ", "two parts"),
-    "a segment": ("DECA 3    ALA  CB ", "DEKA 3    ALA  CB ", "without their backbone"),
-    "a bond": ("       1       4       4       5", "       1       5       4       5", "not bonded"),
-    "a bond twice": ("       4       6       4      10", "       4       5       4      10", "twice"),
-}
+ATOMS = (("N", "N"), ("CA", "C"), ("C", "C"), ("O", "O"))
 
 
-@pytest.mark.parametrize(("old", "new", "words"), CHANGES.values(), ids=CHANGES.keys())
-def test_a_change_of_a_psf_is_noted(tmp_path: Path, old: str, new: str, words: str) -> None:
-    text = (EXAMPLE / "deca_alanine.psf").read_text()
-    assert old in text
-    changed = tmp_path / "changed.psf"
-    changed.write_text(text.replace(old, new, 1))
-    notes = read_structure(changed).notes
-    assert any(words in note for note in notes), notes
+@pytest.fixture
+def peptide(tmp_path):
+    lines = []
+    for residue in range(1, 5):
+        for name, element in ATOMS:
+            serial = len(lines) + 1
+            lines.append(
+                f"ATOM  {serial:5d}  {name:<3} ALA A{residue:4d}    "
+                f"{3.8 * residue:8.3f}{serial % 4:8.3f}{0:8.3f}  1.00  0.00          {element:>2}"
+            )
+    path = tmp_path / "peptide.pdb"
+    path.write_text("\n".join([*lines, "END", ""]))
+    return read_pdb(path)
 
 
-def test_a_renumbered_residue_is_noted(tmp_path: Path) -> None:
-    text = (EXAMPLE / "deca_alanine.pdb").read_text()
-    changed = tmp_path / "changed.pdb"
-    changed.write_text(text.replace("ALA A   5", "ALA A  15"))
-    assert any("do not follow" in note for note in read_structure(changed).notes)
+@pytest.mark.parametrize("name", ["OXT", "OT1", "OC1", "OC2"])
+def test_usual_names_of_a_terminal_oxygen_raise_no_remark(peptide, name):
+    names = peptide.names.astype("U4")
+    names[-1] = name
+    assert "unusual" not in " ".join(find_oddities(replace(peptide, names=names)))
 
 
-def test_the_example_is_not_odd(peptide: Structure, folded: Structure) -> None:
-    assert peptide.notes == folded.notes == ()
+def test_an_unknown_name_is_said(peptide):
+    names = peptide.names.astype("U4")
+    names[np.flatnonzero(names == "O")[1]] = "QX"
+    assert "unusual names" in " ".join(find_oddities(replace(peptide, names=names)))
