@@ -78,9 +78,14 @@ def choose_device(name: str, n_atoms: int, threads: int) -> torch.device:
         raise ConfigError(
             f"device {name!r} is not usable here; give --device cpu, or leave it out"
         ) from error
+    use_threads(n_atoms, threads)
+    return device
+
+
+def use_threads(n_atoms: int, threads: int = 0) -> None:
+    """Give torch the threads asked for, or one for a small system, where more only wait for each other."""
     if threads or n_atoms <= _ONE_THREAD_ATOMS:
         torch.set_num_threads(threads or 1)
-    return device
 
 
 @dataclass(frozen=True)

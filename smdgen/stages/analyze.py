@@ -17,6 +17,7 @@ from smdgen.data.generated import Generated, Way, places, read_generated
 from smdgen.errors import ArtifactError
 from smdgen.files import sha256_file
 from smdgen.progress import Progress
+from smdgen.stages._training import use_threads
 from smdgen.store.folder import refuse_results, whole_folder
 from smdgen.store.run_record import RunFolder
 
@@ -92,6 +93,7 @@ def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResu
     output = config.output or folder.analysis
     refuse_results(output, FILES, config.force)
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
+    use_threads(dataset.structure.n_atoms)
     paths = config.trajectories or _own_rollouts(folder)
     generated = read_generated(paths, config.topology, dataset, progress)
     comparison = compare(dataset, generated, progress)

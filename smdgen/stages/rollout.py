@@ -189,6 +189,7 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
     """
     from smdgen.nets.generate import build_model
     from smdgen.physics.cvs import from_dict
+    from smdgen.stages._training import use_threads
     from smdgen.store.artifacts import model_hash, read_model
 
     vae_path, lstm_path, shipped = _model_paths(folder)
@@ -198,6 +199,7 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
     if lstm_header["vae_sha256"] != model_hash(vae_path):
         raise ArtifactError(f"{lstm_path} belongs to another {vae_path.name}; run `smdgen train-lstm` again")
     structure = structure_from_json(vae_header["structure"])
+    use_threads(structure.n_atoms)
     if shipped:
         _check_shipped_fits(config, folder, structure)
         progress.note(

@@ -46,7 +46,7 @@ from smdgen.store.run_record import RunFolder
 PRESETS: dict[str, dict[str, float]] = {
     # The paper gives sequences of 10 frames and 22 epochs; width, batch size and rate are the plainest.
     "paper": {"epochs": 22, "batch_size": 32, "hidden_size": 0, "learning_rate": 1e-3},
-    "default": {"epochs": 45, "batch_size": 64, "hidden_size": 128, "learning_rate": 2e-3},
+    "default": {"epochs": 40, "batch_size": 64, "hidden_size": 128, "learning_rate": 2e-3},
 }
 
 #: Steps of a training sequence, where the pulls are long enough.
