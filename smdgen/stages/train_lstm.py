@@ -59,6 +59,9 @@ N_BLOCKS, HEAD_SIZE = 2, 256
 #: pulls are trained as long as many.
 BATCHES_PER_EPOCH = 20
 
+#: Sequences in each of the four validation batches of the preset "paper".
+PAPER_CHECKED = 128
+
 #: Most frames x residues in a batch of the default preset; a large protein has smaller batches.
 MOST_RESIDUES = 6_400
 
@@ -259,13 +262,14 @@ def _job(
     batch_size = int(settings["batch_size"])
     if isinstance(lstm, SteeredLstm):
         batch_size = max(1, min(batch_size, MOST_RESIDUES // (N_STEPS * lstm.residues.n_residues)))
-        n_items = BATCHES_PER_EPOCH * batch_size
+        n_items, n_checked = BATCHES_PER_EPOCH * batch_size, 2 * batch_size
     else:
+        n_checked = PAPER_CHECKED
         n_items = len(windows(parts["train"].ranges, N_STEPS, _paper_stride(parts["train"])))
 
     def validate() -> dict[str, float]:
         generator = torch.Generator().manual_seed(0)
-        rounds = [losses(parts["validation"], whole(2 * batch_size, generator)) for _ in range(4)]
+        rounds = [losses(parts["validation"], whole(n_checked, generator)) for _ in range(4)]
         return {name: float(np.mean([terms[name].item() for terms in rounds])) for name in rounds[0]}
 
     return Job(
