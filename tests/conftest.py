@@ -117,3 +117,17 @@ def pull_files(master_pull_files: PullFiles, tmp_path: Path) -> PullFiles:
         parameters=folder / master_pull_files.parameters.name,
         trajectories=tuple(folder / path.name for path in master_pull_files.trajectories),
     )
+
+
+@pytest.fixture
+def run_dir(pull_files: PullFiles, tmp_path: Path) -> Path:
+    """A run folder with a dataset of the backbone."""
+    from smdgen.config import PrepareConfig
+    from smdgen.progress import Silent
+    from smdgen.stages import prepare
+
+    config = PrepareConfig(
+        pull_files.trajectories, pull_files.topology, (pull_files.parameters,), select="name N CA C O"
+    )
+    prepare.run(config, tmp_path / "run", Silent())
+    return tmp_path / "run"

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from smdgen.config import PrepareConfig, SimulateConfig
+from smdgen.config import PrepareConfig
 from smdgen.errors import ConfigError, TrajectoryError, WorkerError
 from smdgen.progress import Silent
 from smdgen.workers import in_order, open_workers
@@ -88,23 +88,9 @@ def test_the_first_bad_file_is_named_on_any_number_of_workers(pull_files, tmp_pa
 
 def test_simulate_makes_the_same_pulls_on_a_cluster(tmp_path, dask):
     from smdgen.stages import simulate
-    from tests.stages.test_simulate import EXAMPLE, spring_system
+    from tests.stages.test_simulate import short_pulls, spring_system
 
-    config = SimulateConfig(
-        structure=EXAMPLE / "deca_alanine.psf",
-        coordinates=EXAMPLE / "deca_alanine.pdb",
-        parameters=(spring_system(tmp_path / "system.xml"),),
-        solvent="vacuum",
-        start_centre=12.0,
-        end_centre=16.0,
-        duration_ps=0.02,
-        timestep_fs=1.0,
-        minimisation_steps=5,
-        replicas=3,
-        frames=5,
-        workers=1,
-        output=tmp_path / "here",
-    )
+    config = short_pulls(spring_system(tmp_path / "system.xml"), tmp_path / "here", replicas=3)
     simulate.run(config, tmp_path, Silent())
     result = simulate.run(
         dataclasses.replace(config, dask=dask, output=tmp_path / "there"), tmp_path, Silent()

@@ -1,4 +1,4 @@
-"""Molecules: which atoms are held together by bonds, and some of them taken out of a larger system."""
+"""Some molecules taken out of a larger system."""
 
 import dataclasses
 from pathlib import Path
@@ -8,16 +8,7 @@ from numpy.typing import NDArray
 
 from smdgen.data.atoms import Structure, subset
 from smdgen.data.psf import PsfTerms, read_psf_terms, write_psf
-
-
-def molecule_numbers(n_atoms: int, bonds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n_atoms,). The molecule each atom belongs to, counted from 0."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(bonds), dtype=np.int8), bonds.T), shape=(n_atoms, n_atoms))
-    numbers: NDArray[np.int64] = connected_components(graph, directed=False)[1].astype(np.int64)
-    return numbers
+from smdgen.physics.connectivity import molecule_numbers
 
 
 def molecules_of(structure: Structure, indices: NDArray[np.int64]) -> NDArray[np.int64]:

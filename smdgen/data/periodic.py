@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.data.cell import box_vectors
-from smdgen.data.molecules import molecule_numbers
+from smdgen.physics.connectivity import molecule_numbers
 
 
 @dataclass(frozen=True)

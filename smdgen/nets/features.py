@@ -103,11 +103,6 @@ class InternalFeatures(nn.Module):
         torsions[..., self.wide] = self._turn(torch.atan2(sine, cosine), gathered)
         return to_cartesian(lengths, angles, torsions, self.tree)
 
-    def is_torsion(self) -> Tensor:
-        """(n_features,) bool. Which features are torsions."""
-        index = torch.arange(self.n_features, device=self.centre.device)
-        return index >= self.n_lengths + self.n_angles
-
     def placed_atoms(self) -> NDArray[np.int64]:
         """(n_features,). The atom that each feature helps to place."""
         torsion, wide = self.tree.torsions[:, 3], self.wide.cpu().numpy()

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from smdgen.physics.connectivity import molecule_numbers
 from smdgen.physics.features import neighbours
 from smdgen.physics.geometry import superpose
 
@@ -37,29 +38,21 @@ def carry(
     place = {int(atom): i for i, atom in enumerate(modelled)}
     out = np.empty((len(frames), len(start), 3))
     out[:, modelled] = frames
-    for group in _groups(bonded, place):
+    for group in _groups(len(start), bonds, modelled):
         reference = _reference(start, bonded, modelled, place, group)
         moved = _follow(start[group], start[reference], out[:, reference])
         out[:, group] = moved
     return out
 
 
-def _groups(bonded: list[list[int]], place: dict[int, int]) -> list[list[int]]:
+def _groups(n_atoms: int, bonds: NDArray[np.int64], modelled: NDArray[np.int64]) -> list[list[int]]:
     """Atoms that are not modelled, in bonded groups."""
-    groups, seen = [], set(place)
-    for first in range(len(bonded)):
-        if first in seen:
-            continue
-        group, stack = [], [first]
-        seen.add(first)
-        while stack:
-            atom = stack.pop()
-            group.append(atom)
-            new = [other for other in bonded[atom] if other not in seen]
-            seen.update(new)
-            stack += new
-        groups.append(sorted(group))
-    return groups
+    is_modelled = np.isin(np.arange(n_atoms), modelled)
+    numbers = molecule_numbers(n_atoms, bonds[~is_modelled[bonds].any(axis=1)])
+    groups: dict[int, list[int]] = {}
+    for atom in np.flatnonzero(~is_modelled).tolist():
+        groups.setdefault(int(numbers[atom]), []).append(atom)
+    return list(groups.values())
 
 
 def _reference(

@@ -10,12 +10,9 @@ import torch
 
 from smdgen.about.info import describe
 from smdgen.cli.app import main
-from smdgen.config import PrepareConfig
 from smdgen.data.dataset import open_dataset
 from smdgen.data.dcd import write_dcd
 from smdgen.errors import SmdgenError
-from smdgen.progress import Silent
-from smdgen.stages import prepare
 from smdgen.store.artifacts import write_model
 from smdgen.store.latents import write_latents
 from smdgen.store.run_record import RunFolder
@@ -71,15 +68,6 @@ def test_a_structure_tells_what_it_is_made_of(pull_files):
     assert found["bonds"] == len(pull_files.structure.bonds)
     assert found["protein"] == {"residues": 10, "chains": 1}
     assert found["coordinates"] is False
-
-
-@pytest.fixture
-def run_dir(pull_files, tmp_path):
-    config = PrepareConfig(
-        pull_files.trajectories, pull_files.topology, (pull_files.parameters,), select="name N CA C O"
-    )
-    prepare.run(config, tmp_path / "run", Silent())
-    return tmp_path / "run"
 
 
 def test_a_dataset_tells_splits_selection_labels_and_origin(run_dir, pull_files):

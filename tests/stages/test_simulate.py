@@ -35,14 +35,8 @@ def spring_system(file: Path) -> Path:
     return file
 
 
-@pytest.fixture(scope="session")
-def forces(tmp_path_factory) -> Path:
-    return spring_system(tmp_path_factory.mktemp("forces") / "system.xml")
-
-
-@pytest.fixture
-def config(forces, tmp_path) -> SimulateConfig:
-    """Two pulls of 20 steps and 5 frames."""
+def short_pulls(forces: Path, output: Path, replicas: int = 2) -> SimulateConfig:
+    """Pulls of 20 steps and 5 frames of `spring_system`."""
     return SimulateConfig(
         structure=EXAMPLE / "deca_alanine.psf",
         coordinates=EXAMPLE / "deca_alanine.pdb",
@@ -53,11 +47,21 @@ def config(forces, tmp_path) -> SimulateConfig:
         duration_ps=0.02,
         timestep_fs=1.0,
         minimisation_steps=5,
-        replicas=2,
+        replicas=replicas,
         frames=5,
         workers=1,
-        output=tmp_path / "pulls",
+        output=output,
     )
+
+
+@pytest.fixture(scope="session")
+def forces(tmp_path_factory) -> Path:
+    return spring_system(tmp_path_factory.mktemp("forces") / "system.xml")
+
+
+@pytest.fixture
+def config(forces, tmp_path) -> SimulateConfig:
+    return short_pulls(forces, tmp_path / "pulls")
 
 
 def run(config: SimulateConfig) -> SimulateResult:

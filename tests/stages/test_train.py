@@ -8,29 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from smdgen.config import PrepareConfig, TrainLstmConfig, TrainVaeConfig
+from smdgen.config import TrainLstmConfig, TrainVaeConfig
 from smdgen.data.dataset import open_dataset
 from smdgen.errors import ArtifactError, ConfigError
 from smdgen.nets.generate import build_vae
 from smdgen.physics.geometry import rmsd
 from smdgen.progress import Silent
-from smdgen.stages import prepare, train_lstm, train_vae
+from smdgen.stages import train_lstm, train_vae
 from smdgen.store.artifacts import model_hash, read_model
 from smdgen.store.latents import read_latents
 from tests.tools.two_processes import run_two
 
 VAE = TrainVaeConfig(epochs=3, hidden_size=16)
 LSTM = TrainLstmConfig(epochs=3, hidden_size=8)
-
-
-@pytest.fixture
-def run_dir(pull_files, tmp_path):
-    """A run folder with a dataset."""
-    config = PrepareConfig(
-        pull_files.trajectories, pull_files.topology, (pull_files.parameters,), select="name N CA C O"
-    )
-    prepare.run(config, tmp_path / "run", Silent())
-    return tmp_path / "run"
 
 
 class StopAfter(Silent):
