@@ -15,7 +15,7 @@ from smdgen.config import TrainLstmConfig
 from smdgen.data.dataset import Dataset, open_dataset
 from smdgen.data.structure import Structure
 from smdgen.data.windows import windows
-from smdgen.errors import ArtifactError
+from smdgen.errors import ArtifactError, ConfigError
 from smdgen.files import refuse_overwrite
 from smdgen.nets.directions import Schedule
 from smdgen.nets.fit import FitSettings
@@ -74,8 +74,9 @@ class TrainLstmResult:
     n_parameters: int
     epochs: int
     one_step_A: float  # mean RMSD of the frame predicted from the true one before
-    free_running_A: float  # mean RMSD of all frames of a rollout
+    free_running_A: float  # mean RMSD of all frames of a rollout, over the pulls that allow one
     real_A: float  # mean RMSD between two real pulls at the same step
+    not_rolled_out: tuple[str, ...]  # validation pulls from whose first frame no rollout can begin
     history: dict[str, list[float]]
     outputs: tuple[Path, ...]
     hints: tuple[str, ...]
@@ -87,9 +88,15 @@ class TrainLstmResult:
             ("parameters", f"{self.n_parameters:,}"),
             ("epochs", str(self.epochs)),
             ("one-step error", f"{self.one_step_A:.2f} A RMSD to the true next frame"),
-            ("free-running error", f"{self.free_running_A:.2f} A RMSD to the true pull at the same step"),
+            ("free-running error", self._free_running()),
             ("two real pulls", self._real()),
         ]
+
+    def _free_running(self) -> str:
+        without = f"without {', '.join(self.not_rolled_out)}" if self.not_rolled_out else ""
+        if math.isnan(self.free_running_A):
+            return "not known: no validation pull begins where the training pulls go"
+        return f"{self.free_running_A:.2f} A RMSD to the true pull at the same step {without}".rstrip()
 
     def _real(self) -> str:
         if math.isnan(self.real_A):
@@ -152,7 +159,6 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             vae, lstm.cpu(), dataset.cv, schedule, vae_tensors["landmarks"], vae_header["reach_A"],
             nearest_allowed(dataset.structure, vae_tensors["landmarks"]),
         )  # fmt: skip
-        errors = _errors(model, dataset, progress)
         files = history_files(folder.path, "lstm")
         header = {
             "preset": preset, "sizes": sizes, "settings": settings, "config": _plain(config),
@@ -165,8 +171,9 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             write_model(folder.lstm, "lstm", {**tensors, "paths": schedule.paths}, header)
             write_history(folder.path, "lstm", state.history, "LSTM losses")
             folder.record("train-lstm", time.monotonic() - began, [folder.vae, folder.latents])
-    if stop is not None:
-        raise stop
+        if stop is not None:
+            raise stop
+        errors = _errors(model, dataset, progress)
     n_parameters = sum(p.numel() for p in lstm.parameters())
     hints = (folder.next_command("rollout --steps 10"),)
     return TrainLstmResult(
@@ -320,24 +327,33 @@ def _paper_stride(data: Sequences) -> int:
 
 
 @torch.no_grad()
-def _errors(model: PullModel, dataset: Dataset, progress: Progress) -> tuple[float, float, float]:
-    """One-step and free-running error on the validation pulls, and two real pulls apart, A."""
+def _errors(
+    model: PullModel, dataset: Dataset, progress: Progress
+) -> tuple[float, float, float, tuple[str, ...]]:
+    """One-step and free-running error on the validation pulls, and two real pulls apart, A.
+
+    Last come the names of pulls without a rollout: they begin where no training pull goes.
+    """
     pulls = dataset.of_split("validation")
     real = []
     for pull in pulls:
         frames = np.linspace(pull.start, pull.stop - 1, N_STEPS + 1).round().astype(np.int64)
         real.append(torch.from_numpy(dataset.positions(frames)).to(model.landmarks.dtype))
     progress.start("validation rollouts", len(pulls))
-    one_step, free = [], []
-    for number, x in enumerate(real):
-        path = generate(model, x[0], N_STEPS, 1, None, number, Silent()).positions[0]
-        free.append(rmsd(path[1:], x[1:]).mean())
+    one_step, free, without = [], [], []
+    for number, (pull, x) in enumerate(zip(pulls, real, strict=True)):
+        try:
+            path = generate(model, x[0], N_STEPS, 1, None, number, Silent()).positions[0]
+            free.append(rmsd(path[1:], x[1:]).mean())
+        except ConfigError as error:
+            progress.note(f"no rollout of validation pull {pull.name}: {error}")
+            without.append(pull.name)
         following = next_frames(model, x[None], model.schedule.duration_ps / N_STEPS, number)[0]
         one_step.append(rmsd(following, x[1:]).mean())
         progress.advance()
     apart = [rmsd(a[1:], b[1:]).mean() for i, a in enumerate(real) for b in real[:i]]
     mean = [float(torch.stack(values).mean()) if values else math.nan for values in (one_step, free, apart)]
-    return mean[0], mean[1], mean[2]
+    return mean[0], mean[1], mean[2], tuple(without)
 
 
 def _check_same_run(

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from smdgen.config import TrainLstmConfig, TrainVaeConfig
+from smdgen.config import PrepareConfig, TrainLstmConfig, TrainVaeConfig
 from smdgen.data.dataset import open_dataset
 from smdgen.errors import ArtifactError, ConfigError
 from smdgen.nets.generate import build_vae
 from smdgen.physics.geometry import rmsd
 from smdgen.progress import Silent
-from smdgen.stages import train_lstm, train_vae
+from smdgen.stages import prepare, train_lstm, train_vae
 from smdgen.store.artifacts import model_hash, read_model
 from smdgen.store.latents import read_latents
 from tests.tools.two_processes import run_two
@@ -66,6 +66,29 @@ def test_the_paper_preset_has_the_latents_and_epochs_of_the_paper(run_dir):
     assert (result.latent_size, result.epochs) == (60, 8)
     assert set(result.history) >= {"bonds", "angles", "torsions", "cv", "recon", "kl"}
     assert train_lstm.run(TrainLstmConfig(), run_dir, Silent()).epochs == 22
+
+
+def test_a_validation_pull_that_begins_beyond_the_training_pulls_loses_no_training(pull_files, tmp_path):
+    """Of a single short pull the last part is held back."""
+    config = PrepareConfig(
+        pull_files.trajectories[1:2], pull_files.topology, (pull_files.parameters,), select="name N CA C O",
+        validation_share=0.1, test_share=0.1,
+    )  # fmt: skip
+    prepare.run(config, tmp_path / "run", Silent())
+    train_vae.run(VAE, tmp_path / "run", Silent())
+    result = train_lstm.run(LSTM, tmp_path / "run", Silent())
+    assert read_model(tmp_path / "run/lstm.safetensors", "lstm")[1]["epochs"] == 3
+    assert len(result.not_rolled_out) == 1
+    assert "not known" in dict(result.summary())["free-running error"]
+    assert result.one_step_A > 0
+
+
+def test_a_failure_after_training_leaves_the_model(run_dir, monkeypatch):
+    train_vae.run(VAE, run_dir, Silent())
+    monkeypatch.setattr(train_lstm, "generate", None)
+    with pytest.raises(TypeError):
+        train_lstm.run(LSTM, run_dir, Silent())
+    assert read_model(run_dir / "lstm.safetensors", "lstm")[1]["epochs"] == 3
 
 
 @pytest.mark.parametrize("stage", ["vae", "lstm"])
