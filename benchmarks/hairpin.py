@@ -9,6 +9,7 @@ springs hold the hydrogen bonds of the ladder, then let go.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +40,15 @@ SPRINGS = (0.1, 1.0, 5.0)  # kcal/mol/A^2, one after the other
 SEED = 1
 
 
-def placed() -> list[tuple[int, str, Vector]]:
+#: Degrees, phi and psi of every residue.
+TORSIONS = [STRAND] * FIRST_OF_TURN + [*TURN] + [STRAND] * (len(SEQUENCE) - FIRST_OF_TURN - len(TURN))
+
+
+def placed(sequence: Sequence[str], torsions: Sequence[tuple[float, float]]) -> list[tuple[int, str, Vector]]:
     """Residue (from 0), name and place (A) of N, CA, C, O and CB of every residue; glycine has no CB."""
-    torsions = [STRAND] * len(SEQUENCE)
-    torsions[FIRST_OF_TURN : FIRST_OF_TURN + len(TURN)] = TURN
     chain = [np.array([0.0, 0.0, 0.0]), np.array([1.46, 0.0, 0.0]), np.array([2.01, 1.42, 0.0])]
     atoms = []
-    for i, (name, (_, psi)) in enumerate(zip(SEQUENCE, torsions, strict=True)):
+    for i, (name, (_, psi)) in enumerate(zip(sequence, torsions, strict=True)):
         n, ca, c = chain[-3:]
         following = place(n, ca, c, 1.33, 116.5, psi)
         atoms += [
@@ -62,16 +65,18 @@ def placed() -> list[tuple[int, str, Vector]]:
     return atoms
 
 
-def backbone() -> Structure:
-    """N, CA, C, O and CB as a structure."""
-    atoms = placed()
+def backbone(
+    sequence: Sequence[str] = SEQUENCE, torsions: Sequence[tuple[float, float]] = TORSIONS
+) -> Structure:
+    """N, CA, C, O and CB of a chain with these torsions (phi and psi, degrees) as a structure."""
+    atoms = placed(sequence, torsions)
     index = {(i, name): k for k, (i, name, _) in enumerate(atoms)}
-    pairs = [((i, a), (i, b)) for i in range(len(SEQUENCE)) for a, b in BONDS]
-    pairs += [((i, "C"), (i + 1, "N")) for i in range(len(SEQUENCE) - 1)]
+    pairs = [((i, a), (i, b)) for i in range(len(sequence)) for a, b in BONDS]
+    pairs += [((i, "C"), (i + 1, "N")) for i in range(len(sequence) - 1)]
     elements = [name[0] for _, name, _ in atoms]
     return Structure(
         names=np.array([name for _, name, _ in atoms]),
-        residue_names=np.array([SEQUENCE[i] for i, _, _ in atoms]),
+        residue_names=np.array([sequence[i] for i, _, _ in atoms]),
         residue_ids=np.array([i + 1 for i, _, _ in atoms]),
         insertion_codes=np.full(len(atoms), ""),
         chain_ids=np.full(len(atoms), "A"),
