@@ -1,6 +1,8 @@
 """The data sets of the quality benchmark: each one command, ready for `benchmarks/quality.py`.
 
     python benchmarks/data_sets.py example runs/example    the 40 shipped pulls
+    python benchmarks/data_sets.py example-heavy runs/...  all their atoms but hydrogen
+    python benchmarks/data_sets.py example-all runs/...    all their atoms
     python benchmarks/data_sets.py vacuum runs/vacuum      deca-alanine, a stiff and fast spring, no solvent
     python benchmarks/data_sets.py hairpin runs/hairpin    a 16-residue beta hairpin in implicit solvent
 
@@ -23,15 +25,18 @@ from smdgen.store.run_record import RunFolder
 HERE = Path(__file__).resolve().parent
 EXAMPLE = HERE.parent / "examples" / "deca_alanine"
 
+#: Data sets that are the shipped pulls, and the atoms of each.
+SHIPPED = {"example": PrepareConfig.select, "example-heavy": "heavy", "example-all": "all"}
+
 #: The hairpin unzips at 1 A/ps, as in NAMD's tutorial, because each pull has to be affordable.
 PROTOCOLS = {
     "vacuum": SimulateConfig(
         EXAMPLE / "deca_alanine.psf", EXAMPLE / "deca_alanine.pdb", solvent="vacuum", start_centre=13.0,
-        end_centre=33.0, spring_constant=7.2, duration_ps=200.0, frames=201, replicas=100,
+        end_centre=33.0, spring_constant=7.2, duration_ps=200.0, frames=201, replicas=60,
     ),
     "hairpin": SimulateConfig(
         HERE / "hairpin.pdb", solvent="obc2", start_centre=5.5, end_centre=35.5, spring_constant=7.2,
-        duration_ps=30.0, equilibration_ps=2.0, frames=101, replicas=40,
+        duration_ps=30.0, equilibration_ps=2.0, frames=101, replicas=32,
     ),
 }  # fmt: skip
 
@@ -65,7 +70,9 @@ def main(arguments: Sequence[str]) -> int:
     folder, progress = Path(options.folder), Lines()
     try:
         trajectories = pulls_of(options.name, folder, options.replicas, options.workers, progress)
-        config = PrepareConfig(trajectories, select=options.select, force=options.force)
+        config = PrepareConfig(
+            trajectories, select=SHIPPED.get(options.name, PrepareConfig.select), force=options.force
+        )
         result = prepare.run(config, folder, progress)
     except SmdgenError as error:
         print(error, file=sys.stderr)
@@ -79,7 +86,7 @@ def pulls_of(
     name: str, folder: Path, replicas: int | None, workers: int, progress: Lines
 ) -> tuple[Path, ...]:
     """Trajectories of a data set; those that are missing are made."""
-    if name == "example":
+    if name in SHIPPED:
         return tuple(sorted((EXAMPLE / "pulls").glob("pull_*.dcd")))
     config = replace(PROTOCOLS[name], output=folder / "pulls", workers=workers)
     if replicas is not None:
@@ -92,11 +99,10 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("name", choices=["example", *PROTOCOLS])
+    parser.add_argument("name", choices=[*SHIPPED, *PROTOCOLS])
     parser.add_argument("folder", help="run folder to make")
     parser.add_argument("--replicas", type=int, help="pulls; default: as many as the protocol says")
     parser.add_argument("--workers", type=int, default=0, help="pulls at a time; default: one a core")
-    parser.add_argument("--select", default=PrepareConfig.select, help="atoms to model")
     parser.add_argument("--force", action="store_true", help="prepare again")
     return parser.parse_args(arguments)
 

@@ -4,7 +4,8 @@
     python benchmarks/quality.py --data example=runs/example --work runs/quality --write docs/quality.md
 
 Each combination of data set, method, number of training pulls and seed is a cell, kept as JSON in
-`--work`, so that a run that broke goes on where it was; `--write` makes the page from the cells alone.
+`--work`, so that a run that broke goes on where it was; `--write` makes the page from the cells alone, and
+`--cells benchmarks/quality_cells` from those of the published page.
 Figures are defined in docs/quality-figures.md. Methods learn from the training pulls, choose their best epoch
 on the validation pulls, and are judged on the test pulls; `--split validation` is for making choices.
 """
@@ -50,10 +51,11 @@ def main(arguments: Sequence[str]) -> None:
     options = _options(arguments)
     torch.set_num_threads(1)
     work = Path(options.work) / "quick" if options.quick else Path(options.work)
-    (work / "cells").mkdir(parents=True, exist_ok=True)
+    folder = Path(options.cells) if options.cells else work / "cells"
+    folder.mkdir(parents=True, exist_ok=True)
     known: dict[tuple[str, str, int], dict[str, RealAuc]] = {}
     for cell in cells(options):
-        path = work / "cells" / cell.name
+        path = folder / cell.name
         if path.exists() and cell.method not in options.redo:
             print(f"{cell.name}: there already{_age(path, cell.method)}", flush=True)
             continue
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str]) -> None:
             temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         print(f"{cell.name}: {time.process_time() - began:.0f} s, {_headline(found)}", flush=True)
     if options.write:
-        write_page(work / "cells", Path(options.write))
+        write_page(folder, Path(options.write))
         print(f"wrote {options.write}")
 
 
@@ -118,7 +120,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--data", nargs="+", default=[], metavar="NAME=FOLDER", help="folders of `smdgen prepare`"
     )
-    parser.add_argument("--work", required=True, help="folder of the networks and the cells")
+    parser.add_argument("--work", default="runs/quality", help="folder of the networks (%(default)s)")
+    parser.add_argument("--cells", metavar="FOLDER", help="folder of the cells (cells in --work)")
     parser.add_argument("--methods", nargs="+", default=list(LABELS), choices=list(LABELS), metavar="METHOD")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--train-pulls", nargs="+", default=["all"], metavar="N", help="4 8 16 all")

@@ -59,25 +59,18 @@ def markdown(cells: Cells) -> str:
 
 
 def _how(cells: Cells, split: str) -> list[str]:
-    names, seeds = _values(cells, "data"), _values(cells, "seed")
-    counts = sorted(_values(cells, "train_pulls"), key=_order)
-    sets = " ".join(f"{name}=runs/{name}" for name in names)
     lines = ["Made by", "", "```"]
-    lines += [f"python benchmarks/data_sets.py {name} runs/{name}" for name in names]
-    for pulls in counts:
-        chosen = [cell for cell in cells if cell["train_pulls"] == pulls]
-        few = "" if pulls == "all" else f" --train-pulls {pulls}"
-        methods = _methods(chosen)
-        only = "" if methods == list(LABELS) else f" --methods {' '.join(methods)}"
-        judged = "" if split == "test" else f" --split {split}"
-        seen = f"--seeds {_joined(seeds)}{few}{only}{judged}"
-        lines.append(f"python benchmarks/quality.py --data {sets} --work runs/quality {seen}")
-    lines += ["python benchmarks/quality.py --work runs/quality --write docs/quality.md", "```", ""]
+    lines += [f"python benchmarks/data_sets.py {name} runs/{name}" for name in _values(cells, "data")]
+    lines += [f"python benchmarks/quality.py {options}" for options in _runs(cells, split)]
+    lines += ["python benchmarks/quality.py --work runs/quality --write docs/quality.md", "```", "",
+              "The cells of this page are in `benchmarks/quality_cells`; `--cells` with it writes it again.",
+              ""]  # fmt: skip
+    seeds = sorted({len(_values(_same(cells, *group), "seed")) for group in _groups(cells)})
     if any(cell["quick"] for cell in cells):
         lines += ["**Made with --quick: one epoch each, to try the code. These numbers mean nothing.**", ""]
     lines.append(
         f"Judged on {split} pulls{_SEEN[split == 'test']}: 10 steps, 4 samples from the first frame of each; "
-        f"mean +- standard deviation of {len(seeds)} seed(s). Every figure is defined in "
+        f"mean +- standard deviation of {' or '.join(map(str, seeds))} seed(s). Every figure is defined in "
         "[quality-figures.md](quality-figures.md). Goals are judged on the mean; those that ask for no more "
         "faults than real, or for all steps, must be met by every seed."
     )
@@ -85,6 +78,31 @@ def _how(cells: Cells, split: str) -> list[str]:
     if mixed:
         lines += ["", f"Made by several versions of the code: {', '.join(mixed)}; make these cells anew."]
     return lines
+
+
+def _runs(cells: Cells, split: str) -> list[str]:
+    """Options of the runs that make these cells: methods with the same seeds share one."""
+    runs: dict[tuple[str, str, str], list[str]] = {}
+    for data, pulls, method in _groups(cells):
+        seeds = _joined(sorted(_values(_same(cells, data, pulls, method), "seed")))
+        runs.setdefault((data, pulls, seeds), []).append(method)
+    lines = []
+    for (data, pulls, seeds), methods in runs.items():
+        few = "" if pulls == "all" else f" --train-pulls {pulls}"
+        only = "" if methods == list(LABELS) else f" --methods {_joined(methods)}"
+        judged = "" if split == "test" else f" --split {split}"
+        lines.append(f"--data {data}=runs/{data} --seeds {seeds}{few}{only}{judged}")
+    return lines
+
+
+def _groups(cells: Cells) -> list[tuple[str, str, str]]:
+    """(data, training pulls, method) of the cells, in the order of the page."""
+    groups = {(cell["data"], cell["train_pulls"], cell["method"]) for cell in cells}
+    return sorted(groups, key=lambda g: (g[0], _order(g[1]), list(LABELS).index(g[2])))
+
+
+def _same(cells: Cells, data: str, pulls: str, method: str) -> Cells:
+    return [c for c in cells if (c["data"], c["train_pulls"], c["method"]) == (data, pulls, method)]
 
 
 def _data_set(cells: Cells, data: str) -> list[str]:
@@ -167,9 +185,8 @@ def _times(cells: Cells) -> list[str]:
         "",
         *_head(["data", "training pulls", "method", *(names[p] for p in parts)]),
     ]
-    groups = {(c["data"], c["train_pulls"], c["method"]) for c in cells}
-    for data, pulls, method in sorted(groups, key=lambda g: (g[0], _order(g[1]), list(LABELS).index(g[2]))):
-        same = [c for c in cells if (c["data"], c["train_pulls"], c["method"]) == (data, pulls, method)]
+    for data, pulls, method in _groups(cells):
+        same = _same(cells, data, pulls, method)
         values = [[c["seconds"][part] for c in same if part in c["seconds"]] for part in parts]
         lines.append(
             _line([data, pulls, LABELS[method], *(f"{np.mean(v):.0f}" if v else "" for v in values)])

@@ -9,6 +9,7 @@ import pytest
 import data_sets
 import hairpin
 from smdgen.data.dataset import open_dataset
+from smdgen.data.selection import select_atoms
 from smdgen.data.structure import read_structure
 
 
@@ -64,10 +65,10 @@ def test_one_command_makes_a_data_set_and_tells_how_to_make_it_anew(tmp_path, mo
         return SimpleNamespace(pulls=[SimpleNamespace(trajectory=path) for path in pulls])
 
     monkeypatch.setattr(data_sets.simulate, "run", run)
-    arguments = ["vacuum", str(tmp_path / "set"), "--workers", "1", "--replicas", "60"]
+    arguments = ["vacuum", str(tmp_path / "set"), "--workers", "1", "--replicas", "50"]
     assert data_sets.main(arguments) == 0
     (config,) = asked
-    assert (config.replicas, config.workers, config.output) == (60, 1, tmp_path / "set" / "pulls")
+    assert (config.replicas, config.workers, config.output) == (50, 1, tmp_path / "set" / "pulls")
     assert (config.solvent, config.spring_constant, config.frames) == ("vacuum", 7.2, 201)
     dataset = open_dataset(tmp_path / "set" / "dataset.h5")
     assert len(dataset.pulls) == 3
@@ -83,7 +84,10 @@ def test_the_protocols_start_from_files_that_are_there():
         assert protocol.end_centre > protocol.start_centre
 
 
-def test_the_example_needs_no_simulation(tmp_path):
-    found = data_sets.pulls_of("example", tmp_path, None, 1, data_sets.Lines())
-    assert len(found) == 40
-    assert read_structure(found[0].parent / "topology.psf").n_atoms == 104
+def test_the_shipped_pulls_need_no_simulation_and_give_more_atoms_as_well(tmp_path):
+    for name in data_sets.SHIPPED:
+        found = data_sets.pulls_of(name, tmp_path, None, 1, data_sets.Lines())
+        assert len(found) == 40
+    structure = read_structure(found[0].parent / "topology.psf")
+    counts = [len(select_atoms(structure, selection)) for selection in data_sets.SHIPPED.values()]
+    assert counts == [40, 51, 104]

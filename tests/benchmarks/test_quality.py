@@ -173,7 +173,10 @@ def test_the_page_says_what_was_met_and_what_was_missed():
     assert r"| \|auc\| | 0.500 +- 0.000 | 0.800 | 0.590 | 0.540 +- 0.040 |" in text
     assert "AUC goal at 16 training pulls, <= 0.60: met." in text
     assert r"| \|auc\| | <= 0.60 | 0.500 | 0.590 met |" in text
-    assert "--seeds 1 2 --train-pulls 4 --methods default" in text
+    assert "--data example=runs/example --seeds 1 --train-pulls 4 --methods default\n" in text
+    assert "--data example=runs/example --seeds 1 2 --methods default\n" in text
+    assert "--data example=runs/example --seeds 1 --methods paper line\n" in text
+    assert "mean +- standard deviation of 1 or 2 seed(s)" in text
     assert "several versions" not in text
     cells[0]["code"] = "old"
     assert "Made by several versions of the code: default" in quality_page.markdown(cells)
