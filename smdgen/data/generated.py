@@ -28,8 +28,9 @@ class Way:
 
     Attributes:
         window: The part of the real pulls that generated ones cover, from 0 to 1, at even times.
-        cv: (n_frames,). Where generated pulls follow a schedule, or real ones go both ways: the CV aimed
-            at, mean over the pulls; a real pull's frames are then those with the nearest CV.
+        cv: (n_frames,). Where generated pulls follow a schedule, or real ones go both ways or are blocks of
+            a trajectory: the CV aimed at, mean over the pulls; a real pull's frames are then those with the
+            nearest CV.
     """
 
     window: tuple[float, float] = (0.0, 1.0)
@@ -101,10 +102,10 @@ def read_generated(
                 "the held-out pulls here may be ones it has seen"
             )
     if way.cv is not None:
-        notes.append(
-            "the pulls follow a schedule, or real pulls go both ways: each step is compared with the frames "
-            "of real pulls whose CV is nearest"
-        )
+        why = "the pulls follow a schedule, or real pulls go both ways"
+        if _has_blocks(dataset):
+            why = "what is held out are blocks of a trajectory, which cover parts of the way only"
+        notes.append(f"{why}: each step is compared with the frames of real pulls whose CV is nearest")
     elif way.window != (0.0, 1.0):
         begin, end = way.window
         notes.append(
@@ -212,7 +213,7 @@ def _way(report: Mapping[str, Any], dataset: Dataset, n_steps: int, aims: NDArra
     paths = np.stack(unrolled(dataset.cv, values))
     target, mean, net = report.get("target"), paths.mean(axis=0), paths[:, -1] - paths[:, 0]
     both_ways = net.min() < 0 < net.max()
-    if aims is not None and (both_ways or report.get("schedule_sha256")):
+    if aims is not None and (both_ways or report.get("schedule_sha256") or _has_blocks(dataset)):
         return Way(cv=np.asarray(mean_path(aims, dataset.cv.periodic), dtype=np.float64))
     times = [float(dataset.times_ps[pull.stop - 1] - dataset.times_ps[pull.start]) for pull in pulls]
     share = n_steps * float(report["time_per_step_ps"]) / float(np.mean(times))
@@ -220,6 +221,12 @@ def _way(report: Mapping[str, Any], dataset: Dataset, n_steps: int, aims: NDArra
         target = mean[-1] + float(difference(target, mean[-1], periodic=True))
     begin, end = way_covered(paths, share, target)
     return Way((0.0 if begin < 0.02 else begin, 1.0 if end > 0.98 else end))
+
+
+def _has_blocks(dataset: Dataset) -> bool:
+    """Whether the pulls are blocks of frames of one or two trajectories."""
+    sources = [pull.source for pull in dataset.pulls if pull.source]
+    return len(set(sources)) < len(sources)
 
 
 def _aims(paths: Sequence[Path], n_frames: int, dataset: Dataset) -> NDArray[np.float64] | None:

@@ -270,3 +270,32 @@ def test_output_is_kept_and_never_half_written(run_dir, monkeypatch):
         analyze.run(AnalyzeConfig(force=True), run_dir, Silent())
     assert {file.name: file.read_bytes() for file in (run_dir / "analysis").iterdir()} == before
     assert not list(run_dir.glob(".smdgen-new-*"))
+
+
+def test_blocks_of_one_trajectory_are_compared_at_the_same_cv(run_dir, tmp_path):
+    """A rollout along the whole way, held against the part of it that was held back."""
+    whole, n = PULLS[6], len(PULLS[6])
+    bounds = {"train": (0, n // 3), "test": (n // 3, 2 * n // 3), "validation": (2 * n // 3, n)}
+    write_dataset(
+        run_dir / "dataset.h5",
+        structure=STRUCTURE,
+        terms=geometry_terms(STRUCTURE.bonds, whole.astype(float)),
+        cv=CV,
+        pulls=[Pull(split, *where, split, "one.dcd") for split, where in bounds.items()],
+        positions=whole,
+        times_ps=10.0 * np.arange(n),
+        cv_values=end_to_end(whole).astype(float),
+    )
+    paths = write_pulls(run_dir / "rollout", [whole])
+    step = 10.0 * n / (n - 1)
+    report_of = {"kind": "rollout", "time_per_step_ps": step, "target": None, "schedule_sha256": None}
+    (run_dir / "rollout" / "rollout.json").write_text(json.dumps(report_of))
+    aims = [f"{frame},0,0,0,{value}" for frame, value in enumerate(end_to_end(whole))]
+    text = "\n".join(["frame,time_ps,pull,end_to_end_A,end_to_end_aim_A", *aims])
+    (run_dir / "rollout" / "cv.csv").write_text(text)
+    progress = Silent()
+    analyze.run(AnalyzeConfig(paths), run_dir, progress)
+    away = column(run_dir / "analysis", "rmsd_to_nearest_real_A")
+    assert away[slice(*bounds["test"])].max() < 1e-3
+    assert away[[0, -1]].min() > 1
+    assert any("blocks of a trajectory" in note for note in progress.notes)
