@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     options.add_argument("folder", type=Path)
     options.add_argument("--prepare", action="store_true", help="no training")
-    options.add_argument("--steps", type=int, default=10, help="of the rollout")
+    options.add_argument("--steps", type=int, default=32, help="of the rollout")
     chosen = options.parse_args(arguments)
     folder: Path = chosen.folder
     try:

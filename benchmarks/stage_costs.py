@@ -17,6 +17,7 @@ class Ended(NamedTuple):
 
     code: int
     seconds: float
+    cpu_seconds: float
     peak_mb: float
     said: str  # on stderr: progress, notes, errors
 
@@ -37,7 +38,8 @@ def smdgen(folder: Path, arguments: Sequence[object]) -> Ended:
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     said = log.read_text(encoding="utf-8")
-    return Ended(process.returncode, time.monotonic() - began, usage.ru_maxrss / 1024, said)
+    seconds, cpu_seconds = time.monotonic() - began, usage.ru_utime + usage.ru_stime
+    return Ended(process.returncode, seconds, cpu_seconds, usage.ru_maxrss / 1024, said)
 
 
 def run_commands(folder: Path, *steps: tuple[str, Sequence[object]]) -> bool:
@@ -57,7 +59,8 @@ def run_commands(folder: Path, *steps: tuple[str, Sequence[object]]) -> bool:
         ended = smdgen(folder, arguments)
         if ended.code:
             print(ended.said.splitlines()[-1])
-        print(f"{arguments[0]}: {ended.seconds:.0f} s, peak {ended.peak_mb:.0f} MB", flush=True)
+        used = f"{ended.seconds:.0f} s, {ended.cpu_seconds:.0f} s of computing, peak {ended.peak_mb:.0f} MB"
+        print(f"{arguments[0]}: {used}", flush=True)
         if ended.code:
             return False
     return True

@@ -59,5 +59,5 @@ def test_a_command_that_fails_ends_the_rest_with_its_one_line(tmp_path, capfd):
     said = capfd.readouterr().out
     assert not done
     assert "missing.dcd" in said.splitlines()[0]
-    assert re.search(r"prepare: \d+ s, peak \d+ MB", said)
+    assert re.search(r"prepare: \d+ s, \d+ s of computing, peak \d+ MB", said)
     assert "train-vae" not in said
