@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from smdgen.errors import ConfigError
+from smdgen.files import require_regular_file
 
 Preset = Literal["paper", "default"]
 
@@ -163,10 +164,9 @@ def stage_name(config_type: type[Any]) -> str:
 
 
 def _read_table(config_type: type[Any], path: Path) -> dict[str, Any]:
+    require_regular_file(path, "settings in a TOML file", ConfigError)
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read settings {path}: {error.strerror}; give a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML ({error}); mend it or leave --config out") from error
     table = document.get(stage_name(config_type))

@@ -1,12 +1,14 @@
 """How files are looked at before they are opened, and written so that they are whole or absent."""
 
 import hashlib
+import json
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from smdgen.errors import ArtifactError, SmdgenError, WriteError
 
@@ -123,6 +125,15 @@ def require_regular_file(path: Path, kind: str, error_type: type[SmdgenError]) -
     if not os.access(path, os.R_OK):
         raise error_type(f"cannot read {path}: permission denied; expected {kind}: check its mode")
     return status.st_size
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; None if it is missing, no regular file, or no JSON."""
+    try:
+        require_regular_file(path, "a JSON file", ArtifactError)
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ArtifactError, OSError, ValueError, RecursionError):
+        return None
 
 
 def read_text_lines(path: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Settings from TOML files and flags."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,15 @@ def test_paths_are_taken_from_the_folder_of_the_file(toml, tmp_path):
 def test_what_the_stage_does_not_know_is_refused(toml, text, says):
     with pytest.raises(ConfigError, match=says):
         load_settings(TrainVaeConfig, toml(text))
+
+
+def test_settings_are_read_from_a_file_only(tmp_path):
+    """A pipe would wait for ever, a device fill the memory."""
+    os.mkfifo(tmp_path / "pipe.toml")
+    for path, says in (
+        (tmp_path / "pipe.toml", "a pipe"),
+        (tmp_path, "a folder"),
+        (Path("/dev/zero"), "a device"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            load_settings(TrainVaeConfig, path)

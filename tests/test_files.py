@@ -13,6 +13,7 @@ from smdgen.errors import ArtifactError, TopologyError
 from smdgen.files import (
     atomic_path,
     checksum,
+    read_json,
     read_text_lines,
     refuse_overwrite,
     require_regular_file,
@@ -148,6 +149,19 @@ def test_only_regular_files_with_content(tmp_path: Path) -> None:
             require_regular_file(tmp_path / name, "text", TopologyError)
     with pytest.raises(TopologyError, match="cannot read"):
         require_regular_file(tmp_path / "a\0b", "text", TopologyError)
+
+
+def test_json_that_is_none_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    for content in (b"", b"{", b"\xff\xfe{}", b"[" * 100_000):
+        path.write_bytes(content)
+        assert read_json(path) is None
+    path.write_text('{"a": [1]}')
+    assert read_json(path) == {"a": [1]}
+    path.unlink()
+    assert read_json(path) is None
+    os.mkfifo(path)
+    assert read_json(path) is None
 
 
 def test_a_hole_is_no_file(tmp_path: Path) -> None:

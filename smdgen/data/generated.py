@@ -1,7 +1,6 @@
 """Generated pulls (or any trajectories) read for comparison with the pulls of a dataset."""
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from smdgen.data.gate import check_coordinates
 from smdgen.data.structure import find_topology, match_atoms, read_structure
 from smdgen.data.trajectory import open_trajectory
 from smdgen.errors import TrajectoryError
+from smdgen.files import read_json
 from smdgen.physics.cvs import unrolled
 from smdgen.physics.similarity import difference, mean_path
 from smdgen.progress import Progress
@@ -196,13 +196,13 @@ def _read_trajectory(
 def _rollout_report(paths: Sequence[Path]) -> dict[str, Any] | None:
     """What `smdgen rollout` says about the pulls, if they are its own and lie together."""
     file = paths[0].parent / "rollout.json"
-    if len({path.parent for path in paths}) > 1 or not file.is_file():
+    if len({path.parent for path in paths}) > 1:
         return None
-    try:
-        report = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    report = read_json(file)
+    if not isinstance(report, dict) or report.get("kind") != "rollout":
         return None
-    return report if isinstance(report, dict) and report.get("kind") == "rollout" else None
+    numbers = report.get("time_per_step_ps"), report.get("target") or 0.0
+    return report if all(isinstance(number, int | float) for number in numbers) else None
 
 
 def _way(report: Mapping[str, Any], dataset: Dataset, n_steps: int, aims: NDArray[np.float64] | None) -> Way:

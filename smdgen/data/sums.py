@@ -1,5 +1,6 @@
 """Lists of SHA-256 sums as `sha256sum` writes them, and files held to them."""
 
+import os
 import re
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def read_sums(path: Path) -> dict[Path, str]:
         match = _LINE.fullmatch(line.rstrip())
         if match is None:
             raise ConfigError(f"{path}, line {number}: {line.strip()[:40]!r} is no sum; {_ADVICE}")
-        sums[(path.parent / match[2]).resolve()] = match[1].lower()
+        sums[Path(os.path.realpath(path.parent / match[2]))] = match[1].lower()
     if not sums:
         raise ConfigError(f"{path} lists no file; {_ADVICE}")
     return sums
@@ -42,7 +43,7 @@ def hold_to_sum(path: Path, sums: dict[Path, str], source: Path) -> str:
         ConfigError: The file is not listed.
         TrajectoryError: Its bytes are others.
     """
-    expected = sums.get(path.resolve())
+    expected = sums.get(Path(os.path.realpath(path)))
     if expected is None:
         raise ConfigError(f"{path} is not listed in {source}; add it (sha256sum {path} >> {source})")
     found = sha256_file(path)

@@ -1,6 +1,7 @@
 """From trajectories and a topology to the dataset: read, check, label, split by pull, store."""
 
 import importlib.metadata
+import os
 import re
 import tempfile
 import time
@@ -153,9 +154,9 @@ def _check(config: PrepareConfig) -> None:
         raise ConfigError(f"--stride {config.stride}: expected 1 or more")
     for path in config.parameters:
         require_regular_file(path, "a parameter file", ConfigError)
-    named = [path.resolve() for path in config.trajectories]
+    named = [os.path.realpath(path) for path in config.trajectories]
     for path in config.trajectories:
-        if named.count(path.resolve()) > 1:
+        if named.count(os.path.realpath(path)) > 1:
             raise ConfigError(f"{path} is named twice; name every trajectory once")
 
 

@@ -15,7 +15,7 @@ from smdgen.data.colvars import ColvarsTable, read_colvars_traj, write_colvars_i
 from smdgen.data.dcd import write_dcd
 from smdgen.data.structure import write_pdb
 from smdgen.errors import ArtifactError, SimulationError
-from smdgen.files import atomic_path, sweep_temporaries
+from smdgen.files import atomic_path, read_json, sweep_temporaries
 from smdgen.physics.cvs import CollectiveVariable, colvars_config
 from smdgen.physics.pulling import PullProtocol, PullRecord
 from smdgen.physics.replicas import ReplicaEvents, run_replicas
@@ -176,10 +176,11 @@ def _prepare_folder(config: SimulateConfig, plan: PullPlan) -> None:
     sweep_temporaries(output)
     text = json.dumps(plan.identity, indent=2) + "\n"
     file = output / PROTOCOL_FILE
-    if file.is_file() and file.read_text(encoding="utf-8") != text:
+    found, wanted = read_json(file), json.loads(text)
+    if file.exists() and found != wanted:
         if not config.force:
             raise ArtifactError(
-                f"{output} holds pulls of other settings (see {file}): {_difference(file, plan.identity)}; "
+                f"{output} holds pulls of other settings (see {file}): {_difference(found, wanted)}; "
                 "give the same settings to go on, another --output, or --force to start over"
             )
         for old in output.glob("pull_*"):
@@ -194,12 +195,10 @@ def _prepare_folder(config: SimulateConfig, plan: PullPlan) -> None:
         write_pdb(output / "topology.pdb", plan.structure, plan.job.positions)
 
 
-def _difference(file: Path, wanted: dict[str, Any]) -> str:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
+def _difference(found: Any, wanted: dict[str, Any]) -> str:
+    if not isinstance(found, dict):
         return "it cannot be read"
-    changed = [key for key in wanted if found.get(key) != json.loads(json.dumps(wanted[key]))]
+    changed = [key for key in wanted if found.get(key) != wanted[key]]
     return ", ".join(f"{key} was {found.get(key)}, is {wanted[key]}" for key in changed) or "keys differ"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from smdgen import __version__
 from smdgen.errors import ArtifactError, WriteError
-from smdgen.files import atomic_path, checksum, sweep_temporaries
+from smdgen.files import atomic_path, checksum, read_json, sweep_temporaries
 
 #: The run folder of whoever names none.
 USUAL = Path("smdgen-run")
@@ -124,11 +124,11 @@ class RunFolder:
 
     def entries(self) -> list[dict[str, Any]]:
         """What record.json holds, oldest first; none if it is damaged."""
-        try:
-            entries = json.loads(self.record_file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return []
-        return entries if isinstance(entries, list) else []
+        entries = read_json(self.record_file)
+        is_sound = isinstance(entries, list) and all(
+            isinstance(entry, dict) and isinstance(entry.get("command"), str) for entry in entries
+        )
+        return entries if is_sound else []
 
 
 def command_line() -> list[str]:

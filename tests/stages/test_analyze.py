@@ -167,6 +167,13 @@ def test_rollouts_know_what_they_aimed_at(run_dir):
     assert float(targets["target_error"]["generated"]) == pytest.approx(0.5, abs=1e-3)
 
 
+def test_a_rollout_report_of_another_layout_counts_as_none(run_dir):
+    write_pulls(run_dir / "rollout", PULLS[:2, :11:2])
+    for told in ({}, {"time_per_step_ps": "long"}, {"time_per_step_ps": 20.0, "target": [1]}):
+        (run_dir / "rollout" / "rollout.json").write_text(json.dumps({"kind": "rollout", **told}))
+        assert analyze.run(AnalyzeConfig(force=True), run_dir, Silent()).outputs
+
+
 def test_places_are_the_same_share_of_every_pull():
     """Step i of n belongs to frame round(i (frames - 1) / n)."""
     pull = Pull("p", 100, 301, "test", "p.dcd")

@@ -353,6 +353,11 @@ def twice(files):
     return [files.trajectories[0], *files.trajectories]
 
 
+def a_link_to_itself(files):
+    (files.folder / "loop.dcd").symlink_to("loop.dcd")
+    return [files.folder / "loop.dcd"]
+
+
 def copied(files):
     shutil.copy(files.trajectories[0], files.trajectories[1])
     return [*files.trajectories]
@@ -383,6 +388,7 @@ def topology_without_bonds(files):
         (missing_parameters, ["none.prm"]),
         (a_folder, ["folder"]),
         (twice, ["named twice"]),
+        (a_link_to_itself, ["loop.dcd", "symbolic links"]),
         (copied, ["pull_0.dcd", "pull_1.dcd", "same bytes"]),
         (topology_without_bonds, ["bonds", "--top"]),
     ],

@@ -129,6 +129,14 @@ def test_pulls_of_other_settings_are_refused_and_left_alone(config):
     assert json.loads((config.output / "protocol.json").read_text())["spring_constant"] == 2.0
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[]"])
+def test_a_damaged_protocol_is_refused(config, content):
+    config.output.mkdir(parents=True)
+    (config.output / "protocol.json").write_bytes(content)
+    with pytest.raises(ArtifactError, match="it cannot be read"):
+        run(config)
+
+
 def fail_at(monkeypatch, indices: set[int], error: BaseException) -> None:
     """Let some pulls end with an error."""
     real = replicas._make

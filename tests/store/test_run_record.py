@@ -44,12 +44,21 @@ def test_entries_of_many_writers_are_all_kept(tmp_path):
     assert sorted(entry["command"] for entry in run.entries()) == sorted(f"c{i}" for i in range(12))
 
 
-def test_damaged_record_is_put_aside(tmp_path):
+@pytest.mark.parametrize("content", ["[{", "{}", "[1]", '[{"command": []}]', "[" * 100_000])
+def test_damaged_record_is_put_aside(tmp_path, content):
     run = RunFolder(tmp_path)
-    run.record_file.write_text("[{")
+    run.record_file.write_text(content)
     run.record("analyze", 0.0, {})
     assert [entry["command"] for entry in run.entries()] == ["analyze"]
-    assert (tmp_path / "record.damaged.json").read_text() == "[{"
+    assert (tmp_path / "record.damaged.json").read_text() == content
+
+
+def test_a_pipe_in_the_place_of_the_record_is_put_aside(tmp_path):
+    """Opening it would wait for ever, after the work was done."""
+    run = RunFolder(tmp_path)
+    os.mkfifo(run.record_file)
+    run.record("analyze", 0.0, {})
+    assert [entry["command"] for entry in run.entries()] == ["analyze"]
 
 
 def test_second_writer_is_refused_while_the_first_works(tmp_path):
