@@ -8,6 +8,7 @@ written, the files of earlier commands untouched, nothing half-written, no signa
 """
 
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from pathlib import Path
 
 from tests.faults.commands import Commands, Outcome, leftovers, make_commands, run_command, snapshot
 
-SHARES = (0.01, 0.1, 0.3, 0.7, 0.98)  # of the largest file that the command writes
+SHARES = (0.01, 0.1, 0.3, 0.7, 0.98)  # of the largest file, or of the room, that the command needs
+PAGE = 4096  # bytes, of a file system in memory
 
 
 def wrong(outcome: Outcome, before: dict[str, bytes], run: Path) -> str:
@@ -33,8 +35,8 @@ def wrong(outcome: Outcome, before: dict[str, bytes], run: Path) -> str:
     return f"left over: {leftovers(run)}" if leftovers(run) else ""
 
 
-def stages(commands: Commands) -> Iterator[tuple[str, Callable[[], list[str]], dict[str, bytes], int]]:
-    """Name, arguments, files before, and size of the largest file that each command writes."""
+def stages(commands: Commands) -> Iterator[tuple[str, Callable[[], list[str]], dict[str, bytes], list[int]]]:
+    """Name, arguments, files before, and sizes (bytes) of the files that each command writes."""
     for name, command in (
         ("prepare", commands.prepare),
         ("train-vae", commands.train_vae),
@@ -52,7 +54,7 @@ def stages(commands: Commands) -> Iterator[tuple[str, Callable[[], list[str]], d
         commands.run.rename(done)
         if name != "train-lstm":
             shutil.copytree(kept, commands.run)
-            yield name, command, before, max(map(len, new.values()))
+            yield name, command, before, list(map(len, new.values()))
             shutil.rmtree(commands.run)
         shutil.copytree(done, commands.run)
 
@@ -61,20 +63,23 @@ def with_limits(
     command: Callable[[], list[str]],
     before: dict[str, bytes],
     run: Path,
-    most: int,
+    sizes: Sequence[int],
     shares: Sequence[float] = SHARES,
 ) -> list[str]:
     """What went wrong with a limit on the size of a file, by share of the largest."""
-    return [wrong(run_command(command(), most_bytes=int(share * most)), before, run) for share in shares]
+    return [
+        wrong(run_command(command(), most_bytes=int(share * max(sizes))), before, run) for share in shares
+    ]
 
 
 def on_small_disks(
-    command: Callable[[], list[str]], before: dict[str, bytes], run: Path, most: int
+    command: Callable[[], list[str]], before: dict[str, bytes], run: Path, sizes: Sequence[int]
 ) -> list[str]:
     """What went wrong on file systems with little room, and on a read-only one; none if none can be made."""
     found = []
-    for room in (*(int(share * most) for share in SHARES), None):
-        with _small_disk(run, room) as is_mounted:
+    needed = sum(-(-size // PAGE) for size in sizes)
+    for pages in (*(int(share * needed) for share in SHARES), None):
+        with _small_disk(run, pages) as is_mounted:
             if not is_mounted:
                 return []
             found.append(wrong(run_command(command()), before, run))
@@ -82,18 +87,18 @@ def on_small_disks(
 
 
 @contextlib.contextmanager
-def _small_disk(run: Path, room: int | None) -> Iterator[bool]:
-    """Put the run folder on a file system with some bytes of room; None makes it read-only."""
+def _small_disk(run: Path, pages: int | None) -> Iterator[bool]:
+    """Put the run folder on a file system with some pages of room; None makes it read-only."""
     copy = run.with_name("aside")
     shutil.copytree(run, copy)
-    used = sum(-(-path.stat().st_size // 4096) + 1 for path in copy.rglob("*")) + 1
-    pages = used + (0 if room is None else room // 4096) + 1
-    mounted = _is_done("mount", "-t", "tmpfs", "-o", f"size={4096 * pages}", "tmpfs", str(run))
+    mounted = _is_done("mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", str(run))
     try:
         if mounted:
             shutil.copytree(copy, run, dirs_exist_ok=True)
-            if room is None:
-                mounted = _is_done("mount", "-o", "remount,ro", str(run)) or mounted
+            disk = os.statvfs(run)
+            used = disk.f_blocks - disk.f_bfree
+            option = "ro" if pages is None else f"size={PAGE * max(used + pages, 1)}"  # 0 is any size
+            assert _is_done("mount", "-o", f"remount,{option}", str(run))
         yield mounted
     finally:
         if mounted:
@@ -113,9 +118,9 @@ def main() -> int:
     n_wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         commands = make_commands(Path(folder))
-        for name, command, before, most in stages(commands):
+        for name, command, before, sizes in stages(commands):
             for kind, find in (("limited files", with_limits), ("small disks", on_small_disks)):
-                found = find(command, before, commands.run, most)
+                found = find(command, before, commands.run, sizes)
                 bad = [words for words in found if words]
                 n_wrong += len(bad)
                 result = (

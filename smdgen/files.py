@@ -6,7 +6,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             f"cannot write {path}: {reason}; free space or choose a folder you can write to"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only disk even what is not there cannot be removed
+            temporary.unlink(missing_ok=True)
 
 
 def sweep_temporaries(folder: Path) -> int:

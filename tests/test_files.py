@@ -1,5 +1,6 @@
 """Files are whole or absent, and looked at before they are opened."""
 
+import errno
 import hashlib
 import os
 import signal
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from smdgen.errors import ArtifactError, TopologyError
+from smdgen.errors import ArtifactError, TopologyError, WriteError
 from smdgen.files import (
     atomic_path,
     checksum,
@@ -171,6 +172,22 @@ def test_a_hole_is_no_file(tmp_path: Path) -> None:
         pytest.skip("this file system keeps no holes")
     with pytest.raises(TopologyError, match="claims 1073741824 bytes"):
         require_regular_file(tmp_path / "a", "text", TopologyError)
+
+
+def test_a_read_only_disk_is_named_by_the_file_that_was_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There even what is not there cannot be removed."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with (
+        pytest.raises(WriteError, match=r"cannot write .*/wanted\.h5: Read-only"),
+        atomic_path(tmp_path / "wanted.h5"),
+    ):
+        refuse()
 
 
 def _write_half(path: Path, error: BaseException) -> None:

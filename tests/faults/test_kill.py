@@ -37,8 +37,8 @@ def test_a_resumed_training_writes_the_same_files(commands: Commands) -> None:
 
 
 def test_a_full_disk_is_one_line_and_changes_nothing(commands: Commands) -> None:
-    for _, command, before, most in stages(commands):
-        assert set(with_limits(command, before, commands.run, most, (0.1, 0.7))) == {""}
+    for _, command, before, sizes in stages(commands):
+        assert set(with_limits(command, before, commands.run, sizes, (0.1, 0.7))) == {""}
 
 
 def test_an_interrupted_training_keeps_what_was_there(commands: Commands) -> None:
