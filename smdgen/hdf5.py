@@ -75,7 +75,7 @@ def open_sealed(path: Path, kind: str) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             _refuse_tricks(path, file)
             yield file
-    except (KeyError, RuntimeError, OSError, ValueError, TypeError) as error:
+    except (LookupError, RuntimeError, OSError, ValueError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{path} is not laid out as smdgen writes it ({error}); make it again") from error
 
 

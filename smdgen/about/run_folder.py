@@ -11,7 +11,7 @@ from smdgen.data.splits import SPLITS
 from smdgen.errors import ArtifactError, ConfigError
 from smdgen.files import sha256_file
 from smdgen.store.latents import read_latents
-from smdgen.store.manifest import read_manifest
+from smdgen.store.manifest import read_manifest, taken_apart
 from smdgen.store.run_record import RunFolder
 
 #: Steps in order, and what is typed for each in a fresh folder.
@@ -121,13 +121,14 @@ def _autoencoder(folder: RunFolder, dataset_hash: str | None) -> tuple[_State, s
     manifest = read_manifest(folder.require(folder.vae, "train-vae"))
     latents = read_latents(folder.require(folder.latents, "train-vae"))
     header = manifest.header
-    text = (
-        f"preset {header['preset']}, {header['epochs']} epochs, "
-        f"reconstruction {header['validation_rmsd_A']:.3f} A"
-    )
+    with taken_apart(folder.vae):
+        text = (
+            f"preset {header['preset']}, {header['epochs']} epochs, "
+            f"reconstruction {header['validation_rmsd_A']:.3f} A"
+        )
     if latents.vae_hash != manifest.sha256:
         return _State("out of date", f"{text}; latents.h5 is of another autoencoder"), manifest.sha256
-    if header["content_hash"] != dataset_hash:
+    if header.get("content_hash") != dataset_hash:
         return _State("out of date", f"{text}; it was trained on another dataset.h5"), manifest.sha256
     return _State("done", text), manifest.sha256
 
@@ -135,8 +136,11 @@ def _autoencoder(folder: RunFolder, dataset_hash: str | None) -> tuple[_State, s
 def _lstm(folder: RunFolder, vae_hash: str | None) -> tuple[_State, str]:
     manifest = read_manifest(folder.lstm)
     header = manifest.header
-    text = f"preset {header['preset']}, {header['epochs']} epochs, pulls of {header['duration_ps']:.4g} ps"
-    if header["vae_sha256"] != vae_hash:
+    with taken_apart(folder.lstm):
+        text = (
+            f"preset {header['preset']}, {header['epochs']} epochs, pulls of {header['duration_ps']:.4g} ps"
+        )
+    if header.get("vae_sha256") != vae_hash:
         return _State("out of date", f"{text}; it was trained on another vae.safetensors"), manifest.sha256
     return _State("done", text), manifest.sha256
 

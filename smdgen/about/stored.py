@@ -15,7 +15,7 @@ from smdgen.hdf5 import written_by
 from smdgen.physics import cvs
 from smdgen.physics.cvs import CollectiveVariable
 from smdgen.store.latents import read_latents
-from smdgen.store.manifest import Manifest, read_manifest
+from smdgen.store.manifest import Manifest, read_manifest, taken_apart
 
 _TERMS = ("bonds", "angles", "torsions", "impropers", "urey_bradley")
 _HASH_SHOWN = 16  # of 64 digits
@@ -94,7 +94,8 @@ def describe_model(path: Path) -> Description:
         "lstm": "LSTM of smdgen",
         "checkpoint": "checkpoint of a training",
     }
-    own = describers.get(manifest.kind, lambda _: ())(manifest)
+    with taken_apart(path):
+        own = describers.get(manifest.kind, lambda _: ())(manifest)
     n_weights = sum(
         int(np.prod(shape)) for name, shape in manifest.shapes.items() if name.startswith(("weights.", "w:"))
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from smdgen import __version__
 from smdgen.data.atoms import Structure, structure_from_json, structure_to_json
-from smdgen.data.splits import Split
+from smdgen.data.splits import SPLITS, Split
 from smdgen.errors import ArtifactError
 from smdgen.hdf5 import create_sealed, open_sealed, read_seal
 from smdgen.physics import cvs
@@ -242,9 +242,23 @@ def open_dataset(path: Path) -> Dataset:
             _offset=stored.id.get_offset() or 0,
         )
         whole = stored.shape == (dataset.n_frames, dataset.structure.n_atoms, 3) and stored.dtype == "<f4"
-        if not whole or dataset.cv_values.shape != (dataset.n_frames,) or not dataset._offset:
+        if not whole or not dataset._offset or not _fits(dataset):
             raise ArtifactError(f"{path}: its parts do not fit each other; run `smdgen prepare` again")
     return dataset
+
+
+def _fits(dataset: Dataset) -> bool:
+    """Whether labels, pulls and CV are those of as many frames and atoms."""
+    n_frames, n_atoms = dataset.n_frames, dataset.structure.n_atoms
+    labels = [dataset.times_ps, dataset.cv_values, dataset.centre, dataset.work]
+    return (
+        all(x is None or (x.shape == (n_frames,) and x.dtype.kind == "f") for x in labels)
+        and bool(np.isfinite(dataset.times_ps).all() and np.isfinite(dataset.cv_values).all())
+        and len(dataset.pulls) > 0
+        and all(0 <= pull.start < pull.stop <= n_frames and pull.split in SPLITS for pull in dataset.pulls)
+        and all(0 <= atom < n_atoms for group in dataset.cv.groups for atom in group)
+        and isinstance(dataset.provenance, dict)
+    )
 
 
 def _runs(indices: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

@@ -237,8 +237,14 @@ def to_dict(cv: CollectiveVariable) -> dict[str, Any]:
 
 
 def from_dict(values: Mapping[str, Any]) -> CollectiveVariable:
-    """The inverse of `to_dict`, also after JSON turned tuples into lists."""
+    """The inverse of `to_dict`, also after JSON turned tuples into lists.
+
+    Raises:
+        ValueError: Of no known kind, or with another number of groups than its kind has.
+    """
     x, y, z = 0, 1, 2
+    if KINDS.get(values["kind"]) != len(values["groups"]):
+        raise ValueError(f"no CV: kind {values['kind']!r} of {len(values['groups'])} groups")
     return CollectiveVariable(
         name=str(values["name"]),
         kind=str(values["kind"]),

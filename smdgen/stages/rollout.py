@@ -23,6 +23,7 @@ from smdgen.files import sha256_file
 from smdgen.progress import Progress
 from smdgen.stages._relax import SOLVENT, RelaxResult, full_system, write_relaxed
 from smdgen.store.folder import refuse_results, whole_folder
+from smdgen.store.manifest import taken_apart
 from smdgen.store.run_record import RunFolder
 
 if TYPE_CHECKING:
@@ -189,25 +190,26 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
     """
     from smdgen.nets.generate import build_model
     from smdgen.physics.cvs import from_dict
-    from smdgen.stages._training import use_threads
+    from smdgen.stages._training import choose_device
     from smdgen.store.artifacts import model_hash, read_model
 
     vae_path, lstm_path, shipped = _model_paths(folder)
     progress.start("models")
     vae, vae_header = read_model(vae_path, "vae")
     lstm, lstm_header = read_model(lstm_path, "lstm")
-    if lstm_header["vae_sha256"] != model_hash(vae_path):
+    if lstm_header.get("vae_sha256") != model_hash(vae_path):
         raise ArtifactError(f"{lstm_path} belongs to another {vae_path.name}; run `smdgen train-lstm` again")
-    structure = structure_from_json(vae_header["structure"])
-    use_threads(structure.n_atoms)
+    with taken_apart(vae_path):
+        structure, cv = structure_from_json(vae_header["structure"]), from_dict(vae_header["cv"])
+    device = choose_device("cpu" if config.device == "auto" else config.device, structure.n_atoms, threads=0)
     if shipped:
         _check_shipped_fits(config, folder, structure)
         progress.note(
             f"no models in {folder.path}: using the deca-alanine model shipped with smdgen; "
             "train your own with `smdgen prepare`, `smdgen train-vae`, `smdgen train-lstm`"
         )
-    model = build_model(vae, vae_header, lstm, lstm_header, structure, config.device)
-    cv = from_dict(vae_header["cv"])
+    with taken_apart(vae_path, lstm_path):
+        model = build_model(vae, vae_header, lstm, lstm_header, structure, str(device))
     return Models(model, structure, cv, vae_header, (vae_path, lstm_path), shipped)
 
 

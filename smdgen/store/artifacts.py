@@ -51,7 +51,7 @@ def read_model(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]
 
     Raises:
         ArtifactError: No such file, not a model of smdgen, of another kind, newer than this
-            program, or not the bytes that were written.
+            program, not the bytes that were written, or not finite.
     """
     content = read_bytes(path)
     manifest = read_manifest(path, content)
@@ -60,9 +60,13 @@ def read_model(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]
             f"{path} holds a model of kind {manifest.kind!r}, expected {kind!r}; give the other file"
         )
     try:
-        return safetensors.torch.load(content), manifest.header
+        tensors = safetensors.torch.load(content)
     except (ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise not_a_model(path, len(content)) from error
+    bad = [name for name, x in tensors.items() if x.is_floating_point() and not x.isfinite().all()]
+    if bad:
+        raise ArtifactError(f"{path} holds numbers that are not finite (in {bad[0]}); train the model again")
+    return tensors, manifest.header
 
 
 def model_hash(path: Path) -> str:

@@ -66,6 +66,20 @@ def read_latents(path: Path) -> Latents:
         latents = Latents(
             file["latents"][:], file["cv"][:], file["time"][:], pulls, str(file.attrs["vae_sha256"])
         )
-    if not np.isfinite(latents.means).all():
-        raise ArtifactError(f"{path} holds latents that are not finite; run `smdgen train-vae` again")
+        if not _fits(latents):
+            raise ArtifactError(
+                f"{path} holds latents that are not finite or do not fit their pulls; "
+                "run `smdgen train-vae` again"
+            )
     return latents
+
+
+def _fits(latents: Latents) -> bool:
+    """Whether all are finite numbers, as many as the pulls have frames."""
+    n_frames = len(latents.means)
+    arrays = [latents.means, latents.cv_values, latents.times_ps]
+    return (
+        [x.ndim for x in arrays] == [2, 1, 1]
+        and all(len(x) == n_frames and x.dtype.kind == "f" and np.isfinite(x).all() for x in arrays)
+        and all(0 <= start < stop <= n_frames for _, start, stop, _ in latents.pulls)
+    )

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,23 @@ def read_manifest(path: Path, content: bytes | None = None) -> Manifest:
     return Manifest(
         str(manifest.get("kind")), str(manifest.get("version")), manifest["header"], claimed, shapes
     )
+
+
+@contextmanager
+def taken_apart(*paths: Path) -> Iterator[None]:
+    """Use what sound model files hold; a header or weights of another make-up become one clear error.
+
+    Raises:
+        ArtifactError: Anything in the block is missing, or of another type or shape than expected.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ArtifactError(
+            f"{' or '.join(map(str, paths))} is whole, but not made up as smdgen {__version__} does it "
+            f"({reason}); train the model again"
+        ) from error
 
 
 #: Name, type, shape and bytes of a tensor.

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import safetensors.torch
+import torch
 from numpy.typing import NDArray
 
+from smdgen.store.artifacts import write_model
 from tests.faults.originals import N_FRAMES, Originals, example_frames
 from tests.tools.dcd_dialects import write_dialect
 from tests.tools.other_formats import write_netcdf
@@ -38,7 +40,9 @@ class Variant:
 def variants() -> list[Variant]:
     """All of them."""
     makers = (_dcd_legal, _dcd_header, _dcd_body, _dcd_values, _psf, _pdb, _models, _table, _xtc, _netcdf)
-    return [variant for maker in makers for variant in maker()] + [*_sealed(), *_h5(), *_model(), *_nodes()]
+    return [variant for maker in makers for variant in maker()] + [
+        *_sealed(), *_forged(), *_h5(), *_model(), *_nodes(),
+    ]  # fmt: skip
 
 
 def _bytes(kind: str, change: Callable[[bytes], bytes]) -> Make:
@@ -652,6 +656,75 @@ def _sealed() -> Iterator[Variant]:
     yield Variant("latents", "a store in its place", lambda o, p: _ignore(p.write_bytes(o.path("store").read_bytes())), REFUSED, "holds a dataset")  # fmt: skip
 
 
+def _forged() -> Iterator[Variant]:
+    """Files of ours with a seal that fits, and parts that do not: as a faulty program would write them."""
+    value, own = "observables/cv/value", "smdgen"
+    pull = {"name": "a", "start": 0, "stop": 12, "split": "train", "source": "a.dcd"}
+    no_cv = {
+        "name": "d",
+        "kind": "spin",
+        "groups": [[1], [2]],
+        "weights": [[1], [1]],
+        "reference": [],
+        "unit": "A",
+    }
+    changes: dict[str, tuple[str, object]] = {
+        "no pulls": (f"{own}/pulls", "[]"),
+        "pulls of another layout": (f"{own}/pulls", '[{"first": 0}]'),
+        "a pull beyond the end": (f"{own}/pulls", json.dumps([{**pull, "stop": 10**6}])),
+        "a pull before the beginning": (f"{own}/pulls", json.dumps([{**pull, "start": -5}])),
+        "places of letters": (f"{own}/pulls", json.dumps([{**pull, "stop": "12"}])),
+        "an unknown split": (f"{own}/pulls", json.dumps([{**pull, "split": "valid"}])),
+        "an unknown kind of CV": (f"{own}/cv", json.dumps(no_cv)),
+        "a CV of atoms that are not there": (
+            f"{own}/cv",
+            json.dumps({**no_cv, "kind": "distance", "groups": [[1], [900]]}),
+        ),
+        "a structure that is a list": (f"{own}/structure", "[]"),
+        "a provenance that is a list": (f"{own}/provenance", "[]"),
+        "terms in one array": (f"{own}/terms", np.zeros(3)),
+        "CV in letters": (value, np.array([b"1.5"] * 12)),
+        "CV not finite": (value, np.full(12, np.nan)),
+        "CV of fewer frames": (value, np.zeros(11)),
+        "times not finite": ("particles/trajectory/position/time", np.full(12, np.nan)),
+        "positions in double precision": ("particles/trajectory/position/value", np.zeros((12, 40, 3))),
+    }
+    for name, (place, content) in changes.items():
+        yield Variant("store", name, _resealed("store", "dataset", place, content), REFUSED)
+    for name, place, content in (
+        ("one number a frame", "latents", np.zeros(12, np.float32)),
+        ("fewer frames", "latents", np.zeros((11, 6), np.float32)),
+        ("in letters", "latents", np.full((12, 6), b"0.5")),
+        ("not finite", "latents", np.full((12, 6), np.inf, np.float32)),
+        ("CV not finite", "cv", np.full(12, np.nan)),
+        ("a pull beyond the end", "pulls", '[["a", 0, 99, "train"]]'),
+    ):
+        yield Variant("latents", name, _resealed("latents", "latents", place, content), REFUSED)
+
+
+def _resealed(kind: str, seal: str, place: str, content: object) -> Make:
+    """Replace one dataset and seal the file anew."""
+
+    def make(originals: Originals, path: Path) -> None:
+        import h5py
+
+        from smdgen.hdf5 import create_sealed
+
+        with h5py.File(originals.path(kind), "r") as old, create_sealed(path, seal, 1 << 20) as new:
+            for name in old:
+                old.copy(name, new)
+            new.attrs.update(old.attrs)
+            del new[place]
+            if isinstance(content, str):
+                new.create_dataset(
+                    place, data=content.encode(), dtype=h5py.string_dtype("utf-8", len(content))
+                )
+            else:
+                new[place] = content
+
+    return make
+
+
 def _flip(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
 
@@ -678,6 +751,8 @@ def _model() -> Iterator[Variant]:
     )
     yield Variant("model", "an absurd header", _put("model", 0, "<q", 2**62), REFUSED, "no model file")
     yield Variant("model", "another weight", _reweighted, REFUSED, "checksum")
+    for value in (np.nan, np.inf):
+        yield Variant("model", f"a weight of {value}", _with_weight(value), REFUSED, "not finite")
     for key, value in (
         ("kind", "lstm"),
         ("schema", 99),
@@ -691,6 +766,14 @@ def _model() -> Iterator[Variant]:
 def _reweighted(originals: Originals, path: Path) -> None:
     """Sound safetensors whose weights are not those that the checksum was made of."""
     _rewrite(originals, path, lambda manifest: manifest, factor=1.0001)
+
+
+def _with_weight(value: float) -> Make:
+    def make(_: Originals, path: Path) -> None:
+        weights = {"weight": torch.full((20, 30), value), "bias": torch.zeros(20)}
+        write_model(path, "vae", weights, {"preset": "default", "sizes": [20, 30]})
+
+    return make
 
 
 def _with_manifest(key: str, value: object) -> Make:

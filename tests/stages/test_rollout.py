@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from smdgen.about.run_folder import describe_run
+from smdgen.about.stored import describe_model
 from smdgen.config import RolloutConfig
 from smdgen.data.colvars import read_colvars_traj
 from smdgen.data.dataset import Pull, open_dataset, write_dataset
@@ -56,6 +58,25 @@ def stretch(model, start, n_steps, n_samples, target=None, seed=0, progress=None
     values = cvs.evaluate(CV, positions)
     times = 2.5 * torch.arange(n_steps + 1, dtype=torch.float64)
     return nets.Rollout(positions, values, values, times)
+
+
+@pytest.mark.parametrize("header", [{}, {"preset": "default", "sizes": "big"}, {"preset": 3, "sizes": {}}])
+def test_models_of_another_make_up_are_refused(tmp_path, header):
+    """Their checksums fit: a faulty or a later program wrote them."""
+    known = {"structure": structure_to_json(STRUCTURE), "cv": cvs.to_dict(CV)} if header else {}
+    write_model(tmp_path / "vae.safetensors", "vae", {"w": torch.zeros(1)}, {**known, **header})
+    own = {"vae_sha256": model_hash(tmp_path / "vae.safetensors")}
+    write_model(tmp_path / "lstm.safetensors", "lstm", {"w": torch.zeros(1)}, own)
+    with pytest.raises(ArtifactError, match="whole, but not made up as"):
+        rollout.run(RolloutConfig(write_start(tmp_path)), tmp_path, Silent())
+    with pytest.raises(ArtifactError, match="whole, but not made up as"):
+        describe_model(tmp_path / "vae.safetensors")
+    assert "damaged" in str(describe_run(tmp_path).facts)
+
+
+def test_an_unknown_device_is_refused(run_dir):
+    with pytest.raises(ConfigError, match="device 'abacus'"):
+        rollout.run(RolloutConfig(write_start(run_dir), device="abacus"), run_dir, Silent())
 
 
 def write_start(folder: Path, positions=START, structure=STRUCTURE, name: str = "start.pdb") -> Path:
