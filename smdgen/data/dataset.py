@@ -256,6 +256,7 @@ def _fits(dataset: Dataset) -> bool:
         and bool(np.isfinite(dataset.times_ps).all() and np.isfinite(dataset.cv_values).all())
         and len(dataset.pulls) > 0
         and all(0 <= pull.start < pull.stop <= n_frames and pull.split in SPLITS for pull in dataset.pulls)
+        and all((np.diff(dataset.times_ps[pull.start : pull.stop]) > 0).all() for pull in dataset.pulls)
         and all(0 <= atom < n_atoms for group in dataset.cv.groups for atom in group)
         and isinstance(dataset.provenance, dict)
     )

@@ -209,8 +209,28 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
             "train your own with `smdgen prepare`, `smdgen train-vae`, `smdgen train-lstm`"
         )
     with taken_apart(vae_path, lstm_path):
+        for tensors, header in ((vae, vae_header), (lstm, lstm_header)):
+            if max(header["sizes"].values()) > sum(tensor.numel() for tensor in tensors.values()):
+                raise ValueError(
+                    f"sizes {header['sizes']} beyond the number of weights"
+                )  # before memory is taken
         model = build_model(vae, vae_header, lstm, lstm_header, structure, str(device))
+        if not _is_sound(model, structure.n_atoms) or "content_hash" not in vae_header:
+            raise ValueError("landmarks, paths or times of other shapes or types")
     return Models(model, structure, cv, vae_header, (vae_path, lstm_path), shipped)
+
+
+def _is_sound(model: "PullModel", n_atoms: int) -> bool:
+    """Whether the parts of a model are such as training leaves."""
+    paths, duration = model.schedule.paths, model.schedule.duration_ps
+    return (
+        model.landmarks.shape == (len(model.landmarks), n_atoms, 3)
+        and paths.shape == (len(paths), paths[0].numel())
+        and paths[0].numel() > 1
+        and duration > 0  # NaN compares as false
+        and model.reach >= 0
+        and all(x.dtype.itemsize >= 4 for net in (model.vae, model.lstm) for x in net.parameters())
+    )
 
 
 def check_start(models: Models, start: Start, progress: Progress) -> float:

@@ -87,7 +87,7 @@ def taken_apart(*paths: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, StopIteration) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ArtifactError(
             f"{' or '.join(map(str, paths))} is whole, but not made up as smdgen {__version__} does it "

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from smdgen.data.dcd import DcdFile, write_dcd
 from smdgen.data.structure import read_structure, structure_to_json, subset, write_pdb, write_psf
 from smdgen.errors import ArtifactError, ConfigError, SmdgenError, TopologyError
 from smdgen.nets import generate as nets
+from smdgen.nets.directions import Schedule
 from smdgen.physics import cvs
 from smdgen.physics.forcefield import geometry_terms
 from smdgen.progress import Silent
@@ -36,17 +38,19 @@ def run_dir(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     folder.mkdir()
     write_models(folder)
-    model = SimpleNamespace(landmarks=torch.from_numpy(START)[None], reach=1.0, cv=CV)
+    net, schedule = torch.nn.Linear(1, 1), Schedule(torch.zeros(1, 2), 1.0)
+    landmarks = torch.from_numpy(START)[None]
+    model = SimpleNamespace(vae=net, lstm=net, schedule=schedule, landmarks=landmarks, reach=1.0, cv=CV)
     monkeypatch.setattr(nets, "build_model", lambda *_: model, raising=False)
     monkeypatch.setattr(nets, "start_distance", lambda *_: 0.5)
     monkeypatch.setattr(nets, "generate", stretch)
     return folder
 
 
-def write_models(folder: Path, structure=STRUCTURE) -> None:
-    header = {"structure": structure_to_json(structure), "cv": cvs.to_dict(CV), "content_hash": "0" * 64}
-    write_model(folder / "vae.safetensors", "vae", {"w": torch.zeros(1)}, header)
-    own = {"vae_sha256": model_hash(folder / "vae.safetensors")}
+def write_models(folder: Path, structure=STRUCTURE, content_hash="0" * 64) -> None:
+    header = {"structure": structure_to_json(structure), "cv": cvs.to_dict(CV), "content_hash": content_hash}
+    write_model(folder / "vae.safetensors", "vae", {"w": torch.zeros(1)}, {**header, "sizes": {"n_atoms": 1}})
+    own = {"vae_sha256": model_hash(folder / "vae.safetensors"), "sizes": {"hidden_size": 1}}
     write_model(folder / "lstm.safetensors", "lstm", {"w": torch.zeros(1)}, own)
 
 
@@ -72,6 +76,34 @@ def test_models_of_another_make_up_are_refused(tmp_path, header):
     with pytest.raises(ArtifactError, match="whole, but not made up as"):
         describe_model(tmp_path / "vae.safetensors")
     assert "damaged" in str(describe_run(tmp_path).facts)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("landmarks", torch.zeros(39, 3)),
+        ("landmarks", torch.zeros(2, 39, 3)),
+        ("reach", math.nan),
+        ("reach", "far"),
+        ("schedule", Schedule(torch.zeros(2), 1.0)),
+        ("schedule", Schedule(torch.zeros(0, 2), 1.0)),
+        ("schedule", Schedule(torch.zeros(1, 2), 0.0)),
+        ("schedule", Schedule(torch.zeros(1, 2), "long")),
+        ("lstm", torch.nn.Linear(1, 1).half()),
+    ],
+)
+def test_models_with_parts_of_another_make_up_are_refused(run_dir, part, value):
+    setattr(nets.build_model(), part, value)
+    with pytest.raises(ArtifactError, match="whole, but not made up as"):
+        rollout.run(RolloutConfig(write_start(run_dir)), run_dir, Silent())
+
+
+def test_sizes_beyond_the_weights_take_no_memory(run_dir):
+    """Building such a network would fill the memory before its weights could be found missing."""
+    own = {"vae_sha256": model_hash(run_dir / "vae.safetensors"), "sizes": {"hidden_size": 10**9}}
+    write_model(run_dir / "lstm.safetensors", "lstm", {"w": torch.zeros(1)}, own)
+    with pytest.raises(ArtifactError, match="beyond the number of weights"):
+        rollout.run(RolloutConfig(write_start(run_dir)), run_dir, Silent())
 
 
 def test_an_unknown_device_is_refused(run_dir):
@@ -270,11 +302,7 @@ def test_without_a_start_the_dataset_gives_one(run_dir, tmp_path):
     )
     with pytest.raises(ArtifactError, match="trained on another"):
         rollout.run(RolloutConfig(steps=2), run_dir, Silent())
-    header = {"structure": structure_to_json(STRUCTURE), "cv": cvs.to_dict(CV)}
-    header["content_hash"] = open_dataset(run_dir / "dataset.h5").content_hash
-    write_model(run_dir / "vae.safetensors", "vae", {"w": torch.zeros(1)}, header)
-    own = {"vae_sha256": model_hash(run_dir / "vae.safetensors")}
-    write_model(run_dir / "lstm.safetensors", "lstm", {"w": torch.zeros(1)}, own)
+    write_models(run_dir, content_hash=open_dataset(run_dir / "dataset.h5").content_hash)
     result = rollout.run(RolloutConfig(steps=2), run_dir, Silent())
     assert "first frame of b" in result.start
     np.testing.assert_allclose(read_pull(run_dir / "rollout" / "pull_000.dcd")[0], frames[3], atol=1e-5)
@@ -322,6 +350,7 @@ def test_a_schedule_says_where_each_step_goes(run_dir, tmp_path, monkeypatch):
 def test_relaxed_frames_lie_beside_the_generated_ones(run_dir, pull_files):
     """All atoms of the start, also those not modelled; lower energies; the pulls stay as they are."""
     write_models(run_dir, subset(STRUCTURE, np.arange(39)))
+    nets.build_model().landmarks = torch.from_numpy(START)[None, :39]
     start = pull_files.folder / "system.psf"
     write_start(pull_files.folder, name="system.pdb")
     config = RolloutConfig(start=start, steps=3, samples=2, output=run_dir / "plain")
