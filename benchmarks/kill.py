@@ -1,6 +1,6 @@
 """SIGKILL at random moments of prepare and training; then the same command again must give the same files.
 
-    python -m benchmarks.kill                            100 kills of prepare, 30 of training, some minutes
+    python -m benchmarks.kill                            100 kills of prepare, 30 of training, half an hour
     python -m benchmarks.kill --prepare 10 --train 4     fewer
 
 After every kill the command is run again (training with --resume where a checkpoint is there). Counted is
