@@ -1,7 +1,7 @@
-"""The one training loop: AdamW, one-cycle learning rate, averaged weights, exact resume."""
+"""The one training loop: AdamW or Muon, one-cycle learning rate, averaged weights, exact resume."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -24,6 +24,7 @@ class FitSettings:
         epochs: Passes over the items.
         batch_size: Items a batch.
         learning_rate: The highest.
+        muon: Muon for the weights of layers, AdamW for the rest; otherwise AdamW for all.
         one_cycle: Warm up over 10 % of the steps, then fall as a cosine; otherwise Adam at a
             constant rate.
         weight_decay: Of AdamW.
@@ -36,6 +37,7 @@ class FitSettings:
     epochs: int
     batch_size: int
     learning_rate: float
+    muon: bool = False
     one_cycle: bool = True
     weight_decay: float = 0.0
     average: float = 0.0
@@ -90,13 +92,13 @@ def fit(
 
     Raises:
         TrainingError: The loss is no finite number.
+
+    Source: K. Jordan et al. (2024), https://kellerjordan.github.io/posts/muon (Muon); J. Liu et al.,
+    arXiv:2502.16982 (its steps as large as AdamW's).
     """
-    parameters = dict(model.named_parameters())
-    optimiser = torch.optim.AdamW(
-        parameters.values(), settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimisers = _optimisers(model, settings)
     state = state or _begin(model)
-    _restore(model, optimiser, parameters, state)
+    _restore(model, optimisers, state)
     n_batches = math.ceil(n_items / settings.batch_size)
     n_steps = n_batches * settings.epochs
     progress.start(label, settings.epochs)
@@ -111,14 +113,15 @@ def fit(
             torch.manual_seed(settings.seed * 1_000_003 + epoch)
             for number, batch in enumerate(order.split(settings.batch_size)):
                 step = epoch * n_batches + number
-                for group in optimiser.param_groups:
-                    group["lr"] = settings.learning_rate * _one_cycle(step / n_steps, settings.one_cycle)
+                for optimiser in optimisers:
+                    for group in optimiser.param_groups:
+                        group["lr"] = settings.learning_rate * _one_cycle(step / n_steps, settings.one_cycle)
                 share = own_share(len(batch), generator)
-                terms = _step(model, optimiser, losses(batch[share.rows], share), settings, epoch)
+                terms = _step(model, optimisers, losses(batch[share.rows], share), settings, epoch)
                 for name, value in terms.items():
                     sums[name] = sums.get(name, 0.0) + value * len(batch) / n_items
                 averaged = _average(averaged, model, settings.average, step)
-        state = _after_epoch(model, optimiser, parameters, replace(state, averaged=averaged), sums, validate)
+        state = _after_epoch(model, optimisers, replace(state, averaged=averaged), sums, validate)
         keep(state)
         progress.advance(
             note=f"loss {sums['loss']:.4g}, validation {state.history['validation loss'][-1]:.4g}"
@@ -128,6 +131,20 @@ def fit(
     return state
 
 
+def _optimisers(model: nn.Module, settings: FitSettings) -> list[torch.optim.Optimizer]:
+    """AdamW and, if asked for, Muon."""
+    layers: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        is_layer = parameter.ndim == 2 and name.rpartition(".")[2].startswith("weight")
+        (layers if settings.muon and is_layer else others).append(parameter)
+    rate, decay = settings.learning_rate, settings.weight_decay
+    found: list[torch.optim.Optimizer] = [torch.optim.AdamW(others, rate, weight_decay=decay)]
+    if layers:
+        found.append(torch.optim.Muon(layers, rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+    return found
+
+
 def _begin(model: nn.Module) -> FitState:
     weights = _copy(model.state_dict())
     return FitState(0, weights, _copy(weights), {}, _copy(weights))
@@ -135,12 +152,12 @@ def _begin(model: nn.Module) -> FitState:
 
 def _step(
     model: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimisers: Sequence[torch.optim.Optimizer],
     terms: Mapping[str, Tensor],
     settings: FitSettings,
     epoch: int,
 ) -> dict[str, float]:
-    optimiser.zero_grad(set_to_none=True)
+    model.zero_grad(set_to_none=True)
     terms["loss"].backward()
     average_gradients(model.parameters())
     norm = nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
@@ -150,7 +167,8 @@ def _step(
             f"epoch {epoch + 1}: the gradient is not finite ({named}); "
             "lower learning_rate, or look at the frames for broken ones"
         )
-    optimiser.step()
+    for optimiser in optimisers:
+        optimiser.step()
     return {name: value.item() for name, value in terms.items()}
 
 
@@ -177,8 +195,7 @@ def _average(averaged: dict[str, Tensor], model: nn.Module, decay: float, step: 
 @torch.no_grad()
 def _after_epoch(
     model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    parameters: Mapping[str, nn.Parameter],
+    optimisers: Sequence[torch.optim.Optimizer],
     state: FitState,
     sums: Mapping[str, float],
     validate: Callable[[], dict[str, float]],
@@ -198,7 +215,9 @@ def _after_epoch(
         state.averaged,
         {
             f"{name}.{slot}": value.clone()
-            for name, parameter in parameters.items()
+            for optimiser in optimisers
+            for name, parameter in model.named_parameters()
+            if parameter in optimiser.state
             for slot, value in optimiser.state[parameter].items()
         },
         _copy(state.averaged) if better else state.best,
@@ -207,16 +226,15 @@ def _after_epoch(
     )
 
 
-def _restore(
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    parameters: Mapping[str, nn.Parameter],
-    state: FitState,
-) -> None:
+def _restore(model: nn.Module, optimisers: Sequence[torch.optim.Optimizer], state: FitState) -> None:
     model.load_state_dict(state.weights)
-    for key, value in state.optimiser.items():
-        name, slot = key.rsplit(".", 1)
-        optimiser.state[parameters[name]][slot] = value.clone()
+    parameters = dict(model.named_parameters())
+    for optimiser in optimisers:
+        own = {parameter for group in optimiser.param_groups for parameter in group["params"]}
+        for key, value in state.optimiser.items():
+            name, slot = key.rsplit(".", 1)
+            if parameters[name] in own:
+                optimiser.state[parameters[name]][slot] = value.clone()
 
 
 def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -46,7 +46,7 @@ from smdgen.store.run_record import RunFolder
 PRESETS: dict[str, dict[str, float]] = {
     # The paper gives sequences of 10 frames and 22 epochs; width, batch size and rate are the plainest.
     "paper": {"epochs": 22, "batch_size": 32, "hidden_size": 0, "learning_rate": 1e-3},
-    "default": {"epochs": 40, "batch_size": 64, "hidden_size": 128, "learning_rate": 2e-3},
+    "default": {"epochs": 40, "batch_size": 32, "hidden_size": 128, "learning_rate": 5e-3},
 }
 
 #: Steps of a training sequence, where the pulls are long enough.
@@ -57,7 +57,7 @@ N_BLOCKS, HEAD_SIZE = 2, 256
 
 #: Batches that count as an epoch of the default preset, whose sequences are drawn anew each time: few
 #: pulls are trained as long as many.
-BATCHES_PER_EPOCH = 20
+BATCHES_PER_EPOCH = 40
 
 #: Sequences in each of the four validation batches of the preset "paper".
 PAPER_CHECKED = 128
@@ -286,7 +286,7 @@ def _job(
         n_items=n_items,
         settings=FitSettings(
             int(settings["epochs"]), batch_size, settings["learning_rate"],
-            one_cycle=preset != "paper", average=0.0 if preset == "paper" else 0.995,
+            muon=preset != "paper", one_cycle=preset != "paper", average=0.0 if preset == "paper" else 0.995,
             gradient_norm=math.inf if preset == "paper" else 1.0, seed=config.seed,
         ),
         identity={"kind": "lstm", "preset": preset, "values": settings, "vae": latents.vae_hash},

@@ -1,5 +1,7 @@
 """The training loop."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -31,21 +33,26 @@ def run(model, losses, validate, settings, **options):
 
 
 SETTINGS = FitSettings(epochs=12, batch_size=10, learning_rate=0.02, average=0.9, gradient_norm=5.0)
+both = pytest.mark.parametrize(
+    "settings", [SETTINGS, replace(SETTINGS, muon=True, learning_rate=0.2)], ids=["adamw", "muon"]
+)
 
 
-def test_it_learns_and_leaves_the_best_weights_in_the_model():
+@both
+def test_it_learns_and_leaves_the_best_weights_in_the_model(settings):
     model, losses, validate = regression()
     before = validate()["loss"]
-    state = run(model, losses, validate, SETTINGS)
+    state = run(model, losses, validate, settings)
     assert state.best_loss < 0.05 * before
     assert validate()["loss"] == pytest.approx(state.best_loss)
     assert state.best_loss == min(state.history["validation loss"])
     assert len(state.history["loss"]) == 12
 
 
-def test_resuming_continues_bit_for_bit():
+@both
+def test_resuming_continues_bit_for_bit(settings):
     whole = regression()
-    expected = run(*whole, SETTINGS)
+    expected = run(*whole, settings)
     states = []
     first = regression()
 
@@ -55,12 +62,21 @@ def test_resuming_continues_bit_for_bit():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(*first, SETTINGS, keep=keep)
+        run(*first, settings, keep=keep)
     second = regression(seed=99)
-    found = run(*second, SETTINGS, state=states[-1])
+    found = run(*second, settings, state=states[-1])
     assert found.history == expected.history
     for name, value in whole[0].state_dict().items():
         assert torch.equal(second[0].state_dict()[name], value), name
+
+
+def test_muon_takes_the_weights_of_layers_and_adamw_the_rest():
+    model, losses, validate = regression()
+    slots = run(model, losses, validate, replace(SETTINGS, muon=True)).optimiser
+    assert {name for name in slots if name.endswith(".momentum_buffer")} == {
+        "0.weight.momentum_buffer", "2.weight.momentum_buffer"
+    }  # fmt: skip
+    assert {name.rpartition(".")[0] for name in slots if name.endswith(".exp_avg")} == {"0.bias", "2.bias"}
 
 
 def test_another_seed_gives_other_weights():
