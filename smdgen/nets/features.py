@@ -103,6 +103,10 @@ class InternalFeatures(nn.Module):
         torsions[..., self.wide] = self._turn(torch.atan2(sine, cosine), gathered)
         return to_cartesian(lengths, angles, torsions, self.tree)
 
+    def noisy(self, noise: Tensor) -> Tensor:
+        """The noise (..., n_features) that decoding bears: all of it."""
+        return noise
+
     def placed_atoms(self) -> NDArray[np.int64]:
         """(n_features,). The atom that each feature helps to place."""
         torsion, wide = self.tree.torsions[:, 3], self.wide.cpu().numpy()

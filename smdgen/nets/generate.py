@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from smdgen.errors import ConfigError
 from smdgen.nets.directions import Schedule
 from smdgen.nets.features import InternalFeatures
+from smdgen.nets.places import PlacedFeatures
 from smdgen.nets.schedule import Aims, draw_aims, follow
 from smdgen.nets.sequence import PaperLstm, SteeredLstm, Steering
-from smdgen.nets.vae import InternalVae, PaperVae
+from smdgen.nets.vae import Features, InternalVae, PaperVae
 from smdgen.physics.atoms import Molecule
 from smdgen.physics.cvs import CollectiveVariable, difference, evaluate, nearest_turn
 from smdgen.physics.cvs import from_dict as cv_from_dict
@@ -63,10 +64,17 @@ def build_vae(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Paper
     if header["preset"] == "paper":
         vae = PaperVae(sizes["n_atoms"], sizes["latent_size"], sizes["hidden_size"])
     else:
-        bonds = np.array(header["bonds"], dtype=np.int64).reshape(-1, 2)
-        features = InternalFeatures(spanning_tree(sizes["n_atoms"], bonds), tensors["weights.features.wide"])
-        vae = InternalVae(features, sizes["latent_size"], sizes["hidden_size"])
+        vae = InternalVae(_features(tensors, header), sizes["latent_size"], sizes["hidden_size"])
     return _loaded(vae, tensors)
+
+
+def _features(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Features:
+    n_atoms = header["sizes"]["n_atoms"]
+    if "weights.features.pairs" in tensors:
+        n_pairs, n_branches = (len(tensors[f"weights.features.{name}"]) for name in ("pairs", "branches"))
+        return PlacedFeatures(n_atoms, n_pairs, n_branches)
+    bonds = np.array(header["bonds"], dtype=np.int64).reshape(-1, 2)
+    return InternalFeatures(spanning_tree(n_atoms, bonds), tensors["weights.features.wide"])
 
 
 def build_lstm(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> PaperLstm | SteeredLstm:

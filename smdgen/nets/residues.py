@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from smdgen.nets.features import InternalFeatures
+from smdgen.nets.vae import Features
 
 #: Width, layers and attention heads.
 WIDTH, N_LAYERS, N_HEADS = 64, 4, 4
@@ -42,9 +42,7 @@ class ResidueLayout:
         }
 
 
-def residue_layout(
-    features: InternalFeatures, names: Sequence[str], residues: Sequence[int]
-) -> ResidueLayout:
+def residue_layout(features: Features, names: Sequence[str], residues: Sequence[int]) -> ResidueLayout:
     """The layout of the features of a structure.
 
     Args:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from smdgen.nets.components import Blocks, principal_components
 from smdgen.nets.features import InternalFeatures
+from smdgen.nets.places import PlacedFeatures
 from smdgen.nets.share import Share
 
 
@@ -40,17 +41,19 @@ class PaperVae(nn.Module):
         return x
 
 
+#: What `InternalVae` reads and writes: internal coordinates, or places where these do not hold a fold.
+Features = InternalFeatures | PlacedFeatures
+
+
 class InternalVae(nn.Module):
-    """A VAE on internal coordinates with a learned deviation for each of them.
+    """A VAE on internal coordinates (or places) with a learned deviation for each of them.
 
     Encoder and decoder are a linear map plus a network. The linear maps start as the whitened
     principal components of the training features and the networks as zero, so that training
     starts from a (nearly) lossless latent space and can only bend it.
     """
 
-    def __init__(
-        self, features: InternalFeatures, latent_size: int, hidden_size: int, n_layers: int = 2
-    ) -> None:
+    def __init__(self, features: Features, latent_size: int, hidden_size: int, n_layers: int = 2) -> None:
         super().__init__()
         n_features = features.n_features
         self.features, self.latent_size = features, latent_size
@@ -100,7 +103,7 @@ class InternalVae(nn.Module):
         """
         f = self.decode_features(z)
         if noise is not None:
-            f = f + noise * self.log_deviation.exp()
+            f = f + self.features.noisy(noise * self.log_deviation.exp())
         return self.features.decode(f)
 
 

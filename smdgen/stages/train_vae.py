@@ -21,8 +21,9 @@ from smdgen.files import refuse_overwrite
 from smdgen.nets.features import InternalFeatures
 from smdgen.nets.fit import FitSettings, FitState
 from smdgen.nets.losses import TERM_NAMES, internal_losses, paper_losses
+from smdgen.nets.places import PlacedFeatures
 from smdgen.nets.share import Share, whole
-from smdgen.nets.vae import InternalVae, PaperVae
+from smdgen.nets.vae import Features, InternalVae, PaperVae
 from smdgen.physics.cvs import evaluate
 from smdgen.physics.cvs import to_dict as cv_to_dict
 from smdgen.physics.energy import BondedEnergy
@@ -110,7 +111,7 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
             progress.note(note)
         frames = {split: _frames(dataset, split, config, device) for split in ("train", "validation")}
         torch.manual_seed(config.seed)
-        vae = _new_vae(config, dataset, frames["train"]).to(device)
+        vae = _new_vae(config, dataset, frames).to(device)
         settings = settings_of(config, vae)
         job = _job(config, settings, folder, dataset, vae, frames, device)
         try:
@@ -146,20 +147,36 @@ def _frames(dataset: Dataset, split: Split, config: TrainVaeConfig, device: torc
     return Frames(dataset, pulls, getattr(torch, config.precision), device, config.memory_gb * 1e9)
 
 
-def _new_vae(config: TrainVaeConfig, dataset: Dataset, frames: Frames) -> PaperVae | InternalVae:
+def _new_vae(config: TrainVaeConfig, dataset: Dataset, frames: dict[str, Frames]) -> PaperVae | InternalVae:
     preset = PRESETS[config.preset]
     latent = config.latent_size or int(preset["latent_size"])
     hidden = config.hidden_size or int(preset["hidden_size"])
     dtype = getattr(torch, config.precision)
     if config.preset == "paper":
         return PaperVae(dataset.structure.n_atoms, latent, hidden).to(dtype)
-    tree = spanning_tree(dataset.structure.n_atoms, dataset.structure.bonds)
-    features = InternalFeatures.fit(frames.blocks, tree)
-    latent = min(latent or MOST_LATENTS, features.n_features)
-    hidden = hidden or min(max(256, 2 * features.n_features), 1024)
-    vae = InternalVae(features, latent, hidden).to(dtype)
-    vae.start_from_components(lambda: (features.encode(x) for x in frames.blocks()))
-    return vae
+    train, structure = frames["train"], dataset.structure
+    internal = InternalFeatures.fit(train.blocks, spanning_tree(structure.n_atoms, structure.bonds))
+
+    def start(features: Features, most: int) -> InternalVae:
+        size = min(latent or MOST_LATENTS, features.n_features, most)
+        vae = InternalVae(features, size, hidden or min(max(256, 2 * features.n_features), 1024)).to(dtype)
+        vae.start_from_components(lambda: (features.encode(x) for x in train.blocks()))
+        return vae
+
+    if internal.n_features <= MOST_LATENTS:
+        return start(internal, MOST_LATENTS)
+    spanned = max(len(train) - 1, 1)  # frames have no variance in more directions
+    placed = PlacedFeatures.fit(train.blocks, structure.n_atoms, structure.bonds)
+    return min(
+        (start(features, spanned) for features in (placed, internal)),
+        key=lambda vae: _reconstruction(vae, frames["validation"]),
+    )
+
+
+@torch.no_grad()
+def _reconstruction(vae: PaperVae | InternalVae, frames: Frames) -> float:
+    """A. Mean RMSD of frames to what the autoencoder makes of them."""
+    return float(torch.cat([rmsd(vae.decode(vae.encode(x)[0]), x) for x in frames.blocks()]).mean())
 
 
 def _hidden_size(vae: PaperVae | InternalVae) -> int:
@@ -243,12 +260,8 @@ def _save(
     state: FitState,
 ) -> TrainVaeResult:
     landmarks = _landmarks(frames["train"])
-    errors, reach = [], []
-    with torch.no_grad():
-        for x in frames["validation"].blocks():
-            errors.append(rmsd(vae.decode(vae.encode(x)[0]), x))
-            reach.append(rmsd_matrix(x, landmarks).min(1).values)
-    reconstruction = float(torch.cat(errors).mean())
+    reach = [rmsd_matrix(x, landmarks).min(1).values for x in frames["validation"].blocks()]
+    reconstruction = _reconstruction(vae, frames["validation"])
     vae.cpu()
     table, figure = history_files(folder.path, "vae")
     result = TrainVaeResult(

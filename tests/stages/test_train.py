@@ -8,13 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from smdgen.config import PrepareConfig, TrainLstmConfig, TrainVaeConfig
-from smdgen.data.dataset import open_dataset
+import large_protein
+from smdgen.config import PrepareConfig, RolloutConfig, TrainLstmConfig, TrainVaeConfig
+from smdgen.data.dataset import Pull, open_dataset, write_dataset
+from smdgen.data.trajectory import open_trajectory
 from smdgen.errors import ArtifactError, ConfigError
 from smdgen.nets.generate import build_vae
-from smdgen.physics.geometry import rmsd
+from smdgen.physics.cvs import end_to_end as end_to_end_cv
+from smdgen.physics.cvs import evaluate
+from smdgen.physics.forcefield import geometry_terms
+from smdgen.physics.geometry import rmsd, rmsd_matrix
 from smdgen.progress import Silent
-from smdgen.stages import prepare, train_lstm, train_vae
+from smdgen.stages import prepare, rollout, train_lstm, train_vae
 from smdgen.store.artifacts import model_hash, read_model
 from smdgen.store.latents import read_latents
 from tests.tools.two_processes import run_two
@@ -164,3 +169,39 @@ def test_frames_read_as_needed_give_the_same_model(run_dir, tmp_path):
     assert found[0].keys() == found[1].keys()
     for key, value in found[0].items():
         assert torch.equal(found[1][key], value), key
+
+
+def test_a_large_fold_is_learned_by_its_places_and_rolled_out(tmp_path):
+    """100 residues that bend as a whole: internal coordinates would not hold the fold."""
+    structure, n_frames = large_protein.chain(100), 40
+    start = structure.positions - structure.positions.mean(0)
+    random, run_dir = np.random.default_rng(0), tmp_path / "run"
+    bend = np.stack([np.zeros(400), 0.004 * start[:, 0] ** 2, np.zeros(400)], 1)
+    pulls = [
+        start + np.linspace(0, 1, n_frames)[:, None, None] * bend + random.normal(0, 0.05, (n_frames, 400, 3))
+        for _ in range(4)
+    ]
+    x = np.concatenate(pulls).astype(np.float32)
+    cv = end_to_end_cv(structure, np.arange(400))
+    run_dir.mkdir()
+    write_dataset(
+        run_dir / "dataset.h5", structure=structure, terms=geometry_terms(structure.bonds, x.astype(float)),
+        cv=cv, positions=x, times_ps=np.tile(np.arange(n_frames, dtype=float), 4),
+        cv_values=evaluate(cv, torch.from_numpy(x).double()).numpy(),
+        pulls=[Pull(f"p{i}", n_frames * i, n_frames * (i + 1), split, "")
+               for i, split in enumerate(("train", "train", "validation", "test"))],
+    )  # fmt: skip
+    result = train_vae.run(VAE, run_dir, Silent())
+    assert "weights.features.pairs" in read_model(run_dir / "vae.safetensors", "vae")[0]
+    assert result.latent_size == 2 * n_frames - 1, "two training pulls span no more"
+    assert result.reconstruction_A < 0.15
+    train_lstm.run(LSTM, run_dir, Silent())
+    rollout.run(RolloutConfig(steps=4), run_dir, Silent())
+    with open_trajectory(run_dir / "rollout/pull_000.dcd", 400) as trajectory:
+        generated = torch.from_numpy(trajectory.read())
+    assert rmsd_matrix(generated, torch.from_numpy(x)).min(1).values.max() < 1
+
+
+def test_a_small_protein_keeps_its_internal_coordinates(run_dir):
+    train_vae.run(VAE, run_dir, Silent())
+    assert "weights.features.wide" in read_model(run_dir / "vae.safetensors", "vae")[0]
