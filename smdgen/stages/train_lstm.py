@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smdgen.config import TrainLstmConfig
-from smdgen.data.dataset import Dataset, open_dataset
+from smdgen.data.dataset import Dataset, Pull, open_dataset
 from smdgen.data.structure import Structure
 from smdgen.data.windows import windows
 from smdgen.errors import ArtifactError, ConfigError
@@ -154,7 +154,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             state, stop = train(job, resume=config.resume, progress=progress), None
         except Interrupted as interruption:
             state, stop = interruption.state, interruption
-        schedule = cv_schedule(latents)
+        schedule = cv_schedule(latents, [pull.source for pull in dataset.pulls])
         model = PullModel(
             vae, lstm.cpu(), dataset.cv, schedule, vae_tensors["landmarks"], vae_header["reach_A"],
             nearest_allowed(dataset.structure, vae_tensors["landmarks"]),
@@ -200,17 +200,37 @@ def _without_jumps(latents: Latents, dataset: Dataset) -> NDArray[np.float64]:
     return np.concatenate(parts)
 
 
-def cv_schedule(latents: Latents) -> Schedule:
-    """CV against time of the training pulls, at as many even times as the typical pull has frames."""
-    pulls = [(start, stop) for _, start, stop, split in latents.pulls if split == "train"]
-    n_times = int(np.median([stop - start for start, stop in pulls]))
-    even = np.linspace(0, 1, n_times)
-    paths = [
-        np.interp(even, np.linspace(0, 1, stop - start), latents.cv_values[start:stop])
-        for start, stop in pulls
-    ]
-    durations = [latents.times_ps[stop - 1] - latents.times_ps[start] for start, stop in pulls]
-    return Schedule(torch.from_numpy(np.stack(paths)).float(), float(np.median(durations)))
+def cv_schedule(latents: Latents, sources: Sequence[str]) -> Schedule:
+    """CV against time of the training pulls, at as many even times as the typical pull has frames.
+
+    Training blocks of one trajectory are parts of one pull: its CV goes straight across what is held back.
+
+    Args:
+        latents: Encoded pulls.
+        sources: Trajectory of each pull; "" for one of its own.
+    """
+    pulls: dict[str | int, list[NDArray[np.int64]]] = {}
+    for number, ((_, start, stop, split), source) in enumerate(zip(latents.pulls, sources, strict=True)):
+        if split == "train":
+            pulls.setdefault(source or number, []).append(np.arange(start, stop))
+    paths = [_path(latents, parts) for parts in pulls.values()]
+    even = np.linspace(0, 1, int(np.median([n_frames for n_frames, *_ in paths])))
+    durations = [duration for _, duration, *_ in paths]
+    values = [np.interp(even, place, cv) for *_, place, cv in paths]
+    return Schedule(torch.from_numpy(np.stack(values)).float(), float(np.median(durations)))
+
+
+def _path(
+    latents: Latents, parts: Sequence[NDArray[np.int64]]
+) -> tuple[int, float, NDArray[np.float64], NDArray[np.float64]]:
+    """Frames of a pull, what it lasts (ps), and where on its way (0 to 1) which CV is known."""
+    rows = np.concatenate(parts)
+    times = latents.times_ps[rows]
+    duration = float(times[-1] - times[0])
+    if len(parts) == 1:
+        return len(rows), duration, np.linspace(0, 1, len(rows)), latents.cv_values[rows]
+    n_frames = round(duration / float(np.median(np.diff(times)))) + 1
+    return n_frames, duration, (times - times[0]) / duration, latents.cv_values[rows]
 
 
 def draw_batch(data: Sequences, stride: int, share: Share) -> tuple[Tensor, Steering]:
@@ -342,18 +362,28 @@ def _errors(
     progress.start("validation rollouts", len(pulls))
     one_step, free, without = [], [], []
     for number, (pull, x) in enumerate(zip(pulls, real, strict=True)):
+        target, duration_ps = _rest_of(pull, dataset, model)
         try:
-            path = generate(model, x[0], N_STEPS, 1, None, number, Silent()).positions[0]
+            path = generate(model, x[0], N_STEPS, 1, target, number, Silent()).positions[0]
             free.append(rmsd(path[1:], x[1:]).mean())
         except ConfigError as error:
             progress.note(f"no rollout of validation pull {pull.name}: {error}")
             without.append(pull.name)
-        following = next_frames(model, x[None], model.schedule.duration_ps / N_STEPS, number)[0]
+        following = next_frames(model, x[None], duration_ps / N_STEPS, number)[0]
         one_step.append(rmsd(following, x[1:]).mean())
         progress.advance()
     apart = [rmsd(a[1:], b[1:]).mean() for i, a in enumerate(real) for b in real[:i]]
     mean = [float(torch.stack(values).mean()) if values else math.nan for values in (one_step, free, apart)]
     return mean[0], mean[1], mean[2], tuple(without)
+
+
+def _rest_of(pull: Pull, dataset: Dataset, model: PullModel) -> tuple[float | None, float]:
+    """Where a validation rollout ends and what it lasts, ps: of a block of a trajectory, the block's own."""
+    is_block = pull.source and sum(other.source == pull.source for other in dataset.pulls) > 1
+    if not is_block or isinstance(model.vae, PaperVae):
+        return None, model.schedule.duration_ps
+    duration = dataset.times_ps[pull.stop - 1] - dataset.times_ps[pull.start]
+    return float(dataset.cv_values[pull.stop - 1]), float(duration)
 
 
 def _check_same_run(

@@ -21,7 +21,7 @@ from smdgen.physics.geometry import rmsd, rmsd_matrix
 from smdgen.progress import Silent
 from smdgen.stages import prepare, rollout, train_lstm, train_vae
 from smdgen.store.artifacts import model_hash, read_model
-from smdgen.store.latents import read_latents
+from smdgen.store.latents import Latents, read_latents
 from tests.tools.two_processes import run_two
 
 VAE = TrainVaeConfig(epochs=3, hidden_size=16)
@@ -205,3 +205,20 @@ def test_a_large_fold_is_learned_by_its_places_and_rolled_out(tmp_path):
 def test_a_small_protein_keeps_its_internal_coordinates(run_dir):
     train_vae.run(VAE, run_dir, Silent())
     assert "weights.features.wide" in read_model(run_dir / "vae.safetensors", "vae")[0]
+
+
+def test_blocks_of_one_trajectory_are_one_pull_in_the_schedule():
+    """40 frames of a CV that rises evenly; frames 10 to 29 are held back."""
+    cv, times = np.linspace(5, 44, 40), 3 + 0.5 * np.arange(40)
+    kept = np.r_[0:10, 30:40]
+    latents = Latents(
+        np.zeros((20, 1)), cv[kept], times[kept], (("b1", 0, 10, "train"), ("b2", 10, 20, "train")), ""
+    )
+    joined = train_lstm.cv_schedule(latents, ["one.dcd", "one.dcd"])
+    assert joined.paths.shape == (1, 40)
+    np.testing.assert_allclose(joined.paths[0], cv, rtol=1e-6)
+    assert joined.duration_ps == pytest.approx(19.5)
+    for sources in (["", ""], ["one.dcd", "other.dcd"]):
+        apart = train_lstm.cv_schedule(latents, sources)
+        assert apart.paths.shape == (2, 10)
+        assert apart.duration_ps == pytest.approx(4.5)
