@@ -73,6 +73,10 @@ class Dataset:
         """The pulls of one split."""
         return tuple(pull for pull in self.pulls if pull.split == split)
 
+    def is_block(self, pull: Pull) -> bool:
+        """Whether a pull is one of several blocks of a trajectory, and so covers a part of the way only."""
+        return bool(pull.source) and sum(other.source == pull.source for other in self.pulls) > 1
+
     def positions(self, frames: slice | NDArray[np.int64] | Pull | None = None) -> NDArray[np.float32]:
         """Positions of some frames, read from the file now.
 

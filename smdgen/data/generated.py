@@ -103,7 +103,7 @@ def read_generated(
             )
     if way.cv is not None:
         why = "the pulls follow a schedule, or real pulls go both ways"
-        if _has_blocks(dataset):
+        if any(map(dataset.is_block, dataset.pulls)):
             why = "what is held out are blocks of a trajectory, which cover parts of the way only"
         notes.append(f"{why}: each step is compared with the frames of real pulls whose CV is nearest")
     elif way.window != (0.0, 1.0):
@@ -213,7 +213,8 @@ def _way(report: Mapping[str, Any], dataset: Dataset, n_steps: int, aims: NDArra
     paths = np.stack(unrolled(dataset.cv, values))
     target, mean, net = report.get("target"), paths.mean(axis=0), paths[:, -1] - paths[:, 0]
     both_ways = net.min() < 0 < net.max()
-    if aims is not None and (both_ways or report.get("schedule_sha256") or _has_blocks(dataset)):
+    by_cv = both_ways or report.get("schedule_sha256") or any(map(dataset.is_block, dataset.pulls))
+    if aims is not None and by_cv:
         return Way(cv=np.asarray(mean_path(aims, dataset.cv.periodic), dtype=np.float64))
     times = [float(dataset.times_ps[pull.stop - 1] - dataset.times_ps[pull.start]) for pull in pulls]
     share = n_steps * float(report["time_per_step_ps"]) / float(np.mean(times))
@@ -221,12 +222,6 @@ def _way(report: Mapping[str, Any], dataset: Dataset, n_steps: int, aims: NDArra
         target = mean[-1] + float(difference(target, mean[-1], periodic=True))
     begin, end = way_covered(paths, share, target)
     return Way((0.0 if begin < 0.02 else begin, 1.0 if end > 0.98 else end))
-
-
-def _has_blocks(dataset: Dataset) -> bool:
-    """Whether the pulls are blocks of frames of one or two trajectories."""
-    sources = [pull.source for pull in dataset.pulls if pull.source]
-    return len(set(sources)) < len(sources)
 
 
 def _aims(paths: Sequence[Path], n_frames: int, dataset: Dataset) -> NDArray[np.float64] | None:

@@ -379,8 +379,7 @@ def _errors(
 
 def _rest_of(pull: Pull, dataset: Dataset, model: PullModel) -> tuple[float | None, float]:
     """Where a validation rollout ends and what it lasts, ps: of a block of a trajectory, the block's own."""
-    is_block = pull.source and sum(other.source == pull.source for other in dataset.pulls) > 1
-    if not is_block or isinstance(model.vae, PaperVae):
+    if not dataset.is_block(pull) or isinstance(model.vae, PaperVae):
         return None, model.schedule.duration_ps
     duration = dataset.times_ps[pull.stop - 1] - dataset.times_ps[pull.start]
     return float(dataset.cv_values[pull.stop - 1]), float(duration)
