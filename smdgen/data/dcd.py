@@ -1,12 +1,12 @@
 """DCD trajectories: a strict reader over a memory map, a writer with true times and reproducible bytes."""
 
+import itertools
 import math
 import mmap
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,11 +37,12 @@ _VERSION = 24  # of CHARMM, which all readers know
 
 @dataclass(frozen=True)
 class SoundDcd:
-    """A DCD in which every marker was found right; there is no need to look again while it is the same."""
+    """What a look at all frames found; there is no need to look again while the file is the same."""
 
     file_bytes: int
     changed_ns: int
-    n_frames: int
+    n_frames: int  # in which every marker is right
+    cells: NDArray[np.float64] | None = field(default=None, compare=False)  # as of `DcdFile`
 
 
 class DcdFile:
@@ -71,14 +72,15 @@ class DcdFile:
         state = self.layout.file_bytes, self.path.stat().st_mtime_ns
         notes: list[str] = []
         if known is not None and state == (known.file_bytes, known.changed_ns):
-            self.n_frames = known.n_frames
+            self.sound = known
         else:
             try:
-                self.n_frames, notes = self._count_frames(salvage)
+                n_frames, cells, notes = self._look_through(salvage)
             except TrajectoryError:
                 self.close()
                 raise
-        self.sound = SoundDcd(*state, self.n_frames)
+            self.sound = SoundDcd(*state, n_frames, cells)
+        self.n_frames = self.sound.n_frames
         self.notes: tuple[str, ...] = (*self.layout.notes, *notes, *self._time_notes())
 
     @property
@@ -103,15 +105,10 @@ class DcdFile:
             return None
         return self.first_step + np.arange(self.n_frames, dtype=np.int64) * self.steps_per_frame
 
-    @cached_property
+    @property
     def cells(self) -> NDArray[np.float64] | None:
         """(n_frames, 6), A A A deg deg deg. Unit cells; None without, or with dummy ones."""
-        if not self.layout.has_cell:
-            return None
-        raw = np.empty((self.n_frames, 6))
-        for block in self._blocks(np.arange(self.n_frames), self._spans(("cell",), slice(None))):
-            self._copy("cell", block, slice(None), raw[block[0] : block[-1] + 1])
-        return cell_from_dcd(raw)
+        return self.sound.cells
 
     def read(
         self, frames: Frames = None, atoms: NDArray[np.integer] | Sequence[int] | None = None
@@ -155,9 +152,9 @@ class DcdFile:
         """Close the file."""
         self.close()
 
-    def _view(self, later: bool, count: int) -> NDArray[np.void]:
+    def _view(self, later: bool) -> NDArray[np.void]:
         """Frames as records: all of them, or with fixed atoms the first (full) or the later (short) ones."""
-        layout = self.layout
+        layout, count = self.layout, self.layout.n_fitting
         if layout.free is None:
             return np.ndarray((count,), layout.frame_dtype(layout.n_atoms), self._map, layout.body_start)
         if not later:
@@ -169,9 +166,9 @@ class DcdFile:
     def _copy(self, name: str, frames: NDArray[np.int64], columns: Columns, out: NDArray[Any]) -> None:
         """Fill `out` (n_block, n_selected) with one field of a block of frames."""
         if self.layout.free is None:
-            _gather(self._view(False, self.n_frames)[name], frames, columns, out)
+            _gather(self._view(False)[name], frames, columns, out)
             return
-        first, later = self._view(False, self.n_frames)[name], self._view(True, self.n_frames)[name]
+        first, later = self._view(False)[name], self._view(True)[name]
         for target, frame in zip(out, frames, strict=True):
             row = first[0] if frame == 0 or name == "cell" else first[0].copy()
             if frame > 0 and name == "cell":
@@ -196,36 +193,48 @@ class DcdFile:
         return _joined(np.stack([first, first + 8], axis=1))
 
     def _blocks(self, rows: NDArray[np.int64], spans: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Parts of `rows` whose pages are asked for at once and given back afterwards.
+        """Parts of `rows` whose pages are asked for one part ahead and given back afterwards.
 
-        So only what is read comes from the disk, without a wait for each page, and memory stays flat.
+        So only what is read comes from the disk, while the part before it is worked on, and memory stays
+        flat. Ahead of the last part are the frames that follow if the next rows go on in the same steps.
         """
         touched = int((spans[:, 1] - spans[:, 0] + _FAULT_BYTES).sum())
         size = max(1, _BLOCK_BYTES // max(1, touched))
-        for start in range(0, len(rows), size):
+        parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+        parts.append(self._following(rows)[:size])
+        if _CAN_ADVISE:
+            self._fetch(parts[0], spans)
+        for part, next_part in itertools.pairwise(parts):
             if self.path.stat().st_size < self.layout.file_bytes:
                 raise TrajectoryError(f"{self.path} {_SHORTER}")
-            block = rows[start : start + size]
             if _CAN_ADVISE:
-                self._fetch(block, spans)
-            yield block
+                self._fetch(next_part, spans)
+            yield part
             if _CAN_ADVISE:
                 self._map.madvise(mmap.MADV_DONTNEED)
 
+    def _following(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The frames after `rows` in steps as of its last two."""
+        step = int(rows[-1] - rows[-2]) if len(rows) > 1 else 0
+        return np.arange(rows[-1] + step, self.layout.n_fitting, step) if step > 0 else rows[:0]
+
     def _fetch(self, frames: NDArray[np.int64], spans: NDArray[np.int64]) -> None:
+        """Ask for pages without a wait."""
+        if not len(frames):
+            return
         starts = np.sort([self.layout.frame_start(frame) for frame in frames.tolist()])
         pages = (starts[:, None, None] + spans).reshape(-1, 2)
         pages[:, 0] -= pages[:, 0] % mmap.PAGESIZE
         for first, stop in _joined(pages).tolist():
             self._map.madvise(mmap.MADV_WILLNEED, first, min(stop, self.layout.file_bytes) - first)
 
-    def _count_frames(self, salvage: bool) -> tuple[int, list[str]]:
-        """Number of sound frames, with what was odd about it."""
+    def _look_through(self, salvage: bool) -> tuple[int, NDArray[np.float64] | None, list[str]]:
+        """Number of sound frames and their unit cells, with what was odd about it."""
         layout = self.layout
-        kept = self._first_damaged()
+        kept, cells = self._before_damage()
         excess = layout.excess_bytes if kept == layout.n_fitting else 0
         if kept and kept == layout.n_fitting and not excess:
-            return kept, _declared_note(kept, layout.declared_frames)
+            return kept, cells, _declared_note(kept, layout.declared_frames)
         found = self._describe_damage(kept, excess)
         if kept == 0:
             raise TrajectoryError(f"{found}; no frame can be read: write or copy the file again")
@@ -233,30 +242,31 @@ class DcdFile:
             raise TrajectoryError(f"{found}; {_SALVAGE.format(kept=kept)}")
         lost = max(layout.declared_frames, layout.n_fitting) - kept
         lost_words = f"at least {lost} frames lost" if lost > 0 else "an unknown number of frames lost"
-        return kept, [f"salvaged {kept} whole frames, {lost_words}: {found}"]
+        return kept, cells, [f"salvaged {kept} whole frames, {lost_words}: {found}"]
 
-    def _first_damaged(self) -> int:
-        """Index of the first frame with a wrong marker; the number of fitting frames if all are right."""
-        count = self.layout.n_fitting
+    def _before_damage(self) -> tuple[int, NDArray[np.float64] | None]:
+        """How many frames there are before one with a wrong marker, and their unit cells."""
+        count, has_cell = self.layout.n_fitting, self.layout.has_cell
         if count == 0:
-            return 0
-        markers = [name for name in self._view(False, count).dtype.names or () if "_" in name]
-        for block in self._blocks(np.arange(count), self._spans(markers, slice(None))):
-            wrong = np.zeros(len(block), dtype=bool)
-            full = self._view(False, count)
-            parts = [(full, block, np.arange(len(block)))]
-            if self.layout.free is not None:
-                is_first = block == 0
-                parts = [
-                    (full, block[is_first], np.flatnonzero(is_first)),
-                    (self._view(True, count), block[~is_first] - 1, np.flatnonzero(~is_first)),
-                ]
-            for view, rows, places in parts:
-                if len(rows):
-                    wrong[places] = _wrong_markers(view[rows[0] : rows[-1] + 1])
+            return 0, None
+        raw = np.empty((count, 6 if has_cell else 0))
+        wanted = [name for name in self._view(False).dtype.names or () if "_" in name or name == "cell"]
+        for block in self._blocks(np.arange(count), self._spans(wanted, slice(None))):
+            if has_cell:
+                self._copy("cell", block, slice(None), raw[block[0] : block[-1] + 1])
+            wrong = self._wrong_markers(block)
             if wrong.any():
-                return int(block[np.argmax(wrong)])
-        return count
+                count = int(block[np.argmax(wrong)])
+                break
+        return count, cell_from_dcd(raw[:count]) if has_cell and count else None
+
+    def _wrong_markers(self, frames: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(n,) whether any record marker of some neighbouring frames is wrong."""
+        first, last = int(frames[0]), int(frames[-1])
+        if self.layout.free is None:
+            return _wrong_markers(self._view(False)[first : last + 1])
+        parts = self._view(False)[first:1], self._view(True)[max(first, 1) - 1 : last]
+        return np.concatenate([_wrong_markers(part) for part in parts])
 
     def _describe_damage(self, kept: int, excess: int) -> str:
         layout = self.layout

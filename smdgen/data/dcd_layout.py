@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -40,12 +41,12 @@ class DcdLayout:
     titles: tuple[str, ...] = ()  # without blanks at the end
     notes: tuple[str, ...] = field(default=())
 
-    @property
+    @cached_property
     def first_frame_bytes(self) -> int:
         """Bytes of the first frame, which holds all atoms."""
         return self.frame_dtype(self.n_atoms).itemsize
 
-    @property
+    @cached_property
     def later_frame_bytes(self) -> int:
         """Bytes of every other frame, which holds the free atoms only."""
         return self.frame_dtype(self.n_atoms if self.free is None else len(self.free)).itemsize
@@ -54,7 +55,7 @@ class DcdLayout:
         """One frame with `n_stored` atoms as a numpy record, see `frame_dtype`."""
         return frame_dtype(self.order, self.marker_bytes, n_stored, self.has_cell, self.has_fourth)
 
-    @property
+    @cached_property
     def n_fitting(self) -> int:
         """Whole frames for which the file has room."""
         room = self.file_bytes - self.body_start

@@ -107,6 +107,39 @@ def test_only_the_pages_of_a_selection_are_asked_for(tmp_path: Path, monkeypatch
     assert spans[0][1] - spans[0][0] < 4100
 
 
+def test_the_frames_that_follow_are_asked_for_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames of 120,000 bytes in blocks of two: the next two in the same steps, none past the end."""
+    frames = np.random.default_rng(0).normal(size=(9, 10_000, 3)).astype(np.float32)
+    asked: list[list[int]] = []
+    with DcdFile(write_dialect(tmp_path / "x.dcd", frames)) as dcd:
+        monkeypatch.setattr(dcd_module, "_BLOCK_BYTES", 400_000)
+        monkeypatch.setattr(DcdFile, "_fetch", lambda _, rows, __: asked.append(rows.tolist()))
+        for rows in ([0, 1, 2, 3], [0, 2], [6, 8], [5], [3, 1]):
+            asked.clear()
+            assert np.array_equal(dcd.read(rows), frames[rows])
+            assert asked == {
+                (0, 1, 2, 3): [[0, 1], [2, 3], [4, 5]],
+                (0, 2): [[0, 2], [4, 6]],
+            }.get(tuple(rows), [rows, []])
+
+
+def test_a_known_file_is_not_looked_through_again(
+    tmp_path: Path, frames: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_dialect(tmp_path / "x.dcd", frames, cell=COSINE_CELL)
+    with DcdFile(path) as first:
+        sound = first.sound
+    with monkeypatch.context() as patch:
+        patch.setattr(DcdFile, "_look_through", None)
+        with DcdFile(path, known=sound) as again:
+            assert again.n_frames == N_FRAMES
+            assert np.array_equal(again.cells, first.cells)
+            assert np.array_equal(again.read(), frames)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(TrajectoryError, match="cut inside"):
+        DcdFile(path, known=sound)
+
+
 def test_the_order_of_chunks_does_not_matter(dcd: Path, frames: NDArray[np.float32]) -> None:
     with DcdFile(dcd) as file:
         for size in (1, 2, 4, 7):
@@ -229,6 +262,8 @@ def test_salvage_keeps_the_whole_frames_of_a_cut_file(
     with DcdFile(path, salvage=True) as dcd:
         assert 4 <= dcd.n_frames < N_FRAMES
         assert np.array_equal(dcd.read(), frames[: dcd.n_frames])
+        assert (dcd.cells is None) == ("cell" not in options)
+        assert dcd.cells is None or np.allclose(dcd.cells, [[30, 31, 32, 90, 60, 90]] * dcd.n_frames)
         lost_frames = N_FRAMES - dcd.n_frames
         words = f"salvaged {dcd.n_frames} whole frames, at least {lost_frames} frames lost"
         assert any(words in note for note in dcd.notes)
