@@ -39,7 +39,7 @@ from smdgen.store.run_record import RunFolder, command_line
 from smdgen.workers import in_order, open_workers
 
 #: Bytes of coordinates that are in memory at a time.
-_CHUNK_BYTES = 2 << 20
+_CHUNK_BYTES = 1 << 20
 
 #: Chunks of a DCD that another process reads at once; of other formats it reads the whole file.
 _CHUNKS_A_TASK = 16
@@ -383,16 +383,18 @@ def _store(
     writer: DatasetWriter, source: Source, chunks: Iterator[_Chunk], n_frames: int, progress: Progress
 ) -> tuple[NDArray[np.float64], list[str]]:
     """Store the frames of one trajectory; its CV values and what was odd."""
-    values: list[NDArray[np.float64]] = []
+    values = np.empty(n_frames)  # small arrays kept between the large ones of the chunks would strew the heap
     notes: list[str] = []
-    while n_frames > 0:
+    done = 0
+    while done < n_frames:
         chunk = next(chunks)
-        n_frames -= len(chunk.positions)
+        size = len(chunk.positions)
+        values[done : done + size] = chunk.cv_values
+        done += size
         notes += [note for note in chunk.notes if note not in notes]
-        values.append(chunk.cv_values)
         writer.append(chunk.positions)
-        progress.advance(len(chunk.positions), source.path.name)
-    return np.concatenate(values), notes
+        progress.advance(size, source.path.name)
+    return values, notes
 
 
 def _read_whole(
