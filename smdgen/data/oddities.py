@@ -36,7 +36,7 @@ def find_oddities(structure: Structure) -> list[str]:
     following = _following(structure, runs)
     return [
         *_say("residues in two parts or with one number", _in_parts(structure, starts, protein_runs)),
-        *_say("atoms of the same name in one residue", _same_names(structure, atoms)),
+        *_say("atoms of the same name in one residue", _same_names(structure, atoms, names)),
         *_say("residues without their backbone", _incomplete(structure, starts, protein_runs, names)),
         *_say("names that do not fit the element", _wrong_elements(structure, is_protein)),
         *_say("unusual names", _unusual(structure, is_protein)),
@@ -72,11 +72,13 @@ def _in_parts(structure: Structure, starts: NDArray[np.int64], runs: Sequence[in
     return [structure.label(int(starts[run])) for run in runs if seen[_key(structure, int(starts[run]))] > 1]
 
 
-def _same_names(structure: Structure, atoms: Sequence[NDArray[np.int64]]) -> list[str]:
+def _same_names(
+    structure: Structure, atoms: Sequence[NDArray[np.int64]], names: Sequence[frozenset[str]]
+) -> list[str]:
     return [
         structure.label(int(members[0]))
-        for members in atoms
-        if len(np.unique(structure.names[members])) < len(members)
+        for members, own in zip(atoms, names, strict=True)
+        if len(own) < len(members)
     ]
 
 

@@ -1,6 +1,7 @@
 """PSF files of CHARMM, X-PLOR and NAMD: a strict reader and a writer that VMD reads."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,14 +185,14 @@ def _read_atoms(
                 f"{index + 1} of {count}; {_ADVICE}"
             )
     whole = [row for row in rows if row is not None]
-    numbers = [_parse_numbers(row[6], row[7]) for row in whole]
-    for index, pair in enumerate(numbers):
-        if pair is None:
-            charge, mass = (word[:20] for word in whole[index][6:])
-            raise TopologyError(f"{path}: atom {index + 1} has charge {charge!r}, mass {mass!r}; {_ADVICE}")
-    values = np.array(numbers, dtype=np.float64)
+    charges, masses = (np.array([_number(row[i]) for row in whole]) for i in (6, 7))
+    possible = (np.abs(charges) < 100.0) & (masses >= 0.0) & (masses < 1000.0)  # NaN compares as false
+    if not possible.all():
+        index = int(np.argmin(possible))
+        charge, mass = (word[:20] for word in whole[index][6:])
+        raise TopologyError(f"{path}: atom {index + 1} has charge {charge!r}, mass {mass!r}; {_ADVICE}")
     segments, residues, residue_names, names, types = ([row[i] for row in whole] for i in range(1, 6))
-    return segments, residues, residue_names, names, types, values[:, 0], values[:, 1]
+    return segments, residues, residue_names, names, types, charges, masses
 
 
 def _split_atom(line: str, extended: bool) -> list[str] | None:
@@ -212,18 +213,15 @@ def _split_atom(line: str, extended: bool) -> list[str] | None:
 
 def _is_decimal(word: str) -> bool:
     """Whether a word is a number with a point, as charges and masses are and types are not."""
-    try:
-        return "." in word and bool(np.isfinite(float(word)))
-    except ValueError:
-        return False
+    return "." in word and math.isfinite(_number(word))
 
 
-def _parse_numbers(charge: str, mass: str) -> tuple[float, float] | None:
+def _number(word: str) -> float:
+    """NaN for what is no number."""
     try:
-        pair = float(charge), float(mass)
+        return float(word)
     except ValueError:
-        return None
-    return pair if np.isfinite(pair).all() and 0.0 <= pair[1] < 1000.0 and abs(pair[0]) < 100.0 else None
+        return math.nan
 
 
 def _split_residues(path: Path, residues: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
