@@ -87,7 +87,7 @@ class Dataset:
             (n, n_atoms, 3), A.
 
         Raises:
-            ArtifactError: The file was replaced or changed since it was opened.
+            ArtifactError: The file was replaced or changed since it was opened, or holds no numbers there.
         """
         indices = self._indices(frames)
         if read_seal(self.path, KIND) != self._seal:
@@ -98,6 +98,11 @@ class Dataset:
             for first, last in _runs(indices):
                 stream.seek(self._offset + int(indices[first]) * frame_size)
                 _fill(stream, out[first:last], self.path)
+        if not np.isfinite(out).all():
+            raise ArtifactError(
+                f"{self.path} has positions that are no numbers (NaN), which `smdgen prepare` never writes; "
+                "run it again"
+            )
         return out
 
     def _indices(self, frames: slice | NDArray[np.int64] | Pull | None) -> NDArray[np.int64]:

@@ -688,6 +688,10 @@ def _forged() -> Iterator[Variant]:
         "CV of fewer frames": (value, np.zeros(11)),
         "times not finite": ("particles/trajectory/position/time", np.full(12, np.nan)),
         "times that stand still": ("particles/trajectory/position/time", np.zeros(12)),
+        "positions not finite": (
+            "particles/trajectory/position/value",
+            np.full((12, 40, 3), np.nan, np.float32),
+        ),
         "positions in double precision": ("particles/trajectory/position/value", np.zeros((12, 40, 3))),
     }
     for name, (place, content) in changes.items():

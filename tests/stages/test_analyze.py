@@ -254,6 +254,24 @@ def test_bad_input_leaves_nothing_behind(run_dir, kind):
     assert not (run_dir / "analysis").exists()
 
 
+def test_a_dataset_with_missing_numbers_is_refused(run_dir):
+    """Sealed as a faulty program would; one coordinate of a held-out pull is NaN."""
+    dataset, frames = open_dataset(run_dir / "dataset.h5"), PULLS.reshape(-1, 40, 3).copy()
+    frames[-2, 7, 1] = np.nan
+    parts = {name: getattr(dataset, name) for name in ("structure", "terms", "cv", "pulls")}
+    write_dataset(
+        run_dir / "dataset.h5",
+        **parts,
+        positions=frames,
+        times_ps=dataset.times_ps,
+        cv_values=dataset.cv_values,
+    )
+    write_pulls(run_dir / "rollout", PULLS[:2])
+    with pytest.raises(ArtifactError, match=r"dataset\.h5 has positions that are no numbers.*smdgen prepare"):
+        analyze.run(AnalyzeConfig(), run_dir, Silent())
+    assert not (run_dir / "analysis").exists()
+
+
 def test_missing_dataset_is_named(tmp_path):
     """And no folder is made."""
     with pytest.raises(ArtifactError, match="smdgen prepare"):
