@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.data.gate import check_coordinates
+from smdgen.data.handedness import mirror_notes
 from smdgen.data.structure import Structure, find_topology, match_atoms, read_positions, read_structure
 from smdgen.errors import TopologyError, TrajectoryError
 from smdgen.files import require_regular_file
@@ -76,7 +77,8 @@ def read_start(path: Path, wanted: Structure) -> Start:
     except TrajectoryError as error:
         raise TrajectoryError(f"{source}: {error}") from error
     everything = np.asarray(positions, dtype=np.float64)
-    return Start(structure, chosen, source, (*found.notes, *notes), None, found, everything, indices)
+    notes = [*found.notes, *notes, *mirror_notes(everything[None], found)]
+    return Start(structure, chosen, source, tuple(notes), None, found, everything, indices)
 
 
 def _named_as(wanted: Structure, found: Structure, indices: NDArray[np.int64]) -> Structure:

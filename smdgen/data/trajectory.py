@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from smdgen.data.atoms import Structure
 from smdgen.data.dcd import NUMBERED, DcdFile, Frames, SoundDcd
 from smdgen.data.gate import check_coordinates
+from smdgen.data.handedness import mirror_notes
 from smdgen.errors import TopologyError, TrajectoryError
 from smdgen.files import require_regular_file
 
@@ -142,17 +143,21 @@ def check_topology(trajectory: Trajectory, structure: Structure, n_frames: int =
     frames = np.unique(np.linspace(0, trajectory.n_frames - 1, n_frames).astype(np.int64))
     cells = trajectory.cells
     notes: list[str] = []
+    mirrored: list[str] = []
     for frame in frames:
         positions = trajectory.read(np.array([frame]))
         checked = structure if cells is not None else _without_box_crossings(positions[0], structure)
         if len(checked.bonds) < len(structure.bonds):
             notes = ["molecules are cut by a box whose size the file does not hold"]
+        cell = None if cells is None else cells[frame : frame + 1]
         try:
-            check_coordinates(positions, checked, None if cells is None else cells[frame : frame + 1])
+            check_coordinates(positions, checked, cell)
         except TrajectoryError as error:
             text = str(error).removeprefix("frame 1: ")
             raise TrajectoryError(f"frame {frame + 1}: {text}") from error
-    return notes
+        if frame == 0:
+            mirrored = mirror_notes(positions, structure, cell)
+    return [*notes, *mirrored]
 
 
 def _without_box_crossings(positions: NDArray[np.float32], structure: Structure) -> Structure:

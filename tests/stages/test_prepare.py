@@ -200,6 +200,14 @@ def test_odd_pulls_are_pointed_out(config, pull_files, tmp_path):
     assert "pull_2 (0.0 A)" in notes
 
 
+def test_mirrored_pulls_are_pointed_out(config, pull_files, tmp_path):
+    for i in (1, 4):
+        write_pull(pull_files.folder, f"pull_{i}", pull_files.positions[i] * np.float32([-1, 1, 1]))
+    result, _ = run(config, tmp_path / "run")
+    notes = [note for note in result.notes if "looks like a mirror image" in note]
+    assert [note.partition(":")[0] for note in notes] == ["pull_1.dcd", "pull_4.dcd"]
+
+
 def test_provenance_names_every_file_with_its_checksum(config, pull_files, tmp_path):
     from smdgen.files import sha256_file
 
