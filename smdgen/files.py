@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -126,6 +127,26 @@ def require_regular_file(path: Path, kind: str, error_type: type[SmdgenError]) -
     if not os.access(path, os.R_OK):
         raise error_type(f"cannot read {path}: permission denied; expected {kind}: check its mode")
     return status.st_size
+
+
+def refuse_packed(path: Path, error_type: type[SmdgenError]) -> None:
+    """Raise if a file is packed with gzip, whatever its name.
+
+    Args:
+        path: A regular file.
+        error_type: What to raise.
+
+    Raises:
+        SmdgenError: Of the given type, with the command that unpacks it.
+    """
+    path = Path(path)
+    with path.open("rb") as stream:
+        if stream.read(2) != b"\x1f\x8b":
+            return
+    name = shlex.quote(str(path))
+    # gunzip takes no other names
+    command = f"gunzip {name}" if path.suffix == ".gz" else f"gunzip < {name} > unpacked{path.suffix}"
+    raise error_type(f"{path} is packed with gzip; unpack it first ({command})")
 
 
 def read_json(path: Path) -> Any:

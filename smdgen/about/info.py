@@ -10,7 +10,7 @@ from smdgen.about.stored import describe_dataset, describe_latents, describe_mod
 from smdgen.data.structure import TOPOLOGY_SUFFIXES
 from smdgen.data.trajectory import GUARDED_SUFFIXES
 from smdgen.errors import ConfigError, TopologyError
-from smdgen.files import require_regular_file
+from smdgen.files import refuse_packed, require_regular_file
 
 _KNOWN = "a trajectory, a structure, a file of smdgen or a run folder"
 _SEALED = {"dataset": describe_dataset, "latents": describe_latents}
@@ -25,6 +25,7 @@ def describe(path: Path) -> Description:
     if path.is_dir():
         return describe_run(path)
     require_regular_file(path, _KNOWN, ConfigError)
+    refuse_packed(path, ConfigError)
     with path.open("rb") as stream:
         head = stream.read(64)
     return _describer(path, head)(path)

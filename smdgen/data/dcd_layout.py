@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.errors import TrajectoryError
-from smdgen.files import require_regular_file
+from smdgen.files import refuse_packed, require_regular_file
 from smdgen.units import PS_PER_AKMA
 
 Order = Literal["<", ">"]  # little, big endian
@@ -114,6 +114,7 @@ def read_layout(path: Path) -> DcdLayout:
     """
     size = require_regular_file(path, "a DCD trajectory", TrajectoryError)
     try:
+        refuse_packed(path, TrajectoryError)
         with Path(path).open("rb") as stream:
             head = stream.read(2 * 8 + _HEADER_BYTES)
             order, marker_bytes = _dialect(path, head)

@@ -16,7 +16,7 @@ from smdgen.data.prmtop import read_prmtop
 from smdgen.data.psf import PsfTerms, read_psf, read_psf_terms, write_psf
 from smdgen.data.selection import select_atoms
 from smdgen.errors import TopologyError, TrajectoryError
-from smdgen.files import require_regular_file
+from smdgen.files import refuse_packed, require_regular_file
 
 __all__ = [
     "PsfTerms",
@@ -164,8 +164,7 @@ def structure_format(path: Path) -> str:
         return "mmCIF"
     if start.startswith(_PDB_RECORDS):
         return "PDB"
-    if head.startswith("\x1f\x8b"):
-        raise TopologyError(f"{path} is packed with gzip; unpack it first")
+    refuse_packed(path, TopologyError)
     if path.suffix.lower() in _OTHER_STRUCTURES:
         kind = _OTHER_STRUCTURES[path.suffix.lower()]
         raise TopologyError(f"{path} is {kind}, expected {_EXPECTED}; convert it to PDB")

@@ -13,7 +13,7 @@ from smdgen.data.dcd import NUMBERED, DcdFile, Frames, SoundDcd
 from smdgen.data.gate import check_coordinates
 from smdgen.data.handedness import mirror_notes
 from smdgen.errors import TopologyError, TrajectoryError
-from smdgen.files import require_regular_file
+from smdgen.files import refuse_packed, require_regular_file
 
 #: What MDTraj or h5py reads for us, in a process of its own.
 GUARDED_SUFFIXES = (".xtc", ".trr", ".nc", ".ncdf", ".netcdf", ".h5", ".hdf5", ".h5md")
@@ -175,6 +175,7 @@ def _without_box_crossings(positions: NDArray[np.float32], structure: Structure)
 
 def _open(path: Path, salvage: bool, known: SoundDcd | None) -> Trajectory:
     suffix = path.suffix.lower()
+    refuse_packed(path, TrajectoryError)
     with path.open("rb") as stream:
         head = stream.read(16)
     if suffix == ".dcd" or b"CORD" in head or b"VELD" in head:

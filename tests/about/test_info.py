@@ -1,5 +1,6 @@
 """`smdgen info`: what it says of every kind of file is what the file holds."""
 
+import gzip
 import json
 import shutil
 import struct
@@ -12,7 +13,7 @@ from smdgen.about.info import describe
 from smdgen.cli.app import main
 from smdgen.data.dataset import open_dataset
 from smdgen.data.dcd import write_dcd
-from smdgen.errors import SmdgenError
+from smdgen.errors import ConfigError, SmdgenError
 from smdgen.store.artifacts import write_model
 from smdgen.store.latents import write_latents
 from smdgen.store.run_record import RunFolder
@@ -58,6 +59,12 @@ def test_a_header_that_disagrees_with_its_body_is_pointed_out(dcd):
     assert rows_of(dcd)["frames"] == "6  (the header declares 99)"
     assert values_of(dcd)["times"] is None
     assert any("declares 99" in note for note in values_of(dcd)["notes"])
+
+
+def test_a_packed_file_is_to_be_unpacked(tmp_path):
+    (tmp_path / "pull.dcd.gz").write_bytes(gzip.compress(b"CORD" * 100))
+    with pytest.raises(ConfigError, match=r"unpack it first \(gunzip"):
+        describe(tmp_path / "pull.dcd.gz")
 
 
 def test_a_structure_tells_what_it_is_made_of(pull_files):

@@ -1,5 +1,6 @@
 """Trajectories of every format give the same coordinates; what cannot be right is refused."""
 
+import gzip
 import io
 import os
 import shutil
@@ -120,6 +121,21 @@ def test_what_is_no_trajectory_is_refused(tmp_path: Path, kind: str, content: by
     with pytest.raises(TrajectoryError) as caught:
         open_trajectory(path, 104)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("pull.dcd.gz", r"gunzip \S*pull\.dcd\.gz\)"),
+        ("pull.xtc.gz", r"gunzip \S*pull\.xtc\.gz\)"),
+        ("pull.dcd", r"gunzip < \S*pull\.dcd > unpacked\.dcd\)"),
+        ("a pull.dcd.gz", r"gunzip '.*a pull\.dcd\.gz'\)"),
+    ],
+)
+def test_packed_files_are_to_be_unpacked(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(b"CORD" * 100))
+    with pytest.raises(TrajectoryError, match=rf"is packed with gzip; unpack it first \({words}"):
+        open_trajectory(tmp_path / name)
 
 
 @pytest.mark.parametrize(
