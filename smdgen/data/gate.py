@@ -24,9 +24,26 @@ _ANGLE_CENTRES = ("C", "N", "O", "S", "P")
 _BLOCK = 1 << 20  # bonds looked at in one go
 
 
+@dataclass(frozen=True)
+class Remarks:
+    """What is odd but not wrong about some frames."""
+
+    n_strained: int = 0  # frames with bonds or angles never seen at room temperature
+    first_strained: tuple[int, str] | None = None  # frame, 0-based, and atom
+    n_repeated: int = 0  # frames that repeat the one before
+    without_bonds: bool = False
+
+
 def check_coordinates(
     positions: ArrayLike, structure: Structure, cells: NDArray[np.float64] | None = None
 ) -> list[str]:
+    """As `judge_coordinates`, in words."""
+    return in_words(judge_coordinates(positions, structure, cells))
+
+
+def judge_coordinates(
+    positions: ArrayLike, structure: Structure, cells: NDArray[np.float64] | None = None
+) -> Remarks:
     """Refuse coordinates that cannot be those of a structure.
 
     They must be finite and below 1e5 A, no frame may be all zero, and every bonded pair must be as far apart
@@ -37,9 +54,6 @@ def check_coordinates(
         positions: (n_frames, n_atoms, 3), A.
         structure: The same atoms, with their bonds.
         cells: (n_frames, 6), A A A deg deg deg. With it bonds may cross the box.
-
-    Returns:
-        What was odd but not wrong.
 
     Raises:
         TrajectoryError: With the first bad frame, or the worst bond.
@@ -55,11 +69,37 @@ def check_coordinates(
     if structure.n_atoms > 1 and (largest == 0).any():
         frame = int(np.flatnonzero(largest == 0)[0])
         raise TrajectoryError(f"frame {frame + 1} is all zeros, as in a file that was cut; write it again")
-    notes = _check_geometry(frames, structure, cells)
-    repeated = int((frames[1:] == frames[:-1]).all(axis=(1, 2)).sum()) if len(frames) > 1 else 0
-    if repeated:
-        notes.append(f"{repeated} frames repeat the frame before")
-    if structure.n_atoms > 1 and not len(structure.bonds):
+    strained = _check_geometry(frames, structure, cells)
+    return Remarks(
+        n_strained=len({frame for frame, _ in strained}),
+        first_strained=(strained[0][0], structure.label(strained[0][1])) if strained else None,
+        n_repeated=int((frames[1:] == frames[:-1]).all(axis=(1, 2)).sum()),
+        without_bonds=structure.n_atoms > 1 and not len(structure.bonds),
+    )
+
+
+def join(first: Remarks, second: Remarks) -> Remarks:
+    """Remarks on frames and on those after them, numbered alike."""
+    return Remarks(
+        first.n_strained + second.n_strained,
+        second.first_strained if first.first_strained is None else first.first_strained,
+        first.n_repeated + second.n_repeated,
+        first.without_bonds or second.without_bonds,
+    )
+
+
+def in_words(remarks: Remarks) -> list[str]:
+    """Remarks as notes for the user."""
+    notes = []
+    if remarks.first_strained is not None:
+        frame, atom = remarks.first_strained
+        notes.append(
+            f"bonds or angles never seen at room temperature in {remarks.n_strained} frames, first at atom "
+            f"{atom} in frame {frame + 1}; the file may be damaged there"
+        )
+    if remarks.n_repeated:
+        notes.append(f"{remarks.n_repeated} frames repeat the frame before")
+    if remarks.without_bonds:
         notes.append("no bonds are known among these atoms, so their order could not be checked")
     return notes
 
@@ -135,7 +175,8 @@ def _carbonyls(elements: NDArray[np.str_], ends: NDArray[np.int64]) -> NDArray[n
 
 def _check_geometry(
     frames: NDArray[np.floating], structure: Structure, cells: NDArray[np.float64] | None
-) -> list[str]:
+) -> list[tuple[int, int]]:
+    """Frame and atom of everything strained."""
     if not len(structure.bonds):
         return []
     geometry = _geometry(structure)
@@ -151,14 +192,7 @@ def _check_geometry(
         if (lengths < geometry.shortest).any() or (lengths > geometry.longest).any():
             raise TrajectoryError(_explain_bond(lengths, geometry, structure, start, cells is not None))
         strained += [(start + frame, atom) for frame, atom in _strained(vectors, lengths, geometry)]
-    if not strained:
-        return []
-    frame, atom = strained[0]
-    n_frames = len({place for place, _ in strained})
-    return [
-        f"bonds or angles never seen at room temperature in {n_frames} frames, first at atom "
-        f"{structure.label(atom)} in frame {frame + 1}; the file may be damaged there"
-    ]
+    return strained
 
 
 def _strained(

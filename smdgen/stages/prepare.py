@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from smdgen import __version__
 from smdgen.config import PrepareConfig
 from smdgen.data.dataset import DatasetWriter, Pull, create_dataset, open_dataset
-from smdgen.data.gate import check_coordinates
+from smdgen.data.gate import Remarks, check_coordinates, in_words, join, judge_coordinates
 from smdgen.data.molecules import molecules_of, take_molecules
 from smdgen.data.periodic import Wholeness, make_whole, plan_wholeness
 from smdgen.data.pull_labels import Frames, PullLabels, read_labels
@@ -329,7 +329,7 @@ class _Chunk:
 
     positions: NDArray[np.float32]  # (n, n_modelled, 3), A
     cv_values: NDArray[np.float64]
-    notes: list[str]
+    remarks: Remarks
 
 
 @dataclass(frozen=True)
@@ -368,9 +368,9 @@ def _read(task: _Task) -> Iterator[_Chunk]:
         source.path, source.n_topology_atoms, salvage=source.salvage, known=source.sound
     ) as trajectory:
         for frames in task.chunks:
-            positions, notes = _read_whole(trajectory, source, frames, model)
+            positions, remarks = _read_whole(trajectory, source, frames, model)
             values = cvs.evaluate(model.cv, torch.from_numpy(positions).double()).numpy()
-            yield _Chunk(positions, values, notes)
+            yield _Chunk(positions, values, remarks)
 
 
 def _read_together(task: _Task) -> list[_Chunk]:
@@ -384,32 +384,37 @@ def _store(
 ) -> tuple[NDArray[np.float64], list[str]]:
     """Store the frames of one trajectory; its CV values and what was odd."""
     values = np.empty(n_frames)  # small arrays kept between the large ones of the chunks would strew the heap
-    notes: list[str] = []
-    done = 0
+    remarks, last, done = Remarks(), None, 0
     while done < n_frames:
         chunk = next(chunks)
         size = len(chunk.positions)
         values[done : done + size] = chunk.cv_values
         done += size
-        notes += [note for note in chunk.notes if note not in notes]
+        remarks = join(remarks, chunk.remarks)
+        if last is not None and np.array_equal(last, chunk.positions[0]):
+            remarks = join(remarks, Remarks(n_repeated=1))
+        last = chunk.positions[-1].copy()
         writer.append(chunk.positions)
         progress.advance(size, source.path.name)
-    return values, notes
+    return values, in_words(remarks)
 
 
 def _read_whole(
     trajectory: Trajectory, source: Source, frames: NDArray[np.int64], model: _Model
-) -> tuple[NDArray[np.float32], list[str]]:
-    """(n, n_modelled, 3), A: checked, with whole molecules; and what was odd."""
+) -> tuple[NDArray[np.float32], Remarks]:
+    """(n, n_modelled, 3), A: checked, with whole molecules; and what was odd, by frames of the trajectory."""
     positions = trajectory.read(frames, source.atoms)
     cells = None if trajectory.cells is None else trajectory.cells[frames]
     try:
-        notes = check_coordinates(positions, model.structure, cells)
+        remarks = judge_coordinates(positions, model.structure, cells)
     except TrajectoryError as error:
         # the check counts from the frames it got
         text = re.sub(r"^frame (\d+)", lambda found: f"frame {frames[int(found[1]) - 1] + 1}", str(error))
         raise TrajectoryError(f"{source.path}: {text}") from error
-    return make_whole(positions, model.wholeness, cells), notes
+    if remarks.first_strained is not None:
+        frame, atom = remarks.first_strained
+        remarks = replace(remarks, first_strained=(int(frames[frame]), atom))
+    return make_whole(positions, model.wholeness, cells), remarks
 
 
 def _chunks(source: Source, parts: Sequence[_Part], n_atoms: int) -> Iterator[NDArray[np.int64]]:

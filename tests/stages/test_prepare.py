@@ -111,6 +111,24 @@ def test_chunk_size_changes_nothing(config, tmp_path, monkeypatch):
     assert (tmp_path / "a/dataset.h5").read_bytes() == (tmp_path / "b/dataset.h5").read_bytes()
 
 
+@pytest.mark.parametrize("chunk", [4, 5, 25])
+def test_what_is_odd_about_frames_is_told_once_a_trajectory(config, pull_files, tmp_path, monkeypatch, chunk):
+    """Repeats within and between the pieces that are read; the frame is that of the file."""
+    positions = pull_files.positions[1].copy()
+    positions[[2, 5, 16, 20]] = positions[[1, 4, 15, 19]]
+    carbonyl = positions[13, 3] - positions[13, 2]
+    positions[13, 3] += 0.5 * carbonyl
+    write_pull(pull_files.folder, "pull_1", positions, table=False)
+    monkeypatch.setattr(prepare, "_CHUNK_BYTES", chunk * 40 * 12)
+    result, _ = run(config, tmp_path / "run")
+    assert [note for note in result.notes if "repeat" in note] == [
+        "pull_1.dcd: 4 frames repeat the frame before"
+    ]
+    (strained,) = [note for note in result.notes if "room temperature" in note]
+    assert "in 1 frames" in strained
+    assert "in frame 14;" in strained
+
+
 def test_molecules_cut_by_the_box_are_made_whole(config, pull_files, tmp_path):
     whole = pull_files.positions[2].astype(float)
     cell = np.array([20.0, 22.0, 24.0, 90.0, 90.0, 90.0])  # smaller than the stretched chain
