@@ -322,17 +322,19 @@ def _draw_next(
     def normal(size: int) -> Tensor:
         return torch.randn(len(aim), size, generator=generator).to(context)
 
-    z = model.lstm.sample(context, normal(model.vae.latent_size), N_ODE_STEPS)
-    z = z * model.lstm.z_scale + model.lstm.z_centre
-    noise = normal(model.vae.features.n_features)
-    z = steer(model.vae, model.cv, z, noise, aim)
-    return z, model.vae.decode(z, noise)
+    vae, cv, lstm = model.vae, model.cv, model.lstm
+    start, noise = normal(vae.latent_size), normal(vae.features.n_features)
+
+    def pull(u: Tensor) -> Tensor:
+        return newton_step(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, aim)[0] / lstm.z_scale
+
+    u = lstm.sample(context, start, N_ODE_STEPS, pull)
+    z = steer(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, aim)
+    return z, vae.decode(z, noise)
 
 
 def steer(vae: InternalVae, cv: CollectiveVariable, z: Tensor, noise: Tensor, aim: Tensor) -> Tensor:
     """Move latents the least way that brings the CV of their frames to its target.
-
-    z <- z - g (CV - target) / |g|^2 with g = dCV/dz, until it is met.
 
     Args:
         vae: Decodes.
@@ -345,12 +347,20 @@ def steer(vae: InternalVae, cv: CollectiveVariable, z: Tensor, noise: Tensor, ai
         (n, latent_size).
     """
     for _ in range(N_NEWTON_STEPS):
-        with torch.enable_grad():
-            z = z.detach().requires_grad_()
-            value = evaluate(cv, vae.decode(z, noise))
-            (gradient,) = torch.autograd.grad(value.sum(), z)
-        off = difference(cv, value.detach(), aim)[:, None]
+        step, off = newton_step(vae, cv, z, noise, aim)
         if off.abs().max() < ON_TARGET:
             break
-        z = (z - gradient * off / gradient.square().sum(-1, keepdim=True).clamp_min(1e-12)).detach()
+        z = z + step
     return z.detach()
+
+
+def newton_step(
+    vae: InternalVae, cv: CollectiveVariable, z: Tensor, noise: Tensor, aim: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The step -g (CV - target) / |g|^2 with g = dCV/dz, (n, latent_size), and CV - target, (n,); see `steer`."""
+    with torch.enable_grad():
+        z = z.detach().requires_grad_()
+        value = evaluate(cv, vae.decode(z, noise))
+        (gradient,) = torch.autograd.grad(value.sum(), z)
+    off = difference(cv, value.detach(), aim)
+    return -gradient * off[:, None] / gradient.square().sum(-1, keepdim=True).clamp_min(1e-12), off

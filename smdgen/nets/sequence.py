@@ -1,5 +1,6 @@
 """The two LSTMs over latents: the paper's deterministic one and our steered, stochastic one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,9 @@ from smdgen.nets.vae import InternalVae
 
 #: Frequencies with which the flow time enters the head.
 N_FREQUENCIES = 8
+
+#: Flow times between which samples are pulled to where they should be.
+PULLED = (0.3, 0.9)
 
 
 class PaperLstm(nn.Module):
@@ -159,12 +163,30 @@ class SteeredLstm(nn.Module):
         return learned + _normal_velocity(s)[..., None] * u
 
     @torch.no_grad()
-    def sample(self, context: Tensor, noise: Tensor, n_ode_steps: int) -> Tensor:
-        """Next latents, standardised: Heun's method from noise (n, latent_size) at s = 0 to s = 1."""
+    def sample(
+        self,
+        context: Tensor,
+        noise: Tensor,
+        n_ode_steps: int,
+        pull: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Next latents, standardised: Heun's method from noise (n, latent_size) at s = 0 to s = 1.
+
+        Args:
+            context: (n, ...). Of `remember`.
+            noise: (n, latent_size).
+            n_ode_steps: Steps of the method.
+            pull: By how much the next latents expected now (n, latent_size) miss where they should be; asked
+                while s is within `PULLED`, so that what is left of the flow brings the rest in line.
+        """
         u, step = noise, 1.0 / n_ode_steps
         for i in range(n_ode_steps):
-            s = torch.full(u.shape[:-1], i * step, dtype=u.dtype, device=u.device)
+            at = i * step
+            s = torch.full(u.shape[:-1], at, dtype=u.dtype, device=u.device)
             first = self.velocity(u, s, context)
+            if pull is not None and PULLED[0] <= at <= PULLED[1]:
+                u = u + at * pull(u + (1 - at) * first)
+                first = self.velocity(u, s, context)
             second = self.velocity(u + step * first, s + step, context)
             u = u + step / 2 * (first + second)
         return u

@@ -89,3 +89,20 @@ def test_flow_loss_is_least_for_the_true_velocity_and_keeps_to_its_generator():
     noise = torch.randn(40, 3, 3, generator=draw, dtype=z.dtype)
     expected = (scaled[:, 1:] - noise).square().mean()
     torch.testing.assert_close(flow_matching_loss(lstm, z, told, drawn(40, 3)), expected)
+
+
+def test_sampling_is_pulled_on_the_way_and_what_is_left_of_the_flow_keeps_to_it():
+    """The velocity leads straight to the latent expected at s = 0.3 and after; the pull wants another."""
+    lstm, asked = steered(latent=1), []
+    wanted = torch.tensor([[2.0], [-3.0]], dtype=torch.float64)
+
+    def pull(expected):
+        asked.append(expected)
+        return wanted - expected
+
+    lstm.velocity = lambda u, s, context: u / s[..., None].clamp_min(0.05)
+    noise = torch.tensor([[0.4], [0.1]], dtype=torch.float64)
+    found = lstm.sample(torch.zeros(2, 1, dtype=torch.float64), noise, 20, pull)
+    assert len(asked) == 13, "at 0.30, 0.35 .. 0.90"
+    assert (asked[0] - wanted).abs().min() > 1
+    torch.testing.assert_close(found, wanted, atol=2e-2, rtol=0)
