@@ -93,7 +93,7 @@ class TrainLstmConfig:
     """Stage 2: the dynamics in the latent space."""
 
     preset: Preset | None = None  # None: the autoencoder's own
-    epochs: int = 0  # 0: the preset's own
+    epochs: int = 0  # 0: the preset's own, fewer if there are few frames
     batch_size: int = 0  # 0: the preset's own
     hidden_size: int = 0  # 0: the preset's own
     learning_rate: float = 0.0  # 0: the preset's own

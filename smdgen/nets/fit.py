@@ -29,6 +29,7 @@ class FitSettings:
             constant rate.
         weight_decay: Of AdamW.
         average: Decay of the exponential average of the weights per step; 0 for none.
+        last: Keep the weights of the last epoch; otherwise those with the lowest validation loss.
         gradient_norm: Gradients longer than this are cut.
         seed: Of order, noise and dropout. Epoch e draws from a generator of its own, so a
             resumed run needs no generator state.
@@ -41,6 +42,7 @@ class FitSettings:
     one_cycle: bool = True
     weight_decay: float = 0.0
     average: float = 0.0
+    last: bool = False
     gradient_norm: float = math.inf
     seed: int = 0
 
@@ -70,7 +72,7 @@ def fit(
     state: FitState | None = None,
     keep: Callable[[FitState], None] = lambda _: None,
 ) -> FitState:
-    """Train a model in place and leave its best weights in it.
+    """Train a model in place and leave its best weights, or its last, in it.
 
     Where torch.distributed is initialised, every process takes a share of each batch, and all end up with the
     same weights, which are those of a single process but for rounding.
@@ -80,7 +82,7 @@ def fit(
         losses: Terms of one batch.
         n_items: Items to draw batches from.
         validate: Terms on the validation items, "loss" among them, with the averaged weights in
-            the model; the epoch with the lowest "loss" is the best.
+            the model; the epoch with the lowest "loss" is the best, unless the last one is asked for.
         settings: How to train.
         progress: Told after each epoch.
         label: What the progress bar says.
@@ -121,7 +123,7 @@ def fit(
                 for name, value in terms.items():
                     sums[name] = sums.get(name, 0.0) + value * len(batch) / n_items
                 averaged = _average(averaged, model, settings.average, step)
-        state = _after_epoch(model, optimisers, replace(state, averaged=averaged), sums, validate)
+        state = _after_epoch(model, optimisers, replace(state, averaged=averaged), sums, validate, settings)
         keep(state)
         progress.advance(
             note=f"loss {sums['loss']:.4g}, validation {state.history['validation loss'][-1]:.4g}"
@@ -199,6 +201,7 @@ def _after_epoch(
     state: FitState,
     sums: Mapping[str, float],
     validate: Callable[[], dict[str, float]],
+    settings: FitSettings,
 ) -> FitState:
     weights = _copy(model.state_dict())
     model.load_state_dict(state.averaged)
@@ -208,7 +211,7 @@ def _after_epoch(
     history = {name: list(values) for name, values in state.history.items()}
     for name, value in [*sums.items(), *((f"validation {name}", value) for name, value in found.items())]:
         history.setdefault(name, []).append(value)
-    better = found["loss"] < state.best_loss
+    better = settings.last or found["loss"] < state.best_loss
     return FitState(
         state.epoch + 1,
         weights,

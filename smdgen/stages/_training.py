@@ -117,7 +117,7 @@ class Job:
 def train(job: Job, *, resume: bool, progress: Progress) -> FitState:
     """Fit the model, with a checkpoint after every epoch.
 
-    On Ctrl-C the best weights so far are in the model, the checkpoint holds the last whole
+    On Ctrl-C the weights to keep so far are in the model, the checkpoint holds the last whole
     epoch, and the interruption goes on up, once the caller has saved the model.
 
     Raises:
@@ -150,7 +150,7 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C after at least one epoch; carries the state to save."""
 
     def __init__(self, state: FitState) -> None:
-        super().__init__(f"kept the best of {state.epoch} epochs; go on with --resume")
+        super().__init__(f"kept what {state.epoch} epochs reached; go on with --resume")
         self.state = state
 
 

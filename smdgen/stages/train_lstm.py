@@ -55,9 +55,12 @@ N_STEPS = 10
 #: Residual blocks of the flow-matching head, and its width.
 N_BLOCKS, HEAD_SIZE = 2, 256
 
-#: Batches that count as an epoch of the default preset, whose sequences are drawn anew each time: few
-#: pulls are trained as long as many.
+#: Batches that count as an epoch of the default preset, whose sequences are drawn anew each time.
 BATCHES_PER_EPOCH = 40
+
+#: Most passes over the training frames, within which the default preset takes fewer epochs, but not fewer than
+#: these: few pulls would soon be known by heart.
+MOST_PASSES, FEWEST_EPOCHS = 160, 5
 
 #: Sequences in each of the four validation batches of the preset "paper".
 PAPER_CHECKED = 128
@@ -149,6 +152,8 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         torch.manual_seed(config.seed)
         vae = build_vae(vae_tensors, vae_header)
         lstm, sizes = _new_lstm(vae, settings, parts["train"], dataset.structure)
+        if isinstance(lstm, SteeredLstm):
+            settings = fitted_to(lstm, len(parts["train"].z), settings, config)
         job = _job(config, preset, settings, folder, latents, lstm.to(device), parts, device)
         try:
             state, stop = train(job, resume=config.resume, progress=progress), None
@@ -259,6 +264,17 @@ def strides(data: Sequences) -> tuple[int, int]:
     return 1, max(1, (longest - 1) // 4)
 
 
+def fitted_to(
+    lstm: SteeredLstm, n_frames: int, settings: dict[str, float], config: TrainLstmConfig
+) -> dict[str, float]:
+    """Settings with batches as small as the residues ask for, and as few epochs as the training frames bear."""
+    most = MOST_RESIDUES // (N_STEPS * lstm.residues.n_residues)
+    batch_size = max(1, min(int(settings["batch_size"]), most))
+    bearable = MOST_PASSES * n_frames // (BATCHES_PER_EPOCH * batch_size * N_STEPS)
+    epochs = min(settings["epochs"], max(bearable, FEWEST_EPOCHS))
+    return {**settings, "batch_size": batch_size, "epochs": config.epochs or epochs}
+
+
 def _new_lstm(
     vae: PaperVae | InternalVae, settings: dict[str, float], data: Sequences, structure: Structure
 ) -> tuple[PaperLstm | SteeredLstm, dict[str, int]]:
@@ -288,7 +304,6 @@ def _job(
     losses = _paper_losses(lstm, device) if isinstance(lstm, PaperLstm) else _steered_losses(lstm, device)
     batch_size = int(settings["batch_size"])
     if isinstance(lstm, SteeredLstm):
-        batch_size = max(1, min(batch_size, MOST_RESIDUES // (N_STEPS * lstm.residues.n_residues)))
         n_items, n_checked = BATCHES_PER_EPOCH * batch_size, 2 * batch_size
     else:
         n_checked = PAPER_CHECKED
@@ -307,6 +322,7 @@ def _job(
         settings=FitSettings(
             int(settings["epochs"]), batch_size, settings["learning_rate"],
             muon=preset != "paper", one_cycle=preset != "paper", average=0.0 if preset == "paper" else 0.995,
+            last=preset != "paper",
             gradient_norm=math.inf if preset == "paper" else 1.0, seed=config.seed,
         ),
         identity={"kind": "lstm", "preset": preset, "values": settings, "vae": latents.vae_hash},

@@ -49,6 +49,16 @@ def test_it_learns_and_leaves_the_best_weights_in_the_model(settings):
     assert len(state.history["loss"]) == 12
 
 
+def test_the_last_weights_are_kept_where_that_is_asked_for():
+    model, losses, validate = regression()
+    worse = iter(range(12))
+    state = run(model, losses, lambda: {"loss": float(next(worse))}, replace(SETTINGS, last=True))
+    assert state.best_loss == 11
+    assert all(torch.equal(value, state.averaged[name]) for name, value in model.state_dict().items())
+    first = run(model, losses, lambda: {"loss": 0.0}, SETTINGS)
+    assert not torch.equal(first.best["0.weight"], first.averaged["0.weight"])
+
+
 @both
 def test_resuming_continues_bit_for_bit(settings):
     whole = regression()

@@ -14,6 +14,7 @@ from smdgen.data.dataset import Pull, open_dataset, write_dataset
 from smdgen.data.trajectory import open_trajectory
 from smdgen.errors import ArtifactError, ConfigError
 from smdgen.nets.generate import build_vae
+from smdgen.nets.sequence import SteeredLstm
 from smdgen.physics.cvs import end_to_end as end_to_end_cv
 from smdgen.physics.cvs import evaluate
 from smdgen.physics.forcefield import geometry_terms
@@ -222,3 +223,20 @@ def test_blocks_of_one_trajectory_are_one_pull_in_the_schedule():
         apart = train_lstm.cv_schedule(latents, sources)
         assert apart.paths.shape == (2, 10)
         assert apart.duration_ps == pytest.approx(4.5)
+
+
+def test_few_frames_and_large_proteins_have_fewer_epochs_and_smaller_batches():
+    sizes = {"n_features": 3, "n_kinds": 2, "n_soft": 1}
+    small, large = (SteeredLstm(3, 8, 16, 1, n_residues=n_residues, **sizes) for n_residues in (10, 320))
+    preset = train_lstm.PRESETS["default"]
+
+    def found(lstm, n_frames, **own):
+        settings = train_lstm.fitted_to(lstm, n_frames, preset, TrainLstmConfig(**own))
+        return settings["batch_size"], settings["epochs"]
+
+    assert found(small, 50_000) == (32, 40)
+    assert found(small, 1600) == (32, 20), "160 passes over 1600 frames are 20 x 40 batches of 32 x 10"
+    assert found(small, 100) == (32, 5)
+    assert found(large, 1600) == (2, 40)
+    assert found(large, 60) == (2, 12)
+    assert found(small, 1600, epochs=33) == (32, 33)
