@@ -357,7 +357,7 @@ def steer(vae: InternalVae, cv: CollectiveVariable, z: Tensor, noise: Tensor, ai
 def newton_step(
     vae: InternalVae, cv: CollectiveVariable, z: Tensor, noise: Tensor, aim: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The step -g (CV - target) / |g|^2 with g = dCV/dz, (n, latent_size), and CV - target, (n,); see `steer`."""
+    """A step of `steer`, -g (CV - target) / |g|^2 with g = dCV/dz, (n, latent_size); CV - target, (n,)."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         value = evaluate(cv, vae.decode(z, noise))

@@ -90,7 +90,8 @@ def follow(schedule: Schedule, values: Tensor, n_samples: int) -> Aims:
         ConfigError: A value outside of what the training pulls cover, or a part against their direction.
     """
     for step, value in enumerate(values.tolist()):
-        _check_range(schedule, "the start" if step == 0 else f"step {step} of the schedule", value)
+        what, slack = ("the start", _slack(schedule)) if step == 0 else (f"step {step} of the schedule", 0.0)
+        _check_range(schedule, what, value, slack)
     tolerance, way = wobble(schedule), 0.0
     points = turns(values, tolerance)
     for here, there in itertools.pairwise(points):
@@ -106,7 +107,7 @@ def follow(schedule: Schedule, values: Tensor, n_samples: int) -> Aims:
 
 def _towards(schedule: Schedule, start: float, target: float | None) -> Schedule:
     """The training pulls, or parts of them, that go from the start to the target."""
-    _check_range(schedule, "the start", start)
+    _check_range(schedule, "the start", start, _slack(schedule))
     if target is not None:
         _check_range(schedule, "the target", target)
         return _covering(schedule, start, target, "the target")
@@ -114,9 +115,14 @@ def _towards(schedule: Schedule, start: float, target: float | None) -> Schedule
     return min(both, key=lambda part: abs(float(part.paths[:, 0].mean()) - start), default=schedule)
 
 
-def _check_range(schedule: Schedule, what: str, value: float) -> None:
+def _slack(schedule: Schedule) -> float:
+    """How far beyond all training pulls a start may be: their usual spread at one time."""
+    return float(schedule.paths.std(0, correction=0).mean())
+
+
+def _check_range(schedule: Schedule, what: str, value: float, slack: float = 0.0) -> None:
     low, high = float(schedule.paths.min()), float(schedule.paths.max())
-    if not low <= value <= high:
+    if not low - slack <= value <= high + slack:
         raise ConfigError(
             f"{what} has CV {value:.2f}, outside of {low:.2f} to {high:.2f}, which the training pulls cover; "
             "give one within, or train on pulls that reach it"
@@ -139,7 +145,8 @@ def _covering(schedule: Schedule, first: float, last: float, what: str) -> Sched
             "give values ahead, or train on pulls that go back"
         )
     low, high = float(part.paths.min()), float(part.paths.max())
-    if not (low <= first <= high and low <= last <= high):
+    slack = _slack(schedule)
+    if not (low - slack <= first <= high + slack and low <= last <= high):
         raise ConfigError(
             f"{wanted}, but the training pulls that go that way cover {low:.2f} to {high:.2f}; "
             "give values within"

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,7 @@ from smdgen.stages._training import (
 )
 from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.latents import Latents, read_latents
+from smdgen.store.manifest import taken_apart
 from smdgen.store.run_record import RunFolder
 
 PRESETS: dict[str, dict[str, float]] = {
@@ -58,8 +60,8 @@ N_BLOCKS, HEAD_SIZE = 2, 256
 #: Batches that count as an epoch of the default preset, whose sequences are drawn anew each time.
 BATCHES_PER_EPOCH = 40
 
-#: Most passes over the training frames, within which the default preset takes fewer epochs, but not fewer than
-#: these: few pulls would soon be known by heart.
+#: Most passes over the training frames, for which the default preset takes fewer epochs, down to these:
+#: few pulls would soon be known by heart.
 MOST_PASSES, FEWEST_EPOCHS = 160, 5
 
 #: Sequences in each of the four validation batches of the preset "paper".
@@ -135,8 +137,9 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
     latents = read_latents(folder.require(folder.latents, "train-vae"))
     vae_tensors, vae_header = read_model(folder.require(folder.vae, "train-vae"), "vae")
-    _check_same_run(folder, dataset, latents, vae_header)
-    preset = vae_header["preset"] if config.preset is None else config.preset
+    with taken_apart(folder.vae):
+        _check_same_run(folder, dataset, latents, vae_header)
+        preset = vae_header["preset"] if config.preset is None else config.preset
     if preset != vae_header["preset"]:
         raise ArtifactError(
             f"{folder.vae} is of preset {vae_header['preset']}, asked for {preset}; "
@@ -150,7 +153,8 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         parts = {split: sequences(latents, split) for split in ("train", "validation")}
         settings = {**PRESETS[preset], **{k: v for k in PRESETS[preset] if (v := getattr(config, k))}}
         torch.manual_seed(config.seed)
-        vae = build_vae(vae_tensors, vae_header)
+        with taken_apart(folder.vae):
+            vae, landmarks, reach = _opened(vae_tensors, vae_header, dataset, latents)
         lstm, sizes = _new_lstm(vae, settings, parts["train"], dataset.structure)
         if isinstance(lstm, SteeredLstm):
             settings = fitted_to(lstm, len(parts["train"].z), settings, config)
@@ -161,8 +165,8 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             state, stop = interruption.state, interruption
         schedule = cv_schedule(latents, [pull.source for pull in dataset.pulls])
         model = PullModel(
-            vae, lstm.cpu(), dataset.cv, schedule, vae_tensors["landmarks"], vae_header["reach_A"],
-            nearest_allowed(dataset.structure, vae_tensors["landmarks"]),
+            vae, lstm.cpu(), dataset.cv, schedule, landmarks, reach,
+            nearest_allowed(dataset.structure, landmarks),
         )  # fmt: skip
         files = history_files(folder.path, "lstm")
         header = {
@@ -184,6 +188,19 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
     return TrainLstmResult(
         preset, n_parameters, state.epoch, *errors, state.history, (folder.lstm, *files), hints
     )
+
+
+def _opened(
+    tensors: dict[str, Tensor], header: dict[str, Any], dataset: Dataset, latents: Latents
+) -> tuple[PaperVae | InternalVae, Tensor, float]:
+    """The autoencoder with its landmarks and reach, if these fit each other, the atoms and the latents."""
+    if max(header["sizes"].values()) > sum(tensor.numel() for tensor in tensors.values()):
+        raise ValueError(f"sizes {header['sizes']} beyond the number of weights")  # before memory is taken
+    vae, landmarks, reach = build_vae(tensors, header), tensors["landmarks"], float(header["reach_A"])
+    fits = landmarks.shape == (len(landmarks), dataset.structure.n_atoms, 3)
+    if not fits or vae.latent_size != latents.means.shape[1] or not reach >= 0:
+        raise ValueError("landmarks, latents or reach of other shapes or types")
+    return vae, landmarks, reach
 
 
 def sequences(latents: Latents, split: str) -> Sequences:
@@ -267,7 +284,7 @@ def strides(data: Sequences) -> tuple[int, int]:
 def fitted_to(
     lstm: SteeredLstm, n_frames: int, settings: dict[str, float], config: TrainLstmConfig
 ) -> dict[str, float]:
-    """Settings with batches as small as the residues ask for, and as few epochs as the training frames bear."""
+    """Settings with batches that many residues leave room for, and epochs that the training frames bear."""
     most = MOST_RESIDUES // (N_STEPS * lstm.residues.n_residues)
     batch_size = max(1, min(int(settings["batch_size"]), most))
     bearable = MOST_PASSES * n_frames // (BATCHES_PER_EPOCH * batch_size * N_STEPS)

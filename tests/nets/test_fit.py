@@ -50,7 +50,7 @@ def test_it_learns_and_leaves_the_best_weights_in_the_model(settings):
 
 
 def test_the_last_weights_are_kept_where_that_is_asked_for():
-    model, losses, validate = regression()
+    model, losses, _ = regression()
     worse = iter(range(12))
     state = run(model, losses, lambda: {"loss": float(next(worse))}, replace(SETTINGS, last=True))
     assert state.best_loss == 11

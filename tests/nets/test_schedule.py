@@ -137,3 +137,13 @@ def test_a_schedule_may_fluctuate_as_much_as_the_pulls_do(schedule):
     assert follow(real, path, 1).stride_ps == pytest.approx(25.0, rel=0.1)
     with pytest.raises(ConfigError, match="turning back by"):
         follow(real, torch.tensor([13.0, 25.0, 15.0]), 1)
+
+
+def test_a_start_may_lie_beyond_all_pulls_by_their_usual_spread_but_no_target(schedule):
+    """The spread at one time, averaged over time, is 0.27; the start of all pulls is 12."""
+    aims = draw(schedule, 11.9, 10)
+    assert torch.all(aims.values[:, 0] == 11.9)
+    with pytest.raises(ConfigError, match=r"the start has CV 11\.60, outside of 12\.00"):
+        draw(schedule, 11.6, 10)
+    with pytest.raises(ConfigError, match="the target has CV"):
+        draw(schedule, 12.0, 10, float(schedule.paths.max()) + 0.1)

@@ -21,8 +21,9 @@ from smdgen.physics.forcefield import geometry_terms
 from smdgen.physics.geometry import rmsd, rmsd_matrix
 from smdgen.progress import Silent
 from smdgen.stages import prepare, rollout, train_lstm, train_vae
-from smdgen.store.artifacts import model_hash, read_model
-from smdgen.store.latents import Latents, read_latents
+from smdgen.store.artifacts import model_hash, read_model, write_model
+from smdgen.store.latents import Latents, read_latents, write_latents
+from smdgen.store.run_record import RunFolder
 from tests.tools.two_processes import run_two
 
 VAE = TrainVaeConfig(epochs=3, hidden_size=16)
@@ -240,3 +241,34 @@ def test_few_frames_and_large_proteins_have_fewer_epochs_and_smaller_batches():
     assert found(large, 1600) == (2, 40)
     assert found(large, 60) == (2, 12)
     assert found(small, 1600, epochs=33) == (32, 33)
+
+
+@pytest.mark.parametrize("forged", ["", "weights", "landmarks", "reach", "sizes", "preset", "latents"])
+def test_an_autoencoder_whose_parts_do_not_fit_is_refused_by_train_lstm(run_dir, forged):
+    """All are sealed anew, as somebody who forges would do."""
+    train_vae.run(TrainVaeConfig(epochs=1, hidden_size=16, latent_size=8, batch_size=16), run_dir, Silent())
+    folder = RunFolder(run_dir)
+    found, header = read_model(folder.vae, "vae")
+    tensors = {**found}
+    if forged == "weights":
+        tensors["weights.linear_in.weight"] = tensors["weights.linear_in.weight"][:-1].clone()
+    elif forged == "landmarks":
+        tensors["landmarks"] = tensors["landmarks"][:, :-1].clone()
+    elif forged == "sizes":
+        header = {**header, "sizes": {**header["sizes"], "hidden_size": 10**9}}
+    elif forged in ("reach", "preset"):
+        header = {k: v for k, v in header.items() if k != {"reach": "reach_A"}.get(forged, forged)}
+    write_model(folder.vae, "vae", tensors, header)
+    latents = read_latents(folder.latents)
+    means = latents.means[:, :-1] if forged == "latents" else latents.means
+    sha256 = model_hash(folder.vae)
+    write_latents(
+        folder.latents, means, latents.cv_values, latents.times_ps, list(latents.pulls), sha256, "A"
+    )
+    config = TrainLstmConfig(epochs=1, hidden_size=16, batch_size=16)
+    if not forged:
+        train_lstm.run(config, run_dir, Silent())
+        return
+    with pytest.raises(ArtifactError, match="not made up as"):
+        train_lstm.run(config, run_dir, Silent())
+    assert not folder.lstm.exists()
