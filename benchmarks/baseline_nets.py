@@ -101,7 +101,7 @@ def latent_mlp(real: RealPulls, vae: InternalVae, seed: int, epochs: int = EPOCH
 
 
 def latent_lstm(real: RealPulls, vae: InternalVae, head: str, seed: int, epochs: int = EPOCHS) -> Generator:
-    """An LSTM over latents with one of the three heads, steered and decoded as the default is."""
+    """An LSTM over latents with one of three heads, steered after each step, decoded as the default is."""
 
     def decode(z: Tensor, aim: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         if aim is None:

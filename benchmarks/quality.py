@@ -6,8 +6,9 @@
 Each combination of data set, method, number of training pulls and seed is a cell, kept as JSON in
 `--work`, so that a run that broke goes on where it was; `--write` makes the page from the cells alone, and
 `--cells benchmarks/quality_cells` from those of the published page.
-Figures are defined in docs/quality-figures.md. Methods learn from the training pulls, choose their best epoch
-on the validation pulls, and are judged on the test pulls; `--split validation` is for making choices.
+Figures are defined in docs/quality-figures.md. Methods learn from the training pulls, choose on the
+validation pulls (autoencoders and baselines their best epoch), and are judged on the test pulls; `--split
+validation` is for making choices.
 """
 
 import argparse

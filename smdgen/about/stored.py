@@ -149,12 +149,11 @@ def _lstm(manifest: Manifest) -> Sequence[Fact]:
 
 def _checkpoint(manifest: Manifest) -> Sequence[Fact]:
     header = manifest.header
-    best = header["best_loss"]
     return (
         fact("training", header["identity"]["kind"]),
         fact("preset", header["identity"]["preset"]),
         fact("epochs", header["epoch"]),
-        fact("best validation loss", best),
+        fact("validation loss of the kept weights", header["best_loss"]),
     )
 
 

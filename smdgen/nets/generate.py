@@ -59,7 +59,7 @@ class PullModel:
 
 def build_vae(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> PaperVae | InternalVae:
     """The autoencoder of a vae.safetensors, from what `read_model` returned."""
-    sizes = header["sizes"]
+    sizes = _possible_sizes(tensors, header)
     vae: PaperVae | InternalVae
     if header["preset"] == "paper":
         vae = PaperVae(sizes["n_atoms"], sizes["latent_size"], sizes["hidden_size"])
@@ -80,7 +80,19 @@ def _features(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Featu
 def build_lstm(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> PaperLstm | SteeredLstm:
     """The LSTM of an lstm.safetensors, from what `read_model` returned."""
     kind = PaperLstm if header["preset"] == "paper" else SteeredLstm
-    return _loaded(kind(**header["sizes"]), tensors)
+    return _loaded(kind(**_possible_sizes(tensors, header)), tensors)
+
+
+def _possible_sizes(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes of a network, if its weights are many enough for them; asked before memory is taken.
+
+    Raises:
+        ValueError: A size is beyond the number of weights.
+    """
+    sizes: dict[str, int] = header["sizes"]
+    if max(sizes.values()) > sum(tensor.numel() for tensor in tensors.values()):
+        raise ValueError(f"sizes {sizes} beyond the number of weights")
+    return sizes
 
 
 def build_model(

@@ -90,8 +90,10 @@ def follow(schedule: Schedule, values: Tensor, n_samples: int) -> Aims:
         ConfigError: A value outside of what the training pulls cover, or a part against their direction.
     """
     for step, value in enumerate(values.tolist()):
-        what, slack = ("the start", _slack(schedule)) if step == 0 else (f"step {step} of the schedule", 0.0)
-        _check_range(schedule, what, value, slack)
+        if step == 0:
+            _check_range(schedule, "the start", value, _usual_spread(schedule))
+        else:
+            _check_range(schedule, f"step {step} of the schedule", value)
     tolerance, way = wobble(schedule), 0.0
     points = turns(values, tolerance)
     for here, there in itertools.pairwise(points):
@@ -107,7 +109,7 @@ def follow(schedule: Schedule, values: Tensor, n_samples: int) -> Aims:
 
 def _towards(schedule: Schedule, start: float, target: float | None) -> Schedule:
     """The training pulls, or parts of them, that go from the start to the target."""
-    _check_range(schedule, "the start", start, _slack(schedule))
+    _check_range(schedule, "the start", start, _usual_spread(schedule))
     if target is not None:
         _check_range(schedule, "the target", target)
         return _covering(schedule, start, target, "the target")
@@ -115,8 +117,8 @@ def _towards(schedule: Schedule, start: float, target: float | None) -> Schedule
     return min(both, key=lambda part: abs(float(part.paths[:, 0].mean()) - start), default=schedule)
 
 
-def _slack(schedule: Schedule) -> float:
-    """How far beyond all training pulls a start may be: their usual spread at one time."""
+def _usual_spread(schedule: Schedule) -> float:
+    """How far training pulls are apart at one time; a start may be that far beyond all of them."""
     return float(schedule.paths.std(0, correction=0).mean())
 
 
@@ -145,7 +147,7 @@ def _covering(schedule: Schedule, first: float, last: float, what: str) -> Sched
             "give values ahead, or train on pulls that go back"
         )
     low, high = float(part.paths.min()), float(part.paths.max())
-    slack = _slack(schedule)
+    slack = _usual_spread(schedule)
     if not (low - slack <= first <= high + slack and low <= last <= high):
         raise ConfigError(
             f"{wanted}, but the training pulls that go that way cover {low:.2f} to {high:.2f}; "
@@ -163,7 +165,7 @@ def _way(schedule: Schedule, mean: Tensor, start: float, target: float | None) -
     sign = 1.0 if mean[-1] >= mean[0] else -1.0
     climb = torch.cummax(sign * mean, 0).values
     end = mean.numel() - 1
-    spread = float(schedule.paths.std(0, correction=0).mean())
+    spread = _usual_spread(schedule)
     first = int((climb < sign * start).sum()) if sign * start > float(climb[0]) + 2 * spread else 0
     last = end if target is None else min(int((climb < sign * target).sum()), end)
     if first >= end and target is None:

@@ -209,11 +209,6 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
             "train your own with `smdgen prepare`, `smdgen train-vae`, `smdgen train-lstm`"
         )
     with taken_apart(vae_path, lstm_path):
-        for tensors, header in ((vae, vae_header), (lstm, lstm_header)):
-            if max(header["sizes"].values()) > sum(tensor.numel() for tensor in tensors.values()):
-                raise ValueError(
-                    f"sizes {header['sizes']} beyond the number of weights"
-                )  # before memory is taken
         model = build_model(vae, vae_header, lstm, lstm_header, structure, str(device))
         if not _is_sound(model, structure.n_atoms) or "content_hash" not in vae_header:
             raise ValueError("landmarks, paths or times of other shapes or types")

@@ -194,8 +194,6 @@ def _opened(
     tensors: dict[str, Tensor], header: dict[str, Any], dataset: Dataset, latents: Latents
 ) -> tuple[PaperVae | InternalVae, Tensor, float]:
     """The autoencoder with its landmarks and reach, if these fit each other, the atoms and the latents."""
-    if max(header["sizes"].values()) > sum(tensor.numel() for tensor in tensors.values()):
-        raise ValueError(f"sizes {header['sizes']} beyond the number of weights")  # before memory is taken
     vae, landmarks, reach = build_vae(tensors, header), tensors["landmarks"], float(header["reach_A"])
     fits = landmarks.shape == (len(landmarks), dataset.structure.n_atoms, 3)
     if not fits or vae.latent_size != latents.means.shape[1] or not reach >= 0:

@@ -9,7 +9,16 @@ import torch
 
 from smdgen.errors import ConfigError
 from smdgen.nets.directions import Schedule
-from smdgen.nets.generate import PullModel, generate, nearest_allowed, next_frames, start_distance, steer
+from smdgen.nets.generate import (
+    PullModel,
+    build_lstm,
+    build_vae,
+    generate,
+    nearest_allowed,
+    next_frames,
+    start_distance,
+    steer,
+)
 from smdgen.nets.residues import residue_layout
 from smdgen.nets.sequence import PaperLstm, SteeredLstm
 from smdgen.nets.vae import PaperVae
@@ -145,3 +154,9 @@ def test_training_frames_that_clash_lift_the_limits():
     assert limits[0, 4] == limits[0, 5] == 2.4
     assert limits[0, 3] == 0
     assert not nearest_allowed(molecule, torch.cat([straight, curled])).any()
+
+
+@pytest.mark.parametrize("build", [build_vae, build_lstm])
+def test_sizes_beyond_the_weights_are_refused_before_memory_is_taken(build):
+    with pytest.raises(ValueError, match="beyond the number of weights"):
+        build({"w": torch.zeros(1)}, {"preset": "default", "sizes": {"hidden_size": 10**9}})

@@ -24,12 +24,13 @@ from smdgen.physics import cvs
 from smdgen.physics.forcefield import geometry_terms
 from smdgen.progress import Silent
 from smdgen.stages import rollout
-from smdgen.store.artifacts import model_hash, write_model
+from smdgen.store.artifacts import model_hash, read_model, write_model
 from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure
 from tests.tools.vmd import Vmd
 
 STRUCTURE, CV = make_structure(), make_cv()
 START = make_pull(2, 0)[0]
+BUILD_MODEL = nets.build_model
 
 
 @pytest.fixture
@@ -98,9 +99,12 @@ def test_models_with_parts_of_another_make_up_are_refused(run_dir, part, value):
         rollout.run(RolloutConfig(write_start(run_dir)), run_dir, Silent())
 
 
-def test_sizes_beyond_the_weights_take_no_memory(run_dir):
+def test_sizes_beyond_the_weights_take_no_memory(run_dir, monkeypatch):
     """Building such a network would fill the memory before its weights could be found missing."""
-    own = {"vae_sha256": model_hash(run_dir / "vae.safetensors"), "sizes": {"hidden_size": 10**9}}
+    monkeypatch.setattr(nets, "build_model", BUILD_MODEL)
+    tensors, header = read_model(run_dir / "vae.safetensors", "vae")
+    write_model(run_dir / "vae.safetensors", "vae", tensors, {**header, "sizes": {"hidden_size": 10**9}})
+    own = {"vae_sha256": model_hash(run_dir / "vae.safetensors"), "sizes": {"hidden_size": 1}}
     write_model(run_dir / "lstm.safetensors", "lstm", {"w": torch.zeros(1)}, own)
     with pytest.raises(ArtifactError, match="beyond the number of weights"):
         rollout.run(RolloutConfig(write_start(run_dir)), run_dir, Silent())
