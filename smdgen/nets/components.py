@@ -15,6 +15,16 @@ MOST_EXACT = 1500
 _SPARE, _ROUNDS = 32, 3
 
 
+def mean_and_deviation(blocks: Blocks) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each column of blocks (n, n_columns): (n_columns,) each, 64-bit, CPU."""
+    first = next(iter(blocks()))[0].double().cpu()  # near the mean, for precision
+    count, total, squares = 0, *torch.zeros(2, len(first), dtype=torch.float64)
+    for block in blocks():
+        off = block.double().cpu() - first
+        count, total, squares = count + len(block), total + off.sum(0), squares + off.square().sum(0)
+    return first + total / count, (squares / count - (total / count).square()).clamp_min(0).sqrt()
+
+
 def principal_components(blocks: Blocks, n_features: int, n_wanted: int) -> tuple[Tensor, Tensor]:
     """The directions of largest variance.
 

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from smdgen.nets.components import Blocks
+from smdgen.nets.components import Blocks, mean_and_deviation
 from smdgen.nets.rotors import N_BINS, count, distribution, gathered, spread
-from smdgen.physics.geometry import wrap
+from smdgen.physics.geometry import bond_lengths, wrap
 from smdgen.physics.internal import InternalTree, to_cartesian, to_internal
 
 #: A torsion whose training values leave this arc around their circular mean is kept as sine and cosine.
@@ -18,7 +18,10 @@ NARROW_ARC = 2.0  # rad
 #: A narrow torsion with a standard deviation above this is soft: it tells the conformation, not a vibration.
 SOFT_DEVIATION = 0.26  # rad, 15 degrees
 
-#: Floors of the standard deviations: a bond held rigid, an angle that never moves.
+#: A. A bond with a smaller standard deviation is held rigid (those to hydrogen, in most MD): no feature.
+RIGID_DEVIATION = 1e-3
+
+#: Floor of the other standard deviations: an angle that never moves.
 LEAST_DEVIATION = 1e-3
 
 
@@ -28,6 +31,7 @@ class InternalFeatures(nn.Module):
     Invariant to rotation and translation, and tells a mirror image apart. Narrow torsions (omega,
     impropers, side-chain planes) are one number each, wide ones (phi, psi, chi) a sine and a cosine;
     those that turn a group of end atoms (methyl) after their wells have been spread over the circle.
+    Rigid bonds are none: they get their length back.
     """
 
     centre: Tensor  # (n_features,) mean of each raw feature
@@ -35,11 +39,20 @@ class InternalFeatures(nn.Module):
     twist: Tensor  # (n_torsions,) rad, circular mean of each torsion
     wide: Tensor  # (n_torsions,) bool
     wells: Tensor  # (n_rotors, N_BINS + 1) distributions; only if there are rotors
+    rigid: Tensor  # (n_rigid,) rows of the rigid bonds among the tree's; only if there are any
+    rigid_length: Tensor  # (n_rigid,), A
 
-    def __init__(self, tree: InternalTree, wide: Tensor) -> None:
+    def __init__(self, tree: InternalTree, wide: Tensor, rigid: Tensor | None = None) -> None:
         super().__init__()
         self.tree = tree
-        self.n_lengths, self.n_angles, n_torsions = tree.n_atoms - 1, tree.n_atoms - 2, tree.n_atoms - 3
+        free = torch.ones(tree.n_atoms - 1, dtype=torch.bool)
+        self.has_rigid = rigid is not None and len(rigid) > 0
+        if rigid is not None and self.has_rigid:
+            free[rigid.cpu()] = False
+            self.register_buffer("rigid", rigid)
+            self.register_buffer("rigid_length", torch.ones(len(rigid)))
+        self.free: list[int] = free.nonzero()[:, 0].tolist()  # among the tree's bonds
+        self.n_lengths, self.n_angles, n_torsions = len(self.free), tree.n_atoms - 2, tree.n_atoms - 3
         n_wide = int(wide.sum())
         self.n_narrow, self.n_wide = n_torsions - n_wide, n_wide
         self.n_features = self.n_lengths + self.n_angles + n_torsions + n_wide
@@ -66,22 +79,21 @@ class InternalFeatures(nn.Module):
             torsions = to_internal(x, tree)[2].double().cpu()
             sine, cosine = sine + torsions.sin().sum(0), cosine + torsions.cos().sum(0)
         twist = torch.atan2(sine, cosine)
+        length, deviation = mean_and_deviation(lambda: (bond_lengths(x, tree.bonds) for x in blocks()))
+        rigid = (deviation < RIGID_DEVIATION).nonzero()[:, 0]
         wide = torch.zeros(len(twist), dtype=torch.bool)
         for x in blocks():
             wide |= (wrap(to_internal(x, tree)[2].cpu() - twist).abs() > NARROW_ARC).any(0)
-        features = cls(tree, wide).to(x)
+        features = cls(tree, wide, rigid).to(x)
         features.twist.copy_(twist)
+        if features.has_rigid:
+            features.rigid_length.copy_(length[rigid])
         if features.rotors:
             rotors = wide.nonzero()[features.rotors, 0]
             counts = sum(count(to_internal(x, tree)[2].cpu()[:, rotors]) for x in blocks())
             features.wells.copy_(distribution(torch.as_tensor(counts)))
-        first = features._raw(*to_internal(x[:1], tree))[0].double().cpu()  # near the mean, for precision
-        n, total, squares = 0, *torch.zeros(2, features.n_features, dtype=torch.float64)
-        for x in blocks():
-            off = features._raw(*to_internal(x, tree)).double().cpu() - first
-            n, total, squares = n + len(x), total + off.sum(0), squares + off.square().sum(0)
-        features.centre.copy_(first + total / n)
-        scale = (squares / n - (total / n).square()).clamp_min(0).sqrt()
+        mean, scale = mean_and_deviation(lambda: (features._raw(*to_internal(x, tree)) for x in blocks()))
+        features.centre.copy_(mean)
         sines, cosines = features._wide_columns()
         both = ((scale[sines].square() + scale[cosines].square()) / 2).sqrt()
         scale[sines], scale[cosines] = both, both
@@ -98,6 +110,10 @@ class InternalFeatures(nn.Module):
         lengths, angles, narrow, sine, cosine = raw.split(
             [self.n_lengths, self.n_angles, self.n_narrow, self.n_wide, self.n_wide], dim=-1
         )
+        if self.has_rigid:
+            all_lengths = raw.new_empty(*raw.shape[:-1], self.tree.n_atoms - 1)
+            all_lengths[..., self.free], all_lengths[..., self.rigid] = lengths, self.rigid_length.to(raw)
+            lengths = all_lengths
         torsions = torch.empty(*raw.shape[:-1], len(self.twist), dtype=raw.dtype, device=raw.device)
         torsions[..., ~self.wide] = narrow + self.twist[~self.wide]
         torsions[..., self.wide] = self._turn(torch.atan2(sine, cosine), gathered)
@@ -112,7 +128,7 @@ class InternalFeatures(nn.Module):
         torsion, wide = self.tree.torsions[:, 3], self.wide.cpu().numpy()
         turning = torsion[wide]
         return np.concatenate(
-            [self.tree.bonds[:, 1], self.tree.angles[:, 2], torsion[~wide], turning, turning]
+            [self.tree.bonds[self.free, 1], self.tree.angles[:, 2], torsion[~wide], turning, turning]
         )
 
     def quantities(self) -> NDArray[np.int64]:
@@ -130,7 +146,7 @@ class InternalFeatures(nn.Module):
     def _raw(self, lengths: Tensor, angles: Tensor, torsions: Tensor) -> Tensor:
         narrow = wrap(torsions[..., ~self.wide] - self.twist[~self.wide])
         wide = self._turn(torsions[..., self.wide], spread)
-        return torch.cat([lengths, angles, narrow, wide.sin(), wide.cos()], -1)
+        return torch.cat([lengths[..., self.free], angles, narrow, wide.sin(), wide.cos()], -1)
 
     def _turn(self, wide: Tensor, turn: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """Wide torsions (..., n_wide) with those of end atoms replaced."""

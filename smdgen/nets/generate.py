@@ -74,7 +74,8 @@ def _features(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Featu
         n_pairs, n_branches = (len(tensors[f"weights.features.{name}"]) for name in ("pairs", "branches"))
         return PlacedFeatures(n_atoms, n_pairs, n_branches)
     bonds = np.array(header["bonds"], dtype=np.int64).reshape(-1, 2)
-    return InternalFeatures(spanning_tree(n_atoms, bonds), tensors["weights.features.wide"])
+    wide, rigid = tensors["weights.features.wide"], tensors.get("weights.features.rigid")
+    return InternalFeatures(spanning_tree(n_atoms, bonds), wide, rigid)
 
 
 def build_lstm(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> PaperLstm | SteeredLstm:

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from smdgen.nets.components import Blocks
+from smdgen.nets.components import Blocks, mean_and_deviation
 from smdgen.physics.geometry import bond_lengths, superpose
 
 #: Atoms three bonds apart count as near if their distance varies less than this (A): omega, planes.
@@ -64,13 +64,7 @@ class PlacedFeatures(nn.Module):
         """
         near, apart = near_pairs(n_atoms, bonds)
         first = next(iter(blocks()))
-        count, total, squares = 0, *torch.zeros(2, len(near), dtype=torch.float64)
-        start = bond_lengths(first[:1], near)[0].double().cpu()
-        for x in blocks():
-            off = bond_lengths(x, near).double().cpu() - start
-            count, total, squares = count + len(x), total + off.sum(0), squares + off.square().sum(0)
-        length = start + total / count
-        deviation = (squares / count - (total / count).square()).clamp_min(0).sqrt()
+        length, deviation = mean_and_deviation(lambda: (bond_lengths(x, near) for x in blocks()))
         kept = torch.from_numpy(apart < 3) | (deviation < STIFF_DEVIATION)
         degree = np.bincount(np.asarray(bonds).ravel(), minlength=n_atoms)
         branches = np.flatnonzero(degree >= 3) if (degree >= 3).any() else np.arange(n_atoms)
@@ -79,6 +73,7 @@ class PlacedFeatures(nn.Module):
         features.length.copy_(length[kept])
         features.length_spread.copy_(deviation[kept].clamp_min(1e-3) / DISTANCE_SHARE)
         features.branches.copy_(torch.from_numpy(branches))
+        count = sum(len(x) for x in blocks())
         mean = first[0] - first[0].mean(0)
         for _ in range(_ROUNDS):
             laid = sum(superpose(x, mean).sum(0) for x in blocks())

@@ -18,6 +18,12 @@ from smdgen.physics.two_sample import TwoSample, two_sample_auc
 #: Noise (A) of the control that the test must see.
 CONTROL_NOISE = 0.1
 
+#: A. Real bonds with a smaller standard deviation are rigid, and differ by the rounding of a file only.
+RIGID = 1e-3
+
+#: Decimals (A) of bond lengths in the row that does not see rounding.
+DECIMALS = 4
+
 
 class RealAuc(NamedTuple):
     """What the test finds without generated pulls, the same for whatever is compared with these real ones.
@@ -83,6 +89,10 @@ def auc_rows(
             outcome = two_sample_auc(first, second, pulls, samples, seed)
             label = f"two-sample AUC, {key.replace('_', ' ')}"
             yield QualityRow(f"auc_{key}", label, outcome.auc, outcome.spread)
+    if (theirs["bonds"].std(0) < RIGID).any():
+        outcome = two_sample_auc(_rounded(theirs), _rounded(ours), pulls, samples, seed)
+        label = f"two-sample AUC, bonds to {10.0**-DECIMALS:g} A"
+        yield QualityRow("auc_rounded", label, outcome.auc, outcome.spread)
     label = f"two-sample AUC of real frames + {CONTROL_NOISE} A noise"
     control = beside.control
     yield QualityRow("auc_control", label, math.nan, real=control.auc, real_spread=control.spread)
@@ -102,6 +112,11 @@ def add_noise(x: Tensor, seed: int, noise: float = CONTROL_NOISE) -> Tensor:
 def _features(x: Tensor, structure: Molecule) -> dict[str, Floats]:
     """Features of the frames of (n_pulls, n_steps, n_atoms, 3), pull by pull."""
     return dict(frame_features(x.flatten(0, 1), structure))
+
+
+def _rounded(features: dict[str, Floats]) -> Floats:
+    """All features, bond lengths to some decimals."""
+    return joined({**features, "bonds": features["bonds"].round(DECIMALS)})
 
 
 def _choices(structure: Molecule) -> dict[str, tuple[str, ...]]:

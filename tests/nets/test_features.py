@@ -3,7 +3,10 @@
 import torch
 
 from smdgen.nets.features import InternalFeatures
-from smdgen.physics.geometry import rmsd
+from smdgen.nets.generate import build_vae
+from smdgen.nets.vae import InternalVae
+from smdgen.physics.geometry import bond_lengths, rmsd
+from smdgen.physics.internal import to_cartesian, to_internal
 
 
 def test_decoding_gives_the_frame_back_in_its_own_hand(x, tree):
@@ -37,3 +40,30 @@ def test_a_narrow_torsion_at_the_seam_has_no_jump(x, tree):
     features = InternalFeatures.fit(lambda: x.split(70), tree)
     column = features.n_lengths + features.n_angles
     assert features.encode(x)[:, column : column + features.n_narrow].abs().max() < 5
+
+
+def test_rigid_bonds_are_no_features_and_get_their_length_back_whatever_the_noise(x, tree):
+    lengths, angles, torsions = to_internal(x, tree)
+    lengths[:, 2] = 1.08 + 1e-6 * torch.randn(len(x), dtype=x.dtype)
+    x = to_cartesian(lengths, angles, torsions, tree)
+    features = InternalFeatures.fit(lambda: x.split(70), tree)
+    f = features.encode(x)
+    assert f.shape[1] == features.n_features == (5 + 5 + 4) + 1
+    assert features.placed_atoms().shape == features.quantities().shape == features.is_soft().shape == (15,)
+    assert tree.bonds[2, 1] not in features.placed_atoms()[:5]
+    assert rmsd(features.decode(f), x).max() < 1e-5
+    trembling = bond_lengths(features.decode(f + torch.randn(f.shape, dtype=f.dtype)), tree.bonds)
+    torch.testing.assert_close(trembling[:, 2], torch.full_like(trembling[:, 2], 1.08), atol=1e-6, rtol=0)
+    assert trembling.std(0)[[0, 1, 3, 4, 5]].min() > 0.02
+
+
+def test_an_autoencoder_with_rigid_bonds_comes_back_from_its_weights(x, tree):
+    lengths, angles, torsions = to_internal(x, tree)
+    lengths[:, 2] = 1.08
+    x = to_cartesian(lengths, angles, torsions, tree).float()
+    vae = InternalVae(InternalFeatures.fit(lambda: x.split(70), tree), 5, 32)
+    tensors = {f"weights.{name}": value for name, value in vae.state_dict().items()}
+    sizes = {"n_atoms": tree.n_atoms, "latent_size": 5, "hidden_size": 32}
+    again = build_vae(tensors, {"preset": "default", "sizes": sizes, "bonds": tree.bonds.tolist()})
+    z = torch.randn(3, 5)
+    torch.testing.assert_close(again.decode(z), vae.decode(z), atol=0, rtol=0)

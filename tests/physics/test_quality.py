@@ -10,6 +10,7 @@ import torch
 from smdgen.physics.comparison import draw_halvings
 from smdgen.physics.energy import BondedEnergy
 from smdgen.physics.features import bonded_angles
+from smdgen.physics.internal import spanning_tree, to_cartesian, to_internal
 from smdgen.physics.quality import quality_table
 from smdgen.physics.quality_rows import training_windows
 from smdgen.physics.two_sample import two_sample_auc
@@ -142,6 +143,20 @@ def test_two_sample_test_is_blind_to_real_pulls_and_sees_noise(table_of):
     assert {"auc_bonds", "auc_angles", "auc_phi", "auc_psi", "auc_omega", "auc_ca_distances"} <= {
         row.key for row in table.rows
     }
+
+
+def test_rounding_of_rigid_bonds_is_told_apart_from_all_else(table_of):
+    def rigid(x):
+        tree = spanning_tree(40, make_structure().bonds)
+        lengths, angles, torsions = to_internal(torch.from_numpy(x), tree)
+        lengths[..., ::2] = 1.4
+        return to_cartesian(lengths, angles, torsions, tree).numpy()
+
+    real, generated = rigid(pulls(24, 100)), rigid(pulls(24, 500))
+    far = (generated + 300).astype(np.float32)  # where floats are coarse
+    table = table_of(far.astype(np.float64), real=real.astype(np.float32).astype(np.float64), auc_halvings=1)
+    assert table.row("auc").generated > 0.9
+    assert table.row("auc_rounded").generated == pytest.approx(0.5, abs=0.1)
 
 
 def test_auc_of_frames_of_few_pulls_is_not_won_by_knowing_the_pulls():
