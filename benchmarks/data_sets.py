@@ -36,7 +36,7 @@ PROTOCOLS = {
     ),
     "hairpin": SimulateConfig(
         HERE / "hairpin.pdb", solvent="obc2", start_centre=5.5, end_centre=35.5, spring_constant=7.2,
-        duration_ps=30.0, equilibration_ps=2.0, frames=101, replicas=32,
+        duration_ps=30.0, equilibration_ps=2.0, frames=201, replicas=60,
     ),
 }  # fmt: skip
 

@@ -70,6 +70,9 @@ PAPER_CHECKED = 128
 #: Most frames x residues in a batch of the default preset; a large protein has smaller batches.
 MOST_RESIDUES = 6_400
 
+#: Numbers that a layer reads from which on the default rate falls as their inverse.
+MOST_READ = 512
+
 
 @dataclass(frozen=True)
 class TrainLstmResult:
@@ -282,12 +285,14 @@ def strides(data: Sequences) -> tuple[int, int]:
 def fitted_to(
     lstm: SteeredLstm, n_frames: int, settings: dict[str, float], config: TrainLstmConfig
 ) -> dict[str, float]:
-    """Settings with batches that many residues leave room for, and epochs that the training frames bear."""
+    """Settings with batches, a rate and epochs that the residues, the widest layer and the frames bear."""
     most = MOST_RESIDUES // (N_STEPS * lstm.residues.n_residues)
     batch_size = max(1, min(int(settings["batch_size"]), most))
+    share = (batch_size / settings["batch_size"]) ** 0.5 * min(1.0, MOST_READ / lstm.enter.in_features)
     bearable = MOST_PASSES * n_frames // (BATCHES_PER_EPOCH * batch_size * N_STEPS)
     epochs = min(settings["epochs"], max(bearable, FEWEST_EPOCHS))
-    return {**settings, "batch_size": batch_size, "epochs": config.epochs or epochs}
+    rate, epochs = config.learning_rate or share * settings["learning_rate"], config.epochs or epochs
+    return {**settings, "batch_size": batch_size, "learning_rate": rate, "epochs": epochs}
 
 
 def _new_lstm(

@@ -243,6 +243,21 @@ def test_few_frames_and_large_proteins_have_fewer_epochs_and_smaller_batches():
     assert found(small, 1600, epochs=33) == (32, 33)
 
 
+def test_wide_layers_and_small_batches_have_a_lower_rate_unless_the_user_gave_one():
+    sizes = {"n_features": 3, "n_kinds": 2, "n_soft": 1}
+    preset = train_lstm.PRESETS["default"]
+
+    def rate(n_latents, n_residues, **own):
+        lstm = SteeredLstm(n_latents, 8, 16, 1, n_residues=n_residues, **sizes)
+        assert lstm.enter.in_features == n_latents + 29
+        return train_lstm.fitted_to(lstm, 100, preset, TrainLstmConfig(**own))["learning_rate"]
+
+    assert rate(300, 10) == 5e-3
+    assert rate(1024 - 29, 10) == 2.5e-3
+    assert rate(300, 320) == 5e-3 / 4, "batches of 2, not 32"
+    assert rate(1024 - 29, 320, learning_rate=0.01) == 0.01
+
+
 @pytest.mark.parametrize("forged", ["", "weights", "landmarks", "reach", "sizes", "preset", "latents"])
 def test_an_autoencoder_whose_parts_do_not_fit_is_refused_by_train_lstm(run_dir, forged):
     """All are sealed anew, as somebody who forges would do."""
