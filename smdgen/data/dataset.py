@@ -77,6 +77,11 @@ class Dataset:
         """Whether a pull is one of several blocks of a trajectory, and so covers a part of the way only."""
         return bool(pull.source) and sum(other.source == pull.source for other in self.pulls) > 1
 
+    @property
+    def has_blocks(self) -> bool:
+        """Whether any pull is such a block."""
+        return any(map(self.is_block, self.pulls))
+
     def positions(self, frames: slice | NDArray[np.int64] | Pull | None = None) -> NDArray[np.float32]:
         """Positions of some frames, read from the file now.
 

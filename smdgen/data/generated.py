@@ -103,7 +103,7 @@ def read_generated(
             )
     if way.cv is not None:
         why = "the pulls follow a schedule, or real pulls go both ways"
-        if any(map(dataset.is_block, dataset.pulls)):
+        if dataset.has_blocks:
             why = "what is held out are blocks of a trajectory, which cover parts of the way only"
         notes.append(f"{why}: each step is compared with the frames of real pulls whose CV is nearest")
     elif way.window != (0.0, 1.0):
@@ -213,7 +213,7 @@ def _way(report: Mapping[str, Any], dataset: Dataset, n_steps: int, aims: NDArra
     paths = np.stack(unrolled(dataset.cv, values))
     target, mean, net = report.get("target"), paths.mean(axis=0), paths[:, -1] - paths[:, 0]
     both_ways = net.min() < 0 < net.max()
-    by_cv = both_ways or report.get("schedule_sha256") or any(map(dataset.is_block, dataset.pulls))
+    by_cv = both_ways or report.get("schedule_sha256") or dataset.has_blocks
     if aims is not None and by_cv:
         return Way(cv=np.asarray(mean_path(aims, dataset.cv.periodic), dtype=np.float64))
     times = [float(dataset.times_ps[pull.stop - 1] - dataset.times_ps[pull.start]) for pull in pulls]
