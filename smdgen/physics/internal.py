@@ -68,7 +68,7 @@ class InternalTree:
 
 
 def spanning_tree(n_atoms: int, bonds: NDArray[np.int64]) -> InternalTree:
-    """A spanning tree of the bonded graph, rooted at an end of it.
+    """A spanning tree of the bonded graph, rooted at an end of it, not in a methyl or the like if it can be.
 
     Parts that no bond joins (chains, or a selection such as CA alone) are joined by a
     pseudo-bond between the atoms that follow each other in the file.
@@ -197,8 +197,17 @@ def _parts(neighbours: Sequence[Sequence[int]]) -> NDArray[np.int64]:
 
 
 def _an_end(neighbours: Sequence[Sequence[int]]) -> int | None:
-    """The first atom with one neighbour; None in a graph of rings only."""
-    return next((atom for atom, others in enumerate(neighbours) if len(others) == 1), None)
+    """An atom with one neighbour, on which the fewest other ends hang; None in a graph of rings only.
+
+    An end of a group (NH3, CH3) is a bad root: the chain would hang on it, and the group not turn as one.
+    """
+
+    def crowd(atom: int) -> tuple[int, int]:
+        beside = neighbours[neighbours[atom][0]]
+        return sum(len(neighbours[other]) == 1 for other in beside), len(beside)
+
+    ends = [atom for atom, others in enumerate(neighbours) if len(others) == 1]
+    return min(ends, key=crowd, default=None)
 
 
 def _breadth_first(neighbours: Sequence[Sequence[int]], root: int) -> NDArray[np.int64]:

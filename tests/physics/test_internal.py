@@ -77,6 +77,14 @@ def test_a_turn_about_a_bond_is_one_number():
     )
 
 
+def test_a_group_of_ends_turns_as_one_also_at_the_start_of_the_file():
+    """NH3: atoms 0, 2 and 3 on 1; the root is elsewhere, so one torsion turns all three."""
+    tree = spanning_tree(9, np.array([(0, 1), (1, 2), (1, 3), (1, 4), (4, 5), (5, 6), (5, 7), (7, 8)]))
+    assert tree.parent[8] == -1
+    assert tree.parent[[0, 2, 3]].tolist() == [1, 1, 1]
+    assert tree.torsions[tree.rotors].tolist() == [[5, 4, 1, 0]]
+
+
 def test_rebuilding_equals_placing_one_atom_after_another():
     """Against the textbook loop (natural extension reference frame) on a chain."""
     n_atoms, bonds = GRAPHS["chain"]
