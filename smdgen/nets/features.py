@@ -1,5 +1,6 @@
 """Frames as standardised internal coordinates: what the default networks read and write."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +15,9 @@ from smdgen.physics.internal import InternalTree, to_cartesian, to_internal
 
 #: A torsion whose training values leave this arc around their circular mean is kept as sine and cosine.
 NARROW_ARC = 2.0  # rad
+
+#: A torsion of a group of end atoms with a circular deviation above this has wells: it turns, or NH2 inverts.
+WELLS_DEVIATION = 0.6  # rad
 
 #: A narrow torsion with a standard deviation above this is soft: it tells the conformation, not a vibration.
 SOFT_DEVIATION = 0.26  # rad, 15 degrees
@@ -30,7 +34,8 @@ class InternalFeatures(nn.Module):
 
     Invariant to rotation and translation, and tells a mirror image apart. Narrow torsions (omega,
     impropers, side-chain planes) are one number each, wide ones (phi, psi, chi) a sine and a cosine;
-    those that turn a group of end atoms (methyl) after their wells have been spread over the circle.
+    those that turn or invert a group of end atoms (methyl, amine) after their wells have been spread over the
+    circle.
     Rigid bonds are none: they get their length back.
     """
 
@@ -84,6 +89,8 @@ class InternalFeatures(nn.Module):
         wide = torch.zeros(len(twist), dtype=torch.bool)
         for x in blocks():
             wide |= (wrap(to_internal(x, tree)[2].cpu() - twist).abs() > NARROW_ARC).any(0)
+        straight = torch.hypot(sine, cosine) / sum(len(x) for x in blocks())
+        wide |= torch.from_numpy(tree.rotors) & (straight < math.exp(-(WELLS_DEVIATION**2) / 2))
         features = cls(tree, wide, rigid).to(x)
         features.twist.copy_(twist)
         if features.has_rigid:

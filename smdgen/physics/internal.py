@@ -58,12 +58,11 @@ class InternalTree:
 
     @property
     def rotors(self) -> NDArray[np.bool_]:
-        """(n_atoms - 3,). Which torsions turn a group of end atoms only: methyl, amine, carboxylate."""
+        """(n_atoms - 3,). Which torsions turn or invert a group of end atoms: methyl, amine, carboxylate."""
         n_children = np.bincount(self.parent[self.parent >= 0], minlength=self.n_atoms)
         inner = np.bincount(self.parent[(self.parent >= 0) & (n_children > 0)], minlength=self.n_atoms)
-        group, child = self.torsions[:, 2], self.torsions[:, 3]
+        group = self.torsions[:, 2]
         turns: NDArray[np.bool_] = np.logical_and(n_children[group] > 1, inner[group] == 0)
-        turns &= self.primary[child] == child
         return turns
 
 

@@ -60,7 +60,7 @@ def test_only_groups_of_end_atoms_are_rotors():
     """A chain of four with a methyl at its end, whose wells are seen by the features; a chain has none."""
     bonds = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (4, 6), (4, 7)]
     tree = spanning_tree(8, torch.tensor(bonds).numpy())
-    assert tree.torsions[tree.rotors][:, 2:].tolist() == [[4, 5]]
+    assert tree.torsions[tree.rotors][:, 2:].tolist() == [[4, 5], [4, 6], [4, 7]]
     assert not spanning_tree(5, torch.tensor(bonds[:4]).numpy()).rotors.any()
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(8, 3, generator=generator, dtype=torch.float64).cumsum(0).expand(300, -1, -1)
@@ -69,6 +69,24 @@ def test_only_groups_of_end_atoms_are_rotors():
     torsions[:, row] = torch.linspace(-3, 3, 300) ** 3 / 9
     x = to_cartesian(lengths, angles, torsions, tree)
     features = InternalFeatures.fit(lambda: x.split(100), tree)
-    assert len(features.rotors) == 1
+    assert len(features.rotors) == 1, "the two that are narrow keep to one number"
     back = to_internal(features.decode(features.encode(x)), tree)[2]
     torch.testing.assert_close(wrap(back - torsions), torch.zeros_like(back), atol=1e-6, rtol=0)
+
+
+def test_an_amine_that_inverts_has_wells_though_its_torsion_is_narrow():
+    """The second hydrogen of NH2 stands at +-115 degrees from the first, within 2 rad of the mean at 180."""
+    tree = spanning_tree(7, torch.tensor([(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (4, 6)]).numpy())
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(7, 3, generator=generator, dtype=torch.float64).cumsum(0).expand(400, -1, -1)
+    lengths, angles, torsions = to_internal(x, tree)
+    row = next(i for i, four in enumerate(tree.torsions) if four[3] == 6)
+    side = torch.where(torch.arange(400) % 2 == 0, 2.0, -2.0)
+    torsions[:, row] = side + 0.1 * torch.randn(400, generator=generator, dtype=torch.float64)
+    x = to_cartesian(lengths, angles, torsions, tree)
+    features = InternalFeatures.fit(lambda: x.split(100), tree)
+    assert len(features.rotors) == 1
+    blurred = features.encode(x) + 0.3 * torch.randn(400, features.n_features, generator=generator).double()
+    blurred[:, : features.n_lengths + features.n_angles + features.n_narrow] = 0
+    back = to_internal(features.decode(blurred), tree)[2][:, row]
+    assert (back.abs() > 2.6).double().mean() < 0.05, "between the wells"

@@ -82,7 +82,7 @@ def test_a_group_of_ends_turns_as_one_also_at_the_start_of_the_file():
     tree = spanning_tree(9, np.array([(0, 1), (1, 2), (1, 3), (1, 4), (4, 5), (5, 6), (5, 7), (7, 8)]))
     assert tree.parent[8] == -1
     assert tree.parent[[0, 2, 3]].tolist() == [1, 1, 1]
-    assert tree.torsions[tree.rotors].tolist() == [[5, 4, 1, 0]]
+    assert tree.torsions[tree.rotors].tolist() == [[5, 4, 1, 0], [0, 4, 1, 2], [0, 4, 1, 3]]
 
 
 def test_rebuilding_equals_placing_one_atom_after_another():
