@@ -15,6 +15,9 @@ from smdgen.errors import TopologyError
 
 _LARGEST_COORDINATE = 1e5  # A
 
+#: What is said of a file of which only one model is read.
+SEVERAL_MODELS = "holds several models; the first is taken"
+
 
 @dataclass(frozen=True)
 class AtomRecord:

@@ -21,6 +21,15 @@ _MEMORY_BYTES = 4 << 30  # of address space, of which the libraries take about 1
 _SCAN_BYTES = 16 << 20
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".h5md")
 
+#: A and ps in the units that HDF5 files name.
+_ANGSTROM = {
+    "nanometers": 10.0, "nm": 10.0, "angstroms": 1.0, "Angstrom": 1.0, "angstrom": 1.0, "A": 1.0,
+    "pm": 0.01, "fm": 1e-5,
+}  # fmt: skip
+_PS = {
+    "picoseconds": 1.0, "ps": 1.0, "nanoseconds": 1e3, "ns": 1e3, "femtoseconds": 1e-3, "fs": 1e-3, "us": 1e6
+}  # fmt: skip
+
 
 class _Reader(Protocol):
     n_frames: int
@@ -69,9 +78,11 @@ class _Hdf5Reader:
 
         self._file = h5py.File(path, "r")
         self._positions, self._times, self._boxes, self._scale = self._find()
-        for data in (self._positions, self._times, self._boxes):
+        self._cells = tuple(_own(self._file, name) for name in ("cell_lengths", "cell_angles"))
+        for data in (self._positions, self._times, self._boxes, *self._cells):
             if data is not None:
                 _refuse_foreign_data(data)
+        self._ps = 1.0 if self._times is None else _unit_of(self._times, _PS, 1.0)
         self.n_frames = int(self._positions.shape[0])
         self.notes: list[str] = []
 
@@ -79,14 +90,12 @@ class _Hdf5Reader:
         """Positions, times and box vectors (the last two may be None), and A in their unit."""
         coordinates = _own(self._file, "coordinates")
         if coordinates is not None:
-            return coordinates, _own(self._file, "time"), None, 10.0
+            return coordinates, _own(self._file, "time"), None, _unit_of(coordinates, _ANGSTROM, 10.0)
         particles = _own(self._file, "particles")
         groups = [_own(particles, name) for name in particles] if particles is not None else []
         positions = _own(groups[0], "position/value") if len(groups) == 1 else None
         if positions is not None:
-            unit = positions.attrs.get("unit", "Angstrom")
-            text = unit.decode() if isinstance(unit, bytes) else str(unit)
-            scale = {"nm": 10.0, "pm": 0.01, "fm": 1e-5}.get(text, 1.0)
+            scale = _unit_of(positions, _ANGSTROM, 1.0)
             return positions, _own(groups[0], "position/time"), _own(groups[0], "box/edges/value"), scale
         raise ValueError("an H5 file with neither /coordinates (MDTraj) nor one group of /particles (H5MD)")
 
@@ -94,8 +103,8 @@ class _Hdf5Reader:
         positions = np.asarray(self._positions[start:stop], dtype=np.float32) * np.float32(self._scale)
         table = np.full((len(positions), 8), np.nan)
         if self._times is not None and self._times.shape == (self.n_frames,):
-            table[:, 0] = self._times[start:stop]
-        lengths, angles = _own(self._file, "cell_lengths"), _own(self._file, "cell_angles")
+            table[:, 0] = self._times[start:stop] * self._ps
+        lengths, angles = self._cells
         if lengths is not None and angles is not None:
             table[:, 2:5] = lengths[start:stop] * self._scale
             table[:, 5:] = angles[start:stop]
@@ -145,8 +154,8 @@ def _scan(reader: _Reader) -> tuple[dict[str, Any], NDArray[np.float64]]:
         raise ValueError("it holds no frame")
     first, _ = reader.block(0, 1)
     n_atoms = first.shape[1]
-    if first.ndim != 3 or n_atoms < 1:
-        raise ValueError("it holds no atoms")
+    if first.ndim != 3 or n_atoms < 1 or first.shape[2] != 3:
+        raise ValueError(f"it holds coordinates of shape {first.shape[1:]}, expected atoms and 3")
     size = max(1, _SCAN_BYTES // (12 * n_atoms))
     tables = []
     for start in range(0, reader.n_frames, size):
@@ -209,10 +218,23 @@ def _own(group: Any, path: str) -> Any:
     return group
 
 
+def _unit_of(data: Any, known: dict[str, float], default: float) -> float:
+    """A or ps in the unit that an HDF5 dataset names, which is the default if it names none."""
+    found = data.attrs.get("units", data.attrs.get("unit"))
+    if found is None:
+        return default
+    text = found.decode(errors="replace") if isinstance(found, bytes) else str(found)
+    if text not in known:
+        raise ValueError(f"it is in {text!r}, expected one of {', '.join(known)}")
+    return known[text]
+
+
 def _refuse_foreign_data(data: Any) -> None:
     """No data outside the file: it could name any file of the machine. No absurd sizes."""
     if data.external or data.is_virtual:
         raise ValueError("it takes data from other files, which is refused")
+    if data.dtype.kind not in "fiu":
+        raise ValueError(f"it holds {data.dtype} where numbers belong")
     stored = max(data.id.get_storage_size(), 1)
     if data.nbytes > 4 << 30 and data.nbytes > 1000 * stored:
         raise ValueError(f"it claims {data.nbytes} bytes of coordinates and stores {stored}")

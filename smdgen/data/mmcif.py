@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smdgen.data.atom_records import AtomRecord, assemble
+from smdgen.data.atom_records import SEVERAL_MODELS, AtomRecord, assemble
 from smdgen.data.atoms import Structure
 from smdgen.data.cell import real_cells
 from smdgen.data.elements import ATOMIC_WEIGHTS
@@ -31,13 +32,18 @@ def read_mmcif(path: Path) -> Structure:
     columns, rows = _atom_site(path, lines)
     models = [row[columns["pdbx_PDB_model_num"]] if "pdbx_PDB_model_num" in columns else "1" for row in rows]
     first = [row for row, model in zip(rows, models, strict=True) if model == models[0]]
+    if len(first) < len(rows) and not all(map(str.isdecimal, models)):
+        raise TopologyError(f"{path}: some atoms name a model and some do not; {_ADVICE}")
     records = [_record(path, columns, row) for row in first]
     numbers = [record.residue_id for record in records]
     try:
         residue_ids = np.array([int(number) if number else 0 for number in numbers], dtype=np.int64)
     except (ValueError, OverflowError) as error:
         raise TopologyError(f"{path}: a residue number is no number ({error}); {_ADVICE}") from error
-    return assemble(path, records, residue_ids, _cell(lines), np.zeros((0, 2), dtype=np.int64))
+    structure = assemble(path, records, residue_ids, _cell(lines), np.zeros((0, 2), dtype=np.int64))
+    if len(first) == len(rows):
+        return structure
+    return replace(structure, notes=(*structure.notes, f"{path.name} {SEVERAL_MODELS}"))
 
 
 def _atom_site(path: Path, lines: Sequence[str]) -> tuple[dict[str, int], list[list[str]]]:
@@ -52,8 +58,10 @@ def _atom_site(path: Path, lines: Sequence[str]) -> tuple[dict[str, int], list[l
     start = max(i for i, line in enumerate(lines) if line.startswith("_atom_site.")) + 1
     rows = []
     for number, line in enumerate(lines[start:], start=start + 1):
-        if not line.strip() or line.startswith(("#", "loop_", "data_", "_")):
+        if line.startswith(("loop_", "data_", "_")):
             break
+        if not line.strip() or line.startswith("#"):
+            continue
         row = ["".join(match) for match in _WORD.findall(line)]
         if len(row) != len(columns):
             raise TopologyError(

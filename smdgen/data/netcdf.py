@@ -8,8 +8,17 @@ from typing import BinaryIO
 from smdgen.errors import TrajectoryError
 
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8}
+_NUMBERS = {3: ">h", 4: ">i", 5: ">f", 6: ">d"}
 _MOST_ENTRIES = 1000
 _ADVICE = "write or copy it again"
+
+#: Units of the variables that are read; empty where a file may leave them out.
+_UNITS = {
+    "coordinates": ("angstroms", "angstrom"),
+    "time": ("", "ps", "picoseconds", "picosecond"),
+    "cell_lengths": ("", "angstroms", "angstrom"),
+    "cell_angles": ("", "degrees", "degree"),
+}
 
 
 @dataclass(frozen=True)
@@ -17,7 +26,8 @@ class _Variable:
     name: str
     dimensions: tuple[int, ...]
     units: str
-    bytes_a_value: int
+    scale: float
+    kind: int
     begin: int
 
 
@@ -63,8 +73,9 @@ def _contradiction(
     shape = [lengths[dimension] for dimension in coordinates.dimensions]
     if len(shape) != 3 or shape[0] != 0 or shape[2] != 3 or shape[1] < 1:
         return f"its coordinates have dimensions {shape}, expected frames, atoms and 3"
-    if coordinates.units not in ("angstrom", "angstroms", "Angstrom"):
-        return f"its coordinates are in {coordinates.units!r}, expected angstrom"
+    odd = next(filter(None, map(_odd_numbers, variables)), "")
+    if odd:
+        return odd
     place = header_end
     records = sorted(
         (variable for variable in variables if _is_record(variable, lengths)), key=lambda v: v.begin
@@ -87,12 +98,24 @@ def _contradiction(
     return ""
 
 
+def _odd_numbers(variable: _Variable) -> str:
+    """What is wrong with the type, scale or unit of a variable that is read; empty if nothing is."""
+    units = _UNITS.get(variable.name)
+    if units is None:
+        return ""
+    if variable.kind not in (5, 6) or variable.scale != 1:
+        return f"its {variable.name} has type {variable.kind}, scale {variable.scale:g}; expected 5 or 6, 1"
+    if variable.units.lower() not in units:
+        return f"its {variable.name} is in {variable.units!r}, expected {units[-1]}"
+    return ""
+
+
 def _is_record(variable: _Variable, lengths: list[int]) -> bool:
     return bool(variable.dimensions) and lengths[variable.dimensions[0]] == 0
 
 
 def _bytes_of(variable: _Variable, lengths: list[int]) -> int:
-    total = variable.bytes_a_value
+    total = _TYPE_BYTES[variable.kind]
     for dimension in variable.dimensions:
         total *= lengths[dimension] or 1
     return total
@@ -118,18 +141,19 @@ def _read_header(stream: BinaryIO, *, long_offsets: bool) -> tuple[int, list[int
         dimensions = tuple(_integer(stream) for _ in range(_limited(_integer(stream), 8)))
         if any(not 0 <= dimension < len(lengths) for dimension in dimensions):
             raise ValueError(f"variable {name!r} has no such dimension")
-        units = _attributes(stream).get("units", "")
+        attributes = _attributes(stream)
         kind = _integer(stream)
         _integer(stream)  # its size, which follows from the dimensions
         (begin,) = struct.unpack(">q" if long_offsets else ">i", stream.read(8 if long_offsets else 4))
         if kind not in _TYPE_BYTES:
             raise ValueError(f"variable {name!r} is of type {kind}")
-        variables.append(_Variable(name, dimensions, units, _TYPE_BYTES[kind], begin))
+        units, scale = attributes.get("units", ""), float(attributes.get("scale_factor", "1"))
+        variables.append(_Variable(name, dimensions, units, scale, kind, begin))
     return n_records, lengths, variables
 
 
 def _attributes(stream: BinaryIO) -> dict[str, str]:
-    """Texts by name; numbers are passed over."""
+    """Texts by name, and the first of the numbers as a text."""
     found = {}
     for _ in range(_count(stream, 12)):
         name, kind, n_values = _name(stream), _integer(stream), _limited(_integer(stream), 1 << 16)
@@ -138,6 +162,8 @@ def _attributes(stream: BinaryIO) -> dict[str, str]:
         content = stream.read(_padded(n_values * _TYPE_BYTES[kind]))
         if kind == 2:
             found[name] = content[:n_values].decode("latin-1").rstrip("\0")
+        elif n_values and kind in _NUMBERS:
+            found[name] = str(struct.unpack_from(_NUMBERS[kind], content)[0])
     return found
 
 

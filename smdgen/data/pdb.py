@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smdgen.data.atom_records import AtomRecord, assemble
+from smdgen.data.atom_records import SEVERAL_MODELS, AtomRecord, assemble
 from smdgen.data.atoms import Structure
 from smdgen.data.cell import real_cells
 from smdgen.data.elements import ATOMIC_WEIGHTS, PROTEIN_RESIDUES, WATER_RESIDUES
@@ -43,7 +43,7 @@ def read_pdb(path: Path) -> Structure:
     structure = assemble(path, atoms, _residue_numbers(path, atoms), _cell(lines), _conect(lines, atoms))
     notes = [f"{path.name}: {note}" for note in _line_notes(lines)]
     if any(line.startswith(_ATOM_RECORDS) for line in rest):
-        notes.append(f"{path.name} holds several models; the first is taken")
+        notes.append(f"{path.name} {SEVERAL_MODELS}")
     return dataclasses.replace(structure, notes=(*structure.notes, *notes))
 
 

@@ -20,6 +20,7 @@ _CHARGE_UNIT = 18.2223
 _ADVICE = "expected an Amber prmtop (version 7 or later): write or copy it again"
 _FORMAT = re.compile(r"%FORMAT\s*\(\s*(\d+)\s*([aAiIeEfF])\s*(\d+)")
 _MAX_ATOMS = 10**8
+_MOST_MASS = 1e4  # Da
 
 
 def read_prmtop(path: Path) -> Structure:
@@ -32,12 +33,12 @@ def read_prmtop(path: Path) -> Structure:
     """
     require_regular_file(path, "an Amber prmtop", TopologyError)
     sections = _sections(path, read_text_lines(path))
-    n_atoms, n_residues = _counts(path, sections)
+    n_atoms, n_residues, *n_bonds = _counts(path, sections)
     names = np.array(_read(path, sections, "ATOM_NAME", n_atoms, str), dtype=np.str_)
     masses = np.array(_read(path, sections, "MASS", n_atoms, float), dtype=np.float64)
     charges = np.array(_read(path, sections, "CHARGE", n_atoms, float), dtype=np.float64) / _CHARGE_UNIT
-    if not (np.isfinite(masses).all() and np.isfinite(charges).all()):
-        raise TopologyError(f"{path} has masses or charges that are not finite; {_ADVICE}")
+    if not (((masses >= 0) & (masses < _MOST_MASS)).all() and np.isfinite(charges).all()):
+        raise TopologyError(f"{path} has masses or charges that cannot be; {_ADVICE}")
     residue = _residue_of_atoms(path, sections, n_atoms, n_residues)
     labels = np.array(_read(path, sections, "RESIDUE_LABEL", n_residues, str), dtype=np.str_)
     types = _read(path, sections, "AMBER_ATOM_TYPE", n_atoms, str) if "AMBER_ATOM_TYPE" in sections else None
@@ -56,7 +57,7 @@ def read_prmtop(path: Path) -> Structure:
         segment_ids=np.full(n_atoms, ""),
         elements=_elements(path, sections, masses, names, labels[residue]),
         masses=masses,
-        bonds=_bonds(path, sections, n_atoms),
+        bonds=_bonds(path, sections, n_atoms, n_bonds),
         charges=charges,
         types=None if types is None else np.array(types, dtype=np.str_),
         path=Path(path),
@@ -80,12 +81,12 @@ def _sections(path: Path, lines: Sequence[str]) -> dict[str, list[str]]:
     return sections
 
 
-def _counts(path: Path, sections: dict[str, list[str]]) -> tuple[int, int]:
-    """Number of atoms and of residues."""
+def _counts(path: Path, sections: dict[str, list[str]]) -> tuple[int, int, int, int]:
+    """Number of atoms, of residues, and of bonds with and without hydrogen."""
     pointers = _read(path, sections, "POINTERS", None, int)
     if len(pointers) < 30 or not 0 < pointers[0] < _MAX_ATOMS or not 0 < pointers[11] <= pointers[0]:
         raise TopologyError(f"{path}: section POINTERS makes no sense; {_ADVICE}")
-    return pointers[0], pointers[11]
+    return pointers[0], pointers[11], pointers[2], pointers[12]
 
 
 def _read(
@@ -142,15 +143,17 @@ def _elements(
     return np.array([light.get(n, g) for n, g in zip(numbers, guessed, strict=True)], dtype=np.str_)
 
 
-def _bonds(path: Path, sections: dict[str, list[str]], n_atoms: int) -> NDArray[np.int64]:
+def _bonds(
+    path: Path, sections: dict[str, list[str]], n_atoms: int, counts: Sequence[int]
+) -> NDArray[np.int64]:
     """(n_bonds, 2). Amber stores three times the index of each atom, then the type."""
     found = []
-    for name in ("BONDS_INC_HYDROGEN", "BONDS_WITHOUT_HYDROGEN"):
-        values = _read(path, sections, name, None, int)
-        if len(values) % 3:
-            raise TopologyError(f"{path}: section {name} is no list of triples; {_ADVICE}")
+    for name, count in zip(("BONDS_INC_HYDROGEN", "BONDS_WITHOUT_HYDROGEN"), counts, strict=True):
+        values = _read(path, sections, name, 3 * count, int)
         found.append(np.array(values, dtype=np.int64).reshape(-1, 3)[:, :2])
     pairs = np.concatenate(found)
+    if (pairs % 3).any():
+        raise TopologyError(f"{path}: a bond's index is no multiple of three; {_ADVICE}")
     if len(pairs) and (pairs.min() < 0 or pairs.max() // 3 >= n_atoms or (pairs[:, 0] == pairs[:, 1]).any()):
         raise TopologyError(f"{path}: a bond names an atom outside 1 to {n_atoms}, or itself; {_ADVICE}")
     return sorted_bonds(pairs // 3)

@@ -1,5 +1,6 @@
 """A walk over the frames of XTC and TRR files that decodes nothing, to find out where they are cut."""
 
+import math
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -24,12 +25,12 @@ def check_frames(path: Path) -> int:
     """
     size = path.stat().st_size
     is_xtc = path.suffix.lower() == ".xtc"
-    n_frames, start, n_atoms = 0, 0, None
+    n_frames, start, n_atoms, precisions = 0, 0, None, set[float]()
     with path.open("rb") as stream:
         while start < size:
             stream.seek(start)
             try:
-                length, found = _xtc_frame(stream) if is_xtc else _trr_frame(stream)
+                length, found = _xtc_frame(stream, precisions) if is_xtc else _trr_frame(stream)
             except (struct.error, ValueError) as error:
                 place = f"byte {start} of {size}"
                 reason = "cut" if isinstance(error, struct.error) else f"no frame ({error})"
@@ -46,8 +47,8 @@ def check_frames(path: Path) -> int:
     return n_frames
 
 
-def _xtc_frame(stream: BinaryIO) -> tuple[int, int]:
-    """Bytes and atoms of the frame that begins here."""
+def _xtc_frame(stream: BinaryIO, precisions: set[float]) -> tuple[int, int]:
+    """Bytes and atoms of the frame that begins here, whose precision joins those of the frames before."""
     magic, n_atoms = struct.unpack(">2i", stream.read(8))
     if magic not in (_XTC_MAGIC, _XTC_LARGE_MAGIC):
         raise ValueError(f"it begins with {magic}, not {_XTC_MAGIC}")
@@ -58,12 +59,21 @@ def _xtc_frame(stream: BinaryIO) -> tuple[int, int]:
     head = 8 + 44 + 4
     if n_atoms <= _XTC_PLAIN_ATOMS:
         return head + 12 * n_atoms, n_atoms
-    stream.read(4 + 24 + 4)  # precision, bounds, smallest index
+    (precision,) = struct.unpack(">f", stream.read(4))
+    precisions.add(precision)
+    if not precision > 0 or (len(precisions) > 1 and not all(map(_is_power_of_ten, precisions))):
+        raise ValueError(f"its precision is {precision:g}, of all frames {sorted(precisions)}")
+    stream.read(24 + 4)  # bounds, smallest index
     code, width = (">q", 8) if magic == _XTC_LARGE_MAGIC else (">i", 4)
     (packed,) = struct.unpack(code, stream.read(width))
     if not 0 < packed < 24 * n_atoms + 64:
         raise ValueError(f"it claims {packed} packed bytes for {n_atoms} atoms")
     return head + 32 + width + (packed + 3) // 4 * 4, n_atoms
+
+
+def _is_power_of_ten(precision: float) -> bool:
+    """As the precisions are that trajectories joined from several may have."""
+    return abs(math.log10(precision) - round(math.log10(precision))) < 1e-6
 
 
 def _trr_frame(stream: BinaryIO) -> tuple[int, int]:

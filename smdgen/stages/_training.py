@@ -16,6 +16,7 @@ from smdgen.files import atomic_path
 from smdgen.nets.fit import BatchLosses, FitSettings, FitState, fit
 from smdgen.progress import Progress
 from smdgen.store.artifacts import read_model, write_model
+from smdgen.store.manifest import taken_apart
 from smdgen.store.run_record import RunFolder
 from smdgen.view.figures import plot_history
 
@@ -125,7 +126,7 @@ def train(job: Job, *, resume: bool, progress: Progress) -> FitState:
         TrainingError: The loss became infinite.
     """
     identity = {**job.identity, "settings": asdict(job.settings)}
-    state = _read(job.checkpoint, identity) if resume else None
+    state = _read(job, identity) if resume else None
 
     def keep(new: FitState) -> None:
         nonlocal state
@@ -179,21 +180,54 @@ def _write(path: Path, state: FitState, identity: dict[str, Any]) -> None:
     write_model(path, "checkpoint", tensors, header)
 
 
-def _read(path: Path, identity: dict[str, Any]) -> FitState:
+def _read(job: Job, identity: dict[str, Any]) -> FitState:
+    path = job.checkpoint
     if not path.exists():
         raise ArtifactError(f"{path} not found: there is no training to resume; leave --resume out")
     tensors, header = read_model(path, "checkpoint")
-    if header["identity"] != identity:
-        changed = sorted(key for key in identity if header["identity"].get(key) != identity[key])
-        raise ArtifactError(
-            f"{path} belongs to another training ({', '.join(changed)} differ); "
-            "give the same settings, or leave --resume out to begin anew"
-        )
+    with taken_apart(path):
+        made_from = dict(header["identity"])
+        if made_from != identity:
+            changed = sorted(
+                key for key in {*identity, *made_from} if made_from.get(key) != identity.get(key)
+            )
+            raise ArtifactError(
+                f"{path} belongs to another training ({', '.join(changed)} differ); "
+                "give the same settings, or leave --resume out to begin anew"
+            )
 
-    def group(letter: str) -> dict[str, Tensor]:
-        return {name[2:]: value for name, value in tensors.items() if name.startswith(f"{letter}:")}
+        def group(letter: str) -> dict[str, Tensor]:
+            return {name[2:]: value for name, value in tensors.items() if name.startswith(f"{letter}:")}
 
-    best = math.inf if header["best_loss"] is None else float(header["best_loss"])
-    return FitState(
-        header["epoch"], group("w"), group("a"), group("o"), group("b"), best, dict(header["history"])
-    )
+        best = math.inf if header["best_loss"] is None else float(header["best_loss"])
+        history = {str(name): [float(value) for value in values] for name, values in header["history"]}
+        state = FitState(header["epoch"], group("w"), group("a"), group("o"), group("b"), best, history)
+        _refuse_misfit(state, job)
+        return state
+
+
+def _refuse_misfit(state: FitState, job: Job) -> None:
+    """Hold what a checkpoint says to the model and the settings that go on with it.
+
+    Raises:
+        ValueError: Epochs, losses or tensors are not those that training leaves.
+    """
+    epochs, losses = state.epoch, state.history.values()
+    if type(epochs) is not int or not 0 < epochs <= job.settings.epochs:
+        raise ValueError(f"epoch {epochs!r} of {job.settings.epochs}")
+    if "validation loss" not in state.history or any(len(values) != epochs for values in losses):
+        raise ValueError(f"losses of other than {epochs} epochs")
+    if not (job.settings.last or state.best_loss == min(state.history["validation loss"])):
+        raise ValueError(f"a lowest loss of {state.best_loss}, which is none of its losses")
+    own = {name: (value.shape, value.dtype) for name, value in job.model.state_dict().items()}
+    for tensors in (state.weights, state.averaged, state.best):
+        if {name: (value.shape, value.dtype) for name, value in tensors.items()} != own:
+            raise ValueError("weights of another model")
+    shapes = {name: parameter.shape for name, parameter in job.model.named_parameters()}
+    kept = {key.rpartition(".")[0] for key in state.optimiser}
+    if kept != set(shapes):
+        raise ValueError("an optimiser of other parameters")
+    for key, value in state.optimiser.items():
+        name, _, slot = key.rpartition(".")
+        if not value.is_floating_point() or value.shape != (() if slot == "step" else shapes[name]):
+            raise ValueError(f"an optimiser whose {key} is {value.dtype} of shape {tuple(value.shape)}")

@@ -62,6 +62,13 @@ def test_every_column_is_read(tmp_path: Path) -> None:
     assert found.cell.tolist() == [30, 31, 32, 90, 80, 70]
     assert found.bonds.tolist() == [[0, 1], [1, 2], [2, 3], [2, 4], [4, 5]]
     assert any("alternative locations" in note for note in found.notes)
+    assert "a.cif holds several models; the first is taken" in found.notes
+
+
+@pytest.mark.parametrize("line", ["", "# a remark"])
+def test_blanks_and_remarks_do_not_end_the_table(tmp_path: Path, line: str) -> None:
+    found = read_mmcif(_write(tmp_path, MMCIF.replace("ATOM   4", f"{line}\nATOM   4")))
+    assert found.n_atoms == 7
 
 
 BROKEN = {
@@ -74,6 +81,7 @@ BROKEN = {
     "unknown": MMCIF.replace("1.458", "?"),
     "nan": MMCIF.replace("1.458", "nan"),
     "residue": MMCIF.replace(" 41 H", " forty H"),
+    "no model": MMCIF.replace("0.000 1.00 41 H 1\nATOM   4", "0.000 1.00 41 H ?\nATOM   4"),
     "cut": MMCIF[: MMCIF.index("2.800")],
 }
 

@@ -44,6 +44,39 @@ def test_another_unit_is_refused(tmp_path: Path) -> None:
         check_netcdf(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "attribute", "value", "words"),
+    [
+        ("time", "units", "nanosecond", "time is in 'nanosecond', expected picosecond"),
+        ("time", "scale_factor", 1000.0, "scale 1000"),
+        ("coordinates", "scale_factor", np.float32(1.5), "scale 1.5"),
+    ],
+)
+def test_units_and_scales_that_are_not_followed_are_refused(
+    trajectory: Path, name: str, attribute: str, value: object, words: str
+) -> None:
+    frames = np.ones((2, 3, 3), dtype=np.float32)
+    path = write_netcdf(trajectory, frames, attributes={(name, attribute): value})
+    with pytest.raises(TrajectoryError, match=words):
+        check_netcdf(path)
+
+
+def test_a_scale_of_one_and_other_variables_pass(trajectory: Path) -> None:
+    frames = np.ones((2, 3, 3), dtype=np.float32)
+    attributes = {("coordinates", "scale_factor"): 1.0, ("spatial", "scale_factor"): 20.455}
+    assert check_netcdf(write_netcdf(trajectory, frames, attributes=attributes)) == 2
+
+
+def test_times_of_whole_numbers_are_refused(trajectory: Path) -> None:
+    content = bytearray(trajectory.read_bytes())
+    place = content.index(b"picosecond") + 12
+    assert content[place : place + 4] == (5).to_bytes(4, "big")
+    content[place : place + 4] = (4).to_bytes(4, "big")
+    trajectory.write_bytes(content)
+    with pytest.raises(TrajectoryError, match="its time has type 4"):
+        check_netcdf(trajectory)
+
+
 def test_every_flipped_byte_of_the_header_is_an_error_of_ours_or_harmless(trajectory: Path) -> None:
     content = trajectory.read_bytes()
     for place in range(content.index(b"coordinates") + 80):

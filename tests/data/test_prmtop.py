@@ -96,6 +96,12 @@ BROKEN = {
     "bond outside": PRMTOP.replace("       0      12       2", "       0     120       2"),
     "bond to itself": PRMTOP.replace("       0      12       2", "       0       0       2"),
     "bond of two numbers": PRMTOP.replace("       0      12       2", "       0      12"),
+    "a bond less than announced": PRMTOP.replace(
+        "       7       4       4       1", "       7       4       5       1"
+    ),
+    "bond within an atom": PRMTOP.replace("       0      12       2", "       0      13       2"),
+    "heavy": PRMTOP.replace("  3.02400000E+00", " 1.00000000E+300"),
+    "negative mass": PRMTOP.replace("  3.02400000E+00", " -3.02400000E+00"),
     "residues fall": PRMTOP.replace("       1       7\n%FLAG BONDS_INC", "       7       1\n%FLAG BONDS_INC"),
     "nan mass": PRMTOP.replace("  3.02400000E+00", "             nan"),
     "letters": PRMTOP.replace("  3.02400000E+00", "           three"),

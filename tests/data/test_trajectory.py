@@ -4,9 +4,12 @@ import gzip
 import io
 import os
 import shutil
+import struct
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,6 +168,67 @@ def test_links_out_of_an_h5_file_are_refused(files: Path, tmp_path: Path) -> Non
         file["coordinates"] = h5py.ExternalLink(str(files / "a.h5"), "coordinates")
     with pytest.raises(TrajectoryError, match="other files"):
         open_trajectory(tmp_path / "b.h5", 104)
+    shutil.copy(files / "a.h5", tmp_path / "c.h5")
+    with h5py.File(tmp_path / "c.h5", "a") as file:
+        del file["cell_lengths"]
+        file.create_dataset(
+            "cell_lengths", (N_FRAMES, 3), np.float32, external=[(str(secret), 0, 12 * N_FRAMES)]
+        )
+    with pytest.raises(TrajectoryError, match="other files"):
+        open_trajectory(tmp_path / "c.h5", 104)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("coordinates", lambda data: data[..., [0, 1, 2, 0]], "expected atoms and 3"),
+        ("coordinates", lambda data: data.astype(np.complex64), "where numbers belong"),
+        ("time", lambda data: data.astype(np.complex64), "where numbers belong"),
+    ],
+)
+def test_h5_files_hold_numbers_of_the_right_shape(
+    files: Path, tmp_path: Path, name: str, change: Callable[[NDArray[Any]], NDArray[Any]], words: str
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    shutil.copy(files / "a.h5", tmp_path)
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        data = change(file[name][()])
+        del file[name]
+        file[name] = data
+    with pytest.raises(TrajectoryError, match=words):
+        open_trajectory(tmp_path / "a.h5", 104)
+
+
+def test_units_of_h5_files_are_followed_or_refused(
+    files: Path, frames: NDArray[np.float32], tmp_path: Path
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    shutil.copy(files / "a.h5", tmp_path)
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["coordinates"][...] = frames
+        file["coordinates"].attrs["units"] = "angstroms"
+        file["time"].attrs["units"] = "nanoseconds"
+    with open_trajectory(tmp_path / "a.h5", 104) as found:
+        np.testing.assert_array_equal(found.read(), frames)
+        np.testing.assert_allclose(found.times_ps, 2000.0 * np.arange(N_FRAMES))
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["coordinates"].attrs["units"] = "bohr"
+    with pytest.raises(TrajectoryError, match="in 'bohr'"):
+        open_trajectory(tmp_path / "a.h5", 104)
+
+
+@pytest.mark.parametrize("precision", [-1000.0, 0.0, 1100.0, np.nan])
+def test_an_xtc_frame_of_an_impossible_precision_is_refused(
+    files: Path, tmp_path: Path, precision: float
+) -> None:
+    """Its coordinates would be mirrored, or scaled, without a trace elsewhere."""
+    content = bytearray((files / "a.xtc").read_bytes())
+    usual = struct.pack(">f", 1000.0)
+    second = content.index(usual, content.index(usual) + 4)
+    content[second : second + 4] = struct.pack(">f", precision)
+    (tmp_path / "a.xtc").write_bytes(content)
+    with pytest.raises(TrajectoryError, match=r"frame 2 .* precision"):
+        open_trajectory(tmp_path / "a.xtc", 104)
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,42 @@ def test_ctrl_c_keeps_the_best_and_resuming_gives_the_undisturbed_model(run_dir,
         assert torch.equal(found[name], value), name
 
 
+FORGED = {
+    "no epoch": lambda t, h: h.pop("epoch"),
+    "an epoch beyond": lambda t, h: h.update(epoch=99),
+    "an epoch before": lambda t, h: h.update(epoch=-3),
+    "an epoch that is none": lambda t, h: h.update(epoch=True),
+    "no identity": lambda t, h: h.update(identity=[]),
+    "a best loss of no epoch": lambda t, h: h.update(best_loss=-1e9),
+    "a short history": lambda t, h: h["history"][0][1].pop(),
+    "no history": lambda t, h: h.update(history=[]),
+    "a weight less": lambda t, h: t.pop("w:linear_in.bias"),
+    "whole weights": lambda t, h: t.update({"w:linear_in.bias": t["w:linear_in.bias"].long()}),
+    "a short average": lambda t, h: t.update({"a:linear_in.bias": t["a:linear_in.bias"][1:]}),
+    "a best less": lambda t, h: t.pop("b:linear_in.bias"),
+    "no optimiser": lambda t, h: [t.pop(name) for name in list(t) if name[:2] == "o:"],
+    "a short momentum": lambda t, h: t.update(
+        {"o:linear_in.bias.exp_avg": t["o:linear_in.bias.exp_avg"][1:]}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", FORGED.values(), ids=FORGED.keys())
+def test_a_forged_checkpoint_is_refused(run_dir, change):
+    """All are sealed anew; what was there stays."""
+    train_vae.run(VAE, run_dir, Silent())
+    before, checkpoint = (run_dir / "vae.safetensors").read_bytes(), run_dir / "vae.checkpoint"
+    tensors, header = read_model(checkpoint, "checkpoint")
+    tensors, header = dict(tensors), json.loads(json.dumps(header))
+    change(tensors, header)
+    write_model(
+        checkpoint, "checkpoint", tensors, {k: v for k, v in header.items() if k not in {"kind", "hash"}}
+    )
+    with pytest.raises(ArtifactError, match=r"vae\.checkpoint"):
+        train_vae.run(dataclasses.replace(VAE, resume=True), run_dir, Silent())
+    assert (run_dir / "vae.safetensors").read_bytes() == before
+
+
 def test_a_stop_before_the_first_epoch_writes_nothing(run_dir):
     class AtOnce(Silent):
         def start(self, label, total=None):

@@ -1,5 +1,6 @@
 """Trajectories in other programs' formats, written without smdgen."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
@@ -8,8 +9,13 @@ from numpy.typing import NDArray
 from scipy.io import netcdf_file
 
 
-def write_netcdf(path: Path, frames: NDArray[np.floating], units: str = "angstrom") -> Path:
-    """An Amber NetCDF trajectory; frames (n_frames, n_atoms, 3), A, 2 ps apart."""
+def write_netcdf(
+    path: Path,
+    frames: NDArray[np.floating],
+    units: str = "angstrom",
+    attributes: Mapping[tuple[str, str], object] | None = None,
+) -> Path:
+    """An Amber NetCDF trajectory; frames (n_frames, n_atoms, 3), A, 2 ps apart; attributes of variables."""
     with netcdf_file(path, "w", version=2) as file:
         file.Conventions = "AMBER"
         file.ConventionVersion = "1.0"
@@ -20,6 +26,8 @@ def write_netcdf(path: Path, frames: NDArray[np.floating], units: str = "angstro
         time.units = "picosecond"
         coordinates = file.createVariable("coordinates", "f4", ("frame", "atom", "spatial"))
         coordinates.units = units
+        for (variable, attribute), value in (attributes or {}).items():
+            setattr(file.variables[variable], attribute, value)
         for i, frame in enumerate(frames):
             time[i], coordinates[i] = 2.0 * i, frame
     return path
