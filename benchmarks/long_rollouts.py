@@ -126,7 +126,8 @@ def _open(run: str | None, temporary: Path) -> tuple[Dataset, PullModel]:
         prepare.run(config, folder.path, Silent())
     networks = (read_model(models / f"{kind}.safetensors", kind) for kind in ("vae", "lstm"))
     (vae, vae_header), (lstm, lstm_header) = networks
-    return open_dataset(folder.dataset), build_model(vae, vae_header, lstm, lstm_header)
+    dataset = open_dataset(folder.dataset)
+    return dataset, build_model(vae, vae_header, lstm, lstm_header, dataset.structure)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

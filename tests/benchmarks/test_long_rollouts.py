@@ -50,3 +50,10 @@ def test_the_two_sample_test_tells_noise_from_real_and_real_not_from_itself(data
     assert same["two-sample AUC"] == pytest.approx(0.5, abs=0.1)
     text = long_rollouts.table([noisy, same], [10])
     assert f"| two-sample AUC | {noisy['two-sample AUC']:.3f} | {same['two-sample AUC']:.3f} |" in text
+
+
+def test_the_command_prints_a_table_for_the_shipped_model(capsys):
+    long_rollouts.main(["--steps", "2", "--split", "validation"])
+    printed = capsys.readouterr().out
+    assert "6 validation pulls" in printed
+    assert "longest bond, A" in printed
