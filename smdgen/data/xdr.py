@@ -61,7 +61,7 @@ def _xtc_frame(stream: BinaryIO, precisions: set[float]) -> tuple[int, int]:
         return head + 12 * n_atoms, n_atoms
     (precision,) = struct.unpack(">f", stream.read(4))
     precisions.add(precision)
-    if not precision > 0 or (len(precisions) > 1 and not all(map(_is_power_of_ten, precisions))):
+    if not 0 < precision < math.inf or (len(precisions) > 1 and not all(map(_is_power_of_ten, precisions))):
         raise ValueError(f"its precision is {precision:g}, of all frames {sorted(precisions)}")
     stream.read(24 + 4)  # bounds, smallest index
     code, width = (">q", 8) if magic == _XTC_LARGE_MAGIC else (">i", 4)

@@ -217,7 +217,7 @@ def test_units_of_h5_files_are_followed_or_refused(
         open_trajectory(tmp_path / "a.h5", 104)
 
 
-@pytest.mark.parametrize("precision", [-1000.0, 0.0, 1100.0, np.nan])
+@pytest.mark.parametrize("precision", [-1000.0, 0.0, 1100.0, np.nan, np.inf])
 def test_an_xtc_frame_of_an_impossible_precision_is_refused(
     files: Path, tmp_path: Path, precision: float
 ) -> None:
