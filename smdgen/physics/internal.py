@@ -62,8 +62,8 @@ class InternalTree:
         n_children = np.bincount(self.parent[self.parent >= 0], minlength=self.n_atoms)
         inner = np.bincount(self.parent[(self.parent >= 0) & (n_children > 0)], minlength=self.n_atoms)
         group = self.torsions[:, 2]
-        turns: NDArray[np.bool_] = np.logical_and(n_children[group] > 1, inner[group] == 0)
-        return turns
+        found: NDArray[np.bool_] = np.logical_and(n_children[group] > 1, inner[group] == 0)
+        return found
 
 
 def spanning_tree(n_atoms: int, bonds: NDArray[np.int64]) -> InternalTree:
