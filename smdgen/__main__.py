@@ -1,8 +1,6 @@
 """`python -m smdgen` is the command `smdgen`."""
 
-import sys
-
-from smdgen.cli.app import main
+from smdgen.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -1,6 +1,9 @@
 """Which of the processes that `torchrun` started this one is; the only one where it did not."""
 
 import os
+import sys
+from contextlib import suppress
+from typing import NoReturn
 
 
 def rank() -> int:
@@ -16,6 +19,20 @@ def local_rank() -> int:
 def count() -> int:
     """All processes of the training, on all machines."""
     return _number("WORLD_SIZE", 1)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process with an exit code.
+
+    One of several ends at once: after the others were lost, threads of gloo may still run, and C++ aborts
+    (signal 6 in the place of the exit code) when the interpreter takes their group apart.
+    """
+    if count() > 1:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _number(name: str, alone: int) -> int:

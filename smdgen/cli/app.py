@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -48,6 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(error, "format_message"):  # what Typer says about a wrong flag or a missing argument
             return console.show_usage_error(error)
         return console.exit_code_of(error)
+
+
+def run() -> NoReturn:
+    """The command `smdgen`: `main`, then the end of the process."""
+    processes.leave(main())
 
 
 def stage(

@@ -13,7 +13,9 @@ from smdgen.nets.sequence import SteeredLstm, Steering, flow_matching_loss
 from smdgen.nets.share import whole
 from smdgen.nets.vae import InternalVae, PaperVae
 from smdgen.physics.internal import spanning_tree
+from smdgen.processes import leave
 from smdgen.progress import Silent
+from smdgen.stages._training import training_group
 
 #: 25 items in batches of 8: the last batch holds one item, less than there are processes.
 SETTINGS = FitSettings(epochs=3, batch_size=8, learning_rate=0.01, average=0.9, gradient_norm=5.0, seed=4)
@@ -31,7 +33,7 @@ def histories(leave_after: int | None = None) -> dict[str, dict[str, list[float]
 
         def keep(state):
             if state.epoch == leave_after and torch.distributed.get_rank() == 1:
-                sys.exit(3)
+                leave(3)
 
         state = fit(model, losses, N_ITEMS, validate, SETTINGS, Silent(), label=name, keep=keep)
         found[name] = state.history
@@ -80,9 +82,8 @@ if __name__ == "__main__":
     from smdgen.cli.console import exit_code_of
 
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo")
     try:
-        sys.stdout.write(json.dumps(histories(int(sys.argv[1]) if len(sys.argv) > 1 else None)))
-        torch.distributed.destroy_process_group()
+        with training_group("cpu"):
+            sys.stdout.write(json.dumps(histories(int(sys.argv[1]) if len(sys.argv) > 1 else None)))
     except Exception as error:
-        sys.exit(exit_code_of(error))
+        leave(exit_code_of(error))
