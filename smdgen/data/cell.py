@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 _DCD_ORDER = (0, 2, 5, 4, 3, 1)
 
 _LONGEST_SIDE = 1e6  # A
+_MOST_CHANGE = 0.3  # of the logarithm of a side, from the median frame
 
 
-def cell_from_dcd(raw: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def cell_from_dcd(raw: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, list[str]]:
     """Unit cells from the six doubles of each frame.
 
     Angles come as cosines (NAMD), as degrees (old CHARMM, OpenMM), or the six numbers are the lower
@@ -19,35 +20,50 @@ def cell_from_dcd(raw: NDArray[np.float64]) -> NDArray[np.float64] | None:
         raw: (n_frames, 6), as in the file.
 
     Returns:
-        (n_frames, 6), A A A deg deg deg; None if any frame has a dummy or impossible cell.
+        (n_frames, 6), A A A deg deg deg, and notes, as `real_cells`.
 
     Source: VMD's molfile dcdplugin.c (cosines and degrees); CHARMM's crystl.doc (shape matrix).
     """
     ordered = raw[:, _DCD_ORDER]
     angles = ordered[:, 3:]
-    if not (np.abs(raw) < _LONGEST_SIDE).all():  # NaN compares as false
-        return None
-    if (np.abs(angles) <= 1.0).all():
-        cells = np.concatenate([ordered[:, :3], np.degrees(np.arccos(angles))], axis=1)
-    elif ((angles > 1.0) & (angles < 180.0)).all():
+    is_number: NDArray[np.bool_] = np.all(np.abs(raw) < _LONGEST_SIDE, axis=1)  # NaN compares as false
+    if (np.abs(angles[is_number]) <= 1.0).all():
+        cells = np.concatenate([ordered[:, :3], np.degrees(np.arccos(np.clip(angles, -1, 1)))], axis=1)
+    elif ((angles[is_number] > 1.0) & (angles[is_number] < 180.0)).all():
         cells = ordered
     else:
-        cells = _from_shape(raw)
-    return real_cells(cells)
+        cells = _from_shape(np.where(is_number[:, None], raw, 0.0))
+    return real_cells(np.where(is_number[:, None], cells, np.nan))
 
 
-def real_cells(cells: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def real_cells(cells: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, list[str]]:
     """The cells if every one has sides above 2 A (0 and 1 are dummies), below 1e6 A, and a volume; else None.
 
     Args:
         cells: (n_frames, 6), A A A deg deg deg.
+
+    Returns:
+        The cells, and a note where some frames have a cell and others none, or one far from the others.
     """
     sides, angles = cells[:, :3], cells[:, 3:]
-    if not ((sides > 2.0) & (sides < _LONGEST_SIDE) & (angles > 1.0) & (angles < 179.0)).all():
-        return None  # NaN compares as false
     alpha, beta, gamma = np.cos(np.radians(angles)).T
     volume_squared = 1 - alpha**2 - beta**2 - gamma**2 + 2 * alpha * beta * gamma
-    return cells if bool((volume_squared > 1e-6).all()) else None
+    fits = (sides > 2.0) & (sides < _LONGEST_SIDE) & (angles > 1.0) & (angles < 179.0)
+    is_real = fits.all(axis=1) & (volume_squared > 1e-6)  # NaN compares as false
+    if not is_real.all():
+        missing = np.flatnonzero(~is_real)
+        words = f"{len(missing)} of {len(cells)} frames have no unit cell, first frame {missing[0] + 1}"
+        return None, [f"{words}; none is used, so molecules cut by the box stay so"] if is_real.any() else []
+    usual = np.median(cells, axis=0)
+    is_odd = (np.abs(np.log(sides / usual[:3])) > _MOST_CHANGE).any(axis=1)
+    if not is_odd.any():
+        return cells, []
+    first = int(np.argmax(is_odd))
+    shown = [" x ".join(f"{side:.4g}" for side in row[:3]) for row in (cells[first], usual)]
+    return cells, [
+        f"{int(is_odd.sum())} of {len(cells)} frames have a unit cell far from the others', first frame "
+        f"{first + 1} ({shown[0]} A, mostly {shown[1]} A); if it is wrong there, so are molecules made whole"
+    ]
 
 
 def cell_to_dcd(cells: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -231,10 +231,10 @@ class DcdFile:
     def _look_through(self, salvage: bool) -> tuple[int, NDArray[np.float64] | None, list[str]]:
         """Number of sound frames and their unit cells, with what was odd about it."""
         layout = self.layout
-        kept, cells = self._before_damage()
+        kept, cells, notes = self._before_damage()
         excess = layout.excess_bytes if kept == layout.n_fitting else 0
         if kept and kept == layout.n_fitting and not excess:
-            return kept, cells, _declared_note(kept, layout.declared_frames)
+            return kept, cells, [*_declared_note(kept, layout.declared_frames), *notes]
         found = self._describe_damage(kept, excess)
         if kept == 0:
             raise TrajectoryError(f"{found}; no frame can be read: write or copy the file again")
@@ -242,13 +242,13 @@ class DcdFile:
             raise TrajectoryError(f"{found}; {_SALVAGE.format(kept=kept)}")
         lost = max(layout.declared_frames, layout.n_fitting) - kept
         lost_words = f"at least {lost} frames lost" if lost > 0 else "an unknown number of frames lost"
-        return kept, cells, [f"salvaged {kept} whole frames, {lost_words}: {found}"]
+        return kept, cells, [f"salvaged {kept} whole frames, {lost_words}: {found}", *notes]
 
-    def _before_damage(self) -> tuple[int, NDArray[np.float64] | None]:
-        """How many frames there are before one with a wrong marker, and their unit cells."""
+    def _before_damage(self) -> tuple[int, NDArray[np.float64] | None, list[str]]:
+        """How many frames there are before one with a wrong marker, their unit cells, and notes on these."""
         count, has_cell = self.layout.n_fitting, self.layout.has_cell
         if count == 0:
-            return 0, None
+            return 0, None, []
         raw = np.empty((count, 6 if has_cell else 0))
         wanted = [name for name in self._view(False).dtype.names or () if "_" in name or name == "cell"]
         for block in self._blocks(np.arange(count), self._spans(wanted, slice(None))):
@@ -258,7 +258,7 @@ class DcdFile:
             if wrong.any():
                 count = int(block[np.argmax(wrong)])
                 break
-        return count, cell_from_dcd(raw[:count]) if has_cell and count else None
+        return count, *(cell_from_dcd(raw[:count]) if has_cell and count else (None, []))
 
     def _wrong_markers(self, frames: NDArray[np.int64]) -> NDArray[np.bool_]:
         """(n,) whether any record marker of some neighbouring frames is wrong."""

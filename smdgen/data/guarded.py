@@ -22,6 +22,9 @@ _MIN_SECONDS = 120.0  # until an answer, on a busy machine
 _MIN_CPU_SECONDS = 15.0  # of computing for an answer
 _BYTES_A_SECOND = 5e6  # slower than this is taken for a hang
 _BLOCK_BYTES = 16 << 20
+_LATEST = 1e12  # ps, a second
+_MOST_STEPS = 1.5  # between two frames, times the usual one
+_NO_TIMES = f"the file holds no meaningful times; {NUMBERED}"
 _XDR_SUFFIXES = (".xtc", ".trr")
 _NETCDF_SUFFIXES = (".nc", ".ncdf", ".netcdf")
 _CHILD = Path(__file__).with_name("guarded_child.py")
@@ -39,7 +42,7 @@ class GuardedTrajectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        declared = _look(path)
+        declared, has_cells = _look(path)
         self._limit = _MIN_SECONDS + path.stat().st_size / _BYTES_A_SECOND
         self._cpu_limit = _MIN_CPU_SECONDS + path.stat().st_size / _BYTES_A_SECOND
         self._child = subprocess.Popen(
@@ -60,11 +63,10 @@ class GuardedTrajectory:
             raise self._failure(f"{declared} frames stand in it, {self.n_frames} can be read")
         table = np.frombuffer(content, dtype=np.float64).reshape(self.n_frames, 8)
         self.times_ps, has_times = _times(table[:, 0])
-        self.steps: NDArray[np.int64] | None = (
-            table[:, 1].astype(np.int64) if np.isfinite(table[:, 1]).all() else None
-        )
-        self.cells: NDArray[np.float64] | None = real_cells(table[:, 2:].copy())
-        notes = [] if has_times else [f"the file holds no meaningful times; {NUMBERED}"]
+        has_steps = np.isfinite(table[:, 1]).all() and (np.diff(table[:, 1]) > 0).all()
+        self.steps: NDArray[np.int64] | None = table[:, 1].astype(np.int64) if has_steps else None
+        self.cells, cell_notes = real_cells(table[:, 2:].copy()) if has_cells else (None, [])
+        notes = [*(_jumps(self.times_ps) if has_times else [_NO_TIMES]), *cell_notes]
         self.notes: tuple[str, ...] = (*summary["notes"], *notes)
 
     def read(self, frames: Frames = None, atoms: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
@@ -155,15 +157,32 @@ class GuardedTrajectory:
         )
 
 
-def _look(path: Path) -> int | None:
-    """Frames that stand in the file by its own records; None where its library checks them."""
+def _look(path: Path) -> tuple[int | None, bool]:
+    """Frames that stand in the file by its own records, and whether its library can be believed about cells.
+
+    None where the library checks the records itself.
+    """
     suffix = path.suffix.lower()
     if suffix in _XDR_SUFFIXES:
         return check_frames(path)
-    return check_netcdf(path) if suffix in _NETCDF_SUFFIXES else None
+    return check_netcdf(path) if suffix in _NETCDF_SUFFIXES else None, True
 
 
 def _times(raw: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:
     """(n_frames,), ps, and whether they are the file's own."""
-    is_meaningful = bool(np.isfinite(raw).all() and (np.diff(raw) > 0).all())
+    is_meaningful = bool((np.abs(raw) < _LATEST).all() and (np.diff(raw) > 0).all())  # NaN compares as false
     return (raw.copy() if is_meaningful else np.arange(len(raw), dtype=np.float64)), is_meaningful
+
+
+def _jumps(times_ps: NDArray[np.float64]) -> list[str]:
+    """A note where frames are much further apart than they mostly are, as where some are missing."""
+    apart = np.diff(times_ps)
+    usual = float(np.median(apart)) if len(apart) else 0.0
+    jumps = np.flatnonzero(apart > _MOST_STEPS * usual)
+    if not len(jumps):
+        return []
+    before, after = times_ps[jumps[0] : jumps[0] + 2]
+    return [
+        f"{len(jumps)} jumps in time, first from {before:g} to {after:g} ps at frame {jumps[0] + 2} "
+        f"(mostly {usual:g} ps apart); frames may be missing there"
+    ]

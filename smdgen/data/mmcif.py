@@ -118,5 +118,5 @@ def _cell(lines: Sequence[str]) -> NDArray[np.float64] | None:
                 found[words[0].removeprefix("_cell.")] = float(words[1])
             except ValueError:
                 continue
-    cells = real_cells(np.array([[found.get(name, 0.0) for name in _CELL]]))
+    cells, _ = real_cells(np.array([[found.get(name, 0.0) for name in _CELL]]))
     return None if cells is None else cells[0]

@@ -228,7 +228,7 @@ def _cell(lines: Sequence[str]) -> NDArray[np.float64] | None:
         if line.startswith("CRYST1"):
             try:
                 cuts = ((6, 15), (15, 24), (24, 33), (33, 40), (40, 47), (47, 54))
-                cells = real_cells(np.array([[float(line[start:stop]) for start, stop in cuts]]))
+                cells, _ = real_cells(np.array([[float(line[start:stop]) for start, stop in cuts]]))
             except ValueError:
                 return None
             return None if cells is None else cells[0]

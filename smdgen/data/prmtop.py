@@ -1,7 +1,7 @@
 """Amber prmtop files: atoms, charges, masses and bonds."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,12 @@ _CHARGE_UNIT = 18.2223
 _ADVICE = "expected an Amber prmtop (version 7 or later): write or copy it again"
 _FORMAT = re.compile(r"%FORMAT\s*\(\s*(\d+)\s*([aAiIeEfF])\s*(\d+)")
 _MAX_ATOMS = 10**8
+
+#: Where POINTERS has the number of terms of each section.
+_TERMS = {
+    "BONDS_INC_HYDROGEN": 2, "ANGLES_INC_HYDROGEN": 4, "DIHEDRALS_INC_HYDROGEN": 6,
+    "BONDS_WITHOUT_HYDROGEN": 12, "ANGLES_WITHOUT_HYDROGEN": 13, "DIHEDRALS_WITHOUT_HYDROGEN": 14,
+}  # fmt: skip
 _MOST_MASS = 1e4  # Da
 
 
@@ -33,7 +39,9 @@ def read_prmtop(path: Path) -> Structure:
     """
     require_regular_file(path, "an Amber prmtop", TopologyError)
     sections = _sections(path, read_text_lines(path))
-    n_atoms, n_residues, *n_bonds = _counts(path, sections)
+    n_atoms, n_residues, n_terms = _counts(path, sections)
+    for name, width in (("ANGLES", 4), ("DIHEDRALS", 5)):
+        _read_terms(path, sections, name, width, n_terms)
     names = np.array(_read(path, sections, "ATOM_NAME", n_atoms, str), dtype=np.str_)
     masses = np.array(_read(path, sections, "MASS", n_atoms, float), dtype=np.float64)
     charges = np.array(_read(path, sections, "CHARGE", n_atoms, float), dtype=np.float64) / _CHARGE_UNIT
@@ -57,7 +65,7 @@ def read_prmtop(path: Path) -> Structure:
         segment_ids=np.full(n_atoms, ""),
         elements=_elements(path, sections, masses, names, labels[residue]),
         masses=masses,
-        bonds=_bonds(path, sections, n_atoms, n_bonds),
+        bonds=_bonds(path, sections, n_atoms, n_terms),
         charges=charges,
         types=None if types is None else np.array(types, dtype=np.str_),
         path=Path(path),
@@ -81,12 +89,12 @@ def _sections(path: Path, lines: Sequence[str]) -> dict[str, list[str]]:
     return sections
 
 
-def _counts(path: Path, sections: dict[str, list[str]]) -> tuple[int, int, int, int]:
-    """Number of atoms, of residues, and of bonds with and without hydrogen."""
+def _counts(path: Path, sections: dict[str, list[str]]) -> tuple[int, int, dict[str, int]]:
+    """Number of atoms, of residues, and of bonds, angles and torsions by their sections."""
     pointers = _read(path, sections, "POINTERS", None, int)
     if len(pointers) < 30 or not 0 < pointers[0] < _MAX_ATOMS or not 0 < pointers[11] <= pointers[0]:
         raise TopologyError(f"{path}: section POINTERS makes no sense; {_ADVICE}")
-    return pointers[0], pointers[11], pointers[2], pointers[12]
+    return pointers[0], pointers[11], {name: pointers[place] for name, place in _TERMS.items()}
 
 
 def _read(
@@ -143,15 +151,23 @@ def _elements(
     return np.array([light.get(n, g) for n, g in zip(numbers, guessed, strict=True)], dtype=np.str_)
 
 
+def _read_terms(
+    path: Path, sections: dict[str, list[str]], kind: str, width: int, counts: Mapping[str, int]
+) -> NDArray[np.int64]:
+    """(n_terms, width). Those with hydrogen and those without, as many as POINTERS says."""
+    found = []
+    for name in (f"{kind}_INC_HYDROGEN", f"{kind}_WITHOUT_HYDROGEN"):
+        is_there = counts[name] or name in sections
+        values = _read(path, sections, name, width * counts[name], int) if is_there else []
+        found.append(np.array(values, dtype=np.int64).reshape(-1, width))
+    return np.concatenate(found)
+
+
 def _bonds(
-    path: Path, sections: dict[str, list[str]], n_atoms: int, counts: Sequence[int]
+    path: Path, sections: dict[str, list[str]], n_atoms: int, counts: Mapping[str, int]
 ) -> NDArray[np.int64]:
     """(n_bonds, 2). Amber stores three times the index of each atom, then the type."""
-    found = []
-    for name, count in zip(("BONDS_INC_HYDROGEN", "BONDS_WITHOUT_HYDROGEN"), counts, strict=True):
-        values = _read(path, sections, name, 3 * count, int)
-        found.append(np.array(values, dtype=np.int64).reshape(-1, 3)[:, :2])
-    pairs = np.concatenate(found)
+    pairs = _read_terms(path, sections, "BONDS", 3, counts)[:, :2]
     if (pairs % 3).any():
         raise TopologyError(f"{path}: a bond's index is no multiple of three; {_ADVICE}")
     if len(pairs) and (pairs.min() < 0 or pairs.max() // 3 >= n_atoms or (pairs[:, 0] == pairs[:, 1]).any()):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from smdgen.data.cell import box_vectors, cell_from_dcd, cell_to_dcd
+from smdgen.data.cell import box_vectors, cell_from_dcd, cell_to_dcd, real_cells
 from smdgen.data.periodic import Wholeness, make_whole, nearest_image, plan_wholeness
 from smdgen.data.structure import Structure
 
@@ -31,7 +31,25 @@ def test_box_vectors_have_the_sides_and_angles_of_the_cell(cell: tuple[float, ..
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
 def test_cell_records_round_trip(cell: tuple[float, ...]) -> None:
     cells = np.tile(cell, (3, 1))
-    assert np.allclose(cell_from_dcd(cell_to_dcd(cells)), cells)  # type: ignore[arg-type]
+    assert np.allclose(cell_from_dcd(cell_to_dcd(cells))[0], cells)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
+def test_a_frame_without_a_cell_or_with_another_is_named(cell: tuple[float, ...]) -> None:
+    """A file in which every cell is a dummy needs no note."""
+    cells = np.tile(cell, (5, 1))
+    for bad in (np.nan, 0.0, 1e9):
+        raw = cell_to_dcd(cells)
+        raw[2] = bad
+        found, notes = cell_from_dcd(raw)
+        assert found is None
+        assert "1 of 5 frames have no unit cell, first frame 3" in notes[0]
+        assert cell_from_dcd(np.full((5, 6), bad)) == (None, [])
+    cells[3, :3] = 2.5
+    found, notes = real_cells(cells)
+    assert found is cells
+    assert "1 of 5 frames have a unit cell far from the others', first frame 4 (2.5 x 2.5 x 2.5 A" in notes[0]
+    assert real_cells(np.tile(cell, (5, 1)) * 1.1)[1] == []
 
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())

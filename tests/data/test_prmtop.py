@@ -108,6 +108,7 @@ BROKEN = {
     "format": PRMTOP.replace("%FORMAT(20a4)\nCA", "%FORMAT(20q4)\nCA"),
     "zero width": PRMTOP.replace("%FORMAT(20a4)\nCA", "%FORMAT(20a0)\nCA"),
     "twice": PRMTOP + "%FLAG MASS\n",
+    "cut after the bonds": PRMTOP.replace("1       0       0       0", "1       1       0       0", 1),
     "cut": PRMTOP[: PRMTOP.index("%FLAG BONDS_WITHOUT")],
     "old": "title\n    7    4\n",
 }

@@ -217,6 +217,42 @@ def test_units_of_h5_files_are_followed_or_refused(
         open_trajectory(tmp_path / "a.h5", 104)
 
 
+def test_a_trr_frame_without_a_box_leaves_no_cells(files: Path, tmp_path: Path) -> None:
+    """MDTraj gives what was in memory there."""
+    content = (files / "a.trr").read_bytes()
+    size = len(content) // N_FRAMES
+    second = bytearray(content[size : 2 * size])
+    sizes = second.index(struct.pack(">2i", 36, 0))  # bytes of the box and of the virial
+    box = sizes - 8 + 52 + 8
+    second[sizes : sizes + 4] = struct.pack(">i", 0)
+    (tmp_path / "a.trr").write_bytes(content[:size] + second[:box] + second[box + 36 :] + content[2 * size :])
+    with open_trajectory(files / "a.trr", 104) as before, open_trajectory(tmp_path / "a.trr", 104) as after:
+        assert before.cells is not None
+        assert after.cells is None
+        assert np.array_equal(before.read(), after.read())
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        (
+            np.array([0, 2, 4, 6, 8, 10, 30, 32, 34, 36, 38, 40]),
+            "1 jumps in time, first from 10 to 30 ps at frame 7",
+        ),
+        (1e15 + np.arange(N_FRAMES), "no meaningful times"),
+        (np.arange(N_FRAMES)[::-1], "no meaningful times"),
+    ],
+)
+def test_odd_times_are_noted(files: Path, tmp_path: Path, times: NDArray[np.float64], words: str) -> None:
+    h5py = pytest.importorskip("h5py")
+    shutil.copy(files / "a.h5", tmp_path)
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file["time"][:] = times
+    with open_trajectory(files / "a.h5", 104) as usual, open_trajectory(tmp_path / "a.h5", 104) as odd:
+        assert words not in "".join(usual.notes)
+        assert words in "".join(odd.notes)
+
+
 @pytest.mark.parametrize("precision", [-1000.0, 0.0, 1100.0, np.nan, np.inf])
 def test_an_xtc_frame_of_an_impossible_precision_is_refused(
     files: Path, tmp_path: Path, precision: float
