@@ -39,10 +39,10 @@ def read_pdb(path: Path) -> Structure:
         TopologyError: It is no PDB, cut, or a line cannot be read.
     """
     lines = _read_lines(path)
-    atoms, rest = _first_model(path, lines)
+    atoms, stop = _next_model(path, lines, 0)
     structure = assemble(path, atoms, _residue_numbers(path, atoms), _cell(lines), _conect(lines, atoms))
     notes = [f"{path.name}: {note}" for note in _line_notes(lines)]
-    if any(line.startswith(_ATOM_RECORDS) for line in rest):
+    if _has_atoms(lines, stop):
         notes.append(f"{path.name} {SEVERAL_MODELS}")
     return dataclasses.replace(structure, notes=(*structure.notes, *notes))
 
@@ -59,9 +59,9 @@ def read_pdb_models(path: Path) -> tuple[NDArray[np.float64], list[str]]:
     lines = _read_lines(path)
     models: list[list[tuple[float, float, float]]] = []
     names: list[tuple[str, str, str]] = []
-    rest: Sequence[str] = lines
-    while not models or any(line.startswith(_ATOM_RECORDS) for line in rest):
-        atoms, rest = _first_model(path, rest)
+    stop = 0
+    while not models or _has_atoms(lines, stop):
+        atoms, stop = _next_model(path, lines, stop)
         found = [(atom.residue_id, atom.residue_name, atom.name) for atom in atoms]
         names = names or found
         if len(found) != len(names):
@@ -76,6 +76,11 @@ def read_pdb_models(path: Path) -> tuple[NDArray[np.float64], list[str]]:
                 f"first it is {' '.join(names[atom])}; models must hold the same atoms"
             )
         models.append([atom.position for atom in atoms])
+    n_declared = sum(line[:6].rstrip().upper() == "MODEL" for line in lines)
+    if n_declared > len(models):
+        raise TopologyError(
+            f"{path} names {n_declared} models, {len(models)} of them hold atoms; write or copy it again"
+        )
     return np.array(models, dtype=np.float64), _line_notes(lines)
 
 
@@ -129,22 +134,27 @@ def _line_notes(lines: Sequence[str]) -> list[str]:
     return notes
 
 
-def _first_model(path: Path, lines: Sequence[str]) -> tuple[list[AtomRecord], Sequence[str]]:
-    """Atoms up to the first ENDMDL or END, and the lines after it."""
+def _has_atoms(lines: Sequence[str], start: int) -> bool:
+    """Whether there are atoms from a line on."""
+    return any(line.startswith(_ATOM_RECORDS) for line in itertools.islice(lines, start, None))
+
+
+def _next_model(path: Path, lines: Sequence[str], start: int) -> tuple[list[AtomRecord], int]:
+    """Atoms from a line, 0-based, up to the next ENDMDL or END, and the line after it."""
     atoms: list[AtomRecord] = []
     part = 0
-    for number, line in enumerate(lines):
+    for number, line in enumerate(itertools.islice(lines, start, None), start + 1):
         record = line[:6].rstrip().upper()
         if record in _ATOM_RECORDS:
-            atoms.append(_parse_atom(path, number + 1, line, part))
+            atoms.append(_parse_atom(path, number, line, part))
         elif record == "TER":
             part += 1
         elif record in ("ENDMDL", "END") and atoms:
-            return atoms, lines[number + 1 :]
+            return atoms, number
     if not atoms:
-        start = next((line.strip()[:30] for line in lines if line.strip()), "")
-        raise TopologyError(f"{path} has no ATOM lines; it starts with {start!r}; {_ADVICE}")
-    return atoms, []
+        first = next((line.strip()[:30] for line in lines if line.strip()), "")
+        raise TopologyError(f"{path} has no ATOM lines; it starts with {first!r}; {_ADVICE}")
+    return atoms, len(lines)
 
 
 def _parse_atom(path: Path, number: int, line: str, part: int) -> AtomRecord:

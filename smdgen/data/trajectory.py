@@ -155,8 +155,9 @@ def check_topology(trajectory: Trajectory, structure: Structure, n_frames: int =
         except TrajectoryError as error:
             text = str(error).removeprefix("frame 1: ")
             raise TrajectoryError(f"frame {frame + 1}: {text}") from error
-        if frame == 0:
-            mirrored = mirror_notes(positions, structure, cell)
+        if not mirrored:
+            place = f"frame {frame + 1}: " if frame else ""
+            mirrored = [place + note for note in mirror_notes(positions, structure, cell)]
     return [*notes, *mirrored]
 
 

@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from smdgen.data.atoms import Structure, subset
-from smdgen.data.dcd import DcdFile
+from smdgen.data.dcd import DcdFile, write_dcd
 from smdgen.data.handedness import mirror_notes
 from smdgen.data.start import read_start
 from smdgen.data.structure import write_pdb
+from smdgen.data.trajectory import check_topology
 from tests.data.conftest import EXAMPLE
 from tests.tools.pulls import make_pull, make_structure
 
@@ -44,6 +45,16 @@ def test_by_phi_where_there_is_no_cb(frames: NDArray[np.float32], peptide: Struc
         assert mirror_notes(x, structure) == []
         (note,) = mirror_notes(-x, structure)
         assert "phi are above zero" in note
+
+
+def test_mirrored_frames_within_a_trajectory_are_named(
+    frames: NDArray[np.float32], peptide: Structure, tmp_path: Path
+) -> None:
+    sides = np.where(np.arange(len(frames)) == len(frames) - 1, -1, 1).astype(np.float32)
+    write_dcd(tmp_path / "a.dcd", frames * sides[:, None, None], timestep_ps=0.002, steps_per_frame=1)
+    with DcdFile(tmp_path / "a.dcd") as dcd:
+        (note,) = check_topology(dcd, peptide)
+    assert note.startswith(f"frame {len(frames)}: the structure looks like a mirror image")
 
 
 def test_molecules_may_cross_the_box(frames: NDArray[np.float32], peptide: Structure) -> None:

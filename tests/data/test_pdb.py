@@ -187,6 +187,24 @@ def test_models(tmp_path: Path, end: str) -> None:
     assert any("several models" in note for note in found.notes)
 
 
+def test_a_damaged_line_is_named_by_its_place_in_the_file(tmp_path: Path) -> None:
+    body = GLYCINES.replace("END\n", "").replace("REMARK by hand\n", "")
+    damaged = body.replace("   0.000  1.00", "     nan  1.00", 1)
+    text = f"MODEL        1\n{body}ENDMDL\nMODEL        2\n{damaged}ENDMDL\n"
+    path = _write(tmp_path, text)
+    line = text[: text.index("nan")].count("\n") + 1
+    with pytest.raises(TopologyError, match=f"line {line}: no coordinates"):
+        read_pdb_models(path)
+
+
+def test_a_model_without_atoms_is_refused(tmp_path: Path) -> None:
+    body = GLYCINES.replace("END\n", "").replace("REMARK by hand\n", "")
+    empty = "MODEL        2\nENDMDL\n"
+    path = _write(tmp_path, f"MODEL        1\n{body}ENDMDL\n{empty}MODEL        3\n{body}ENDMDL\n")
+    with pytest.raises(TopologyError, match="names 3 models, 2 of them hold atoms"):
+        read_pdb_models(path)
+
+
 def test_models_of_different_length_are_refused(tmp_path: Path) -> None:
     body = GLYCINES.replace("END\n", "")
     short = "\n".join(body.splitlines()[:-2]) + "\n"
