@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         print(error, file=sys.stderr)
         return 2
-    rollout = ["rollout", TRAJECTORY, "--steps", chosen.steps, "--to", OPEN, "--seed", 1]
+    rollout = ["rollout", TRAJECTORY, "--steps", chosen.steps, "--to", OPEN, "--seed", 1, "--samples", 4]
     steps = [
         ("dataset.h5", ["prepare", TRAJECTORY, "--top", TOPOLOGY, "--cv", CV]),
         ("vae.safetensors", ["train-vae"]),
