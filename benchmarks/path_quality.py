@@ -36,9 +36,8 @@ def report_path(name: str, path: Tensor, dataset: Dataset) -> None:
     print(f"{name}: RMSD to the nearest real frame, A (which, ps)")
     steps = zip(distance.tolist(), dataset.times_ps[place.numpy()].tolist(), strict=True)
     print("  " + ", ".join(f"{off:.2f} ({time:.4g})" for off, time in steps))
-    print(
-        f"  of the generated frames: mean {float(distance[1:].mean()):.2f}, most {float(distance.max()):.2f}"
-    )
+    generated = distance[1:]
+    print(f"  of the generated frames: mean {float(generated.mean()):.2f}, most {float(generated.max()):.2f}")
     ratios = bonded_ratios(dataset, path[1:], real)
     print("  bonded energy, generated / real: " + ", ".join(f"{k} {v:.2f}" for k, v in ratios.items()))
     clash = clashing(path[1:], clash_limits(dataset.structure)).double().mean()
