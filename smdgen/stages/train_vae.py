@@ -259,6 +259,8 @@ def _save(
     frames: dict[str, Frames],
     state: FitState,
 ) -> TrainVaeResult:
+    if isinstance(vae, InternalVae):
+        vae.lower_noise(frames["validation"].blocks)
     landmarks = _landmarks(frames["train"])
     reach = [rmsd_matrix(x, landmarks).min(1).values for x in frames["validation"].blocks()]
     reconstruction = _reconstruction(vae, frames["validation"])

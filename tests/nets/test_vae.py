@@ -55,6 +55,23 @@ def test_decoder_noise_has_the_learned_deviation(x, vae):
     torch.testing.assert_close(f.std(0)[narrow], vae.log_deviation.exp()[narrow].detach(), rtol=0.03, atol=0)
 
 
+def test_decoder_noise_is_lowered_to_what_is_lost_and_never_raised(x, vae):
+    """With all latents nothing is lost; with three, more than half of the features bear already."""
+    f = vae.features.encode(x)
+    vae.lower_noise(lambda: x.split(70))
+    assert vae.log_deviation.exp().max() < 1e-5
+    small = InternalVae(vae.features, 3, 8).double()
+    small.start_from_components(lambda: f.split(90))
+    lost = (small.decode_features(small.encode_features(f)[0]) - f).square().mean(0).sqrt()
+    small.log_deviation.data[::2] = 0.5
+    learned = small.log_deviation.exp().detach().clone()
+    small.lower_noise(lambda: x.split(70))
+    found = small.log_deviation.exp().detach()
+    assert (lost < learned).any()
+    assert (lost > learned).any()
+    torch.testing.assert_close(found, torch.minimum(lost, learned).detach(), atol=1e-9, rtol=1e-6)
+
+
 def test_divergence_is_that_of_torch():
     mean, log_variance = torch.randn(4, 6, dtype=torch.float64), torch.randn(4, 6, dtype=torch.float64)
     normal = torch.distributions.Normal(mean, (log_variance / 2).exp())
