@@ -35,7 +35,9 @@ NEED_VAE = ("mlp", "lstm_point", "lstm_mixture", "lstm_flow")
 
 #: Sources on which the figures of a method depend; the last are those of baselines alone.
 ROOT = Path(__file__).resolve().parent.parent
-NETWORK_SOURCES = ("smdgen/nets/*.py", "smdgen/stages/*train*.py")
+NETWORK_SOURCES = (
+    "smdgen/nets/*.py", "smdgen/stages/*train*.py", "smdgen/stages/_critic.py", "smdgen/stages/_sequences.py",
+)  # fmt: skip
 SCORE_SOURCES = ("smdgen/physics/*.py", "benchmarks/quality_score.py")
 BASELINE_SOURCES = ("benchmarks/baseline*.py",)
 

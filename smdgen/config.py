@@ -97,6 +97,7 @@ class TrainLstmConfig:
     batch_size: int = 0  # 0: the preset's own
     hidden_size: int = 0  # 0: the preset's own
     learning_rate: float = 0.0  # 0: the preset's own
+    critic_samples: int = 8000  # most next frames sampled for the critic of the default preset; 0: no critic
     seed: int = 0
     device: str = "auto"
     precision: Literal["float32", "float64"] = "float32"

@@ -140,11 +140,21 @@ def _lstm(manifest: Manifest) -> Sequence[Fact]:
         fact("preset", header["preset"]),
         fact("sizes", header["sizes"], _listed(header["sizes"])),
         fact("epochs", header["epochs"]),
+        *_critic(header),
         fact("length of a pull", header["duration_ps"], f"{header['duration_ps']:.4g} ps"),
         fact("settings", header["settings"], _listed(header["settings"])),
         fact("autoencoder", header["vae_sha256"], header["vae_sha256"][:_HASH_SHOWN]),
         fact("dataset", header["content_hash"], header["content_hash"][:_HASH_SHOWN]),
     )
+
+
+def _critic(header: Mapping[str, Any]) -> tuple[Fact, ...]:
+    """How well the critic told sampled frames from true ones; nothing for a model without one."""
+    if "critic" not in header:
+        return ()
+    found = header["critic"]
+    said = f"AUC {found['auc']:.2f} on validation pulls, learned from {found['n_samples']:,} sampled frames"
+    return (fact("critic", found, said),)
 
 
 def _checkpoint(manifest: Manifest) -> Sequence[Fact]:

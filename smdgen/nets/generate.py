@@ -1,5 +1,6 @@
 """New pulls from a trained pair of networks."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -9,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from smdgen.errors import ConfigError
+from smdgen.nets.critic import N_CANDIDATES, Critic
 from smdgen.nets.directions import Schedule
 from smdgen.nets.features import InternalFeatures
 from smdgen.nets.places import PlacedFeatures
 from smdgen.nets.schedule import Aims, draw_aims, follow
-from smdgen.nets.sequence import PaperLstm, SteeredLstm, Steering
+from smdgen.nets.sequence import N_CONDITIONS, PaperLstm, SteeredLstm, Steering
 from smdgen.nets.vae import Features, InternalVae, PaperVae
 from smdgen.physics.atoms import Molecule
 from smdgen.physics.cvs import CollectiveVariable, difference, evaluate, nearest_turn
@@ -26,8 +28,11 @@ from smdgen.progress import Progress, Silent
 #: Steps of Heun's method from noise to the next latent.
 N_ODE_STEPS = 20
 
-#: Most times that a frame with a clash is drawn again.
-MOST_REDRAWS = 10
+#: Most times that candidates are drawn again where all clash, or where their odds add up to less than this.
+MOST_REDRAWS, ENOUGH = 10, 4.0
+
+#: Log odds of a candidate that clashes.
+UNLIKELY = -1e9
 
 #: Most Newton steps that bring the CV onto its target after each sampled step, and how near is enough.
 N_NEWTON_STEPS = 10
@@ -46,6 +51,7 @@ class PullModel:
         landmarks: (n_landmarks, n_atoms, 3), A. Some training frames, on the first one.
         reach: A. Largest RMSD of a validation frame to its nearest landmark.
         limits: (n_atoms, n_atoms), A. Nearer than this atoms clash; zero if landmarks clash as well.
+        critic: Chooses among candidates for a next frame; None: the first one is taken.
     """
 
     vae: PaperVae | InternalVae
@@ -55,6 +61,7 @@ class PullModel:
     landmarks: Tensor
     reach: float
     limits: Tensor
+    critic: Critic | None = None
 
 
 def build_vae(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> PaperVae | InternalVae:
@@ -84,6 +91,20 @@ def build_lstm(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Pape
     return _loaded(kind(**_possible_sizes(tensors, header)), tensors)
 
 
+def build_critic(tensors: Mapping[str, Tensor], structure: Molecule) -> Critic | None:
+    """The critic of an lstm.safetensors, if it has one, from what `read_model` returned.
+
+    Raises:
+        ValueError: It looks at atoms that the structure does not have.
+    """
+    pairs = tensors.get("critic.pairs")
+    if pairs is None:
+        return None
+    if not ((pairs >= 0) & (pairs < len(structure.names))).all():
+        raise ValueError("a critic of other atoms")
+    return _loaded(Critic(len(pairs)), tensors, "critic.")
+
+
 def _possible_sizes(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> dict[str, int]:
     """The sizes of a network, if its weights are many enough for them; asked before memory is taken.
 
@@ -106,6 +127,7 @@ def build_model(
 ) -> PullModel:
     """Everything a rollout needs, from what `read_model` returned for both files and the modelled atoms."""
     place = torch.device("cpu" if device == "auto" else device)
+    critic = build_critic(lstm_tensors, structure)
     return PullModel(
         build_vae(vae_tensors, vae_header).to(place),
         build_lstm(lstm_tensors, lstm_header).to(place),
@@ -114,6 +136,7 @@ def build_model(
         vae_tensors["landmarks"].to(place),
         vae_header["reach_A"],
         nearest_allowed(structure, vae_tensors["landmarks"]).to(place),
+        None if critic is None else critic.to(vae_tensors["landmarks"]).to(place),
     )
 
 
@@ -126,10 +149,8 @@ def nearest_allowed(structure: Molecule, landmarks: Tensor) -> Tensor:
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def _loaded(network: Network, tensors: Mapping[str, Tensor]) -> Network:
-    weights = {
-        name.removeprefix("weights."): value for name, value in tensors.items() if name.startswith("weights.")
-    }
+def _loaded(network: Network, tensors: Mapping[str, Tensor], prefix: str = "weights.") -> Network:
+    weights = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     network.to(next(value.dtype for value in weights.values() if value.is_floating_point()))
     network.load_state_dict(weights)
     return network.eval()
@@ -315,20 +336,54 @@ def _sample_next(
 ) -> tuple[Tensor, Tensor]:
     """Next latents (n, latent_size) and frames (n, n_atoms, 3), A, steered to their aims (n,).
 
-    Frames with a clash are drawn again: what remains is the model's distribution of frames without.
+    Where all candidates clash or are unlikely, more are drawn: what remains is the model's distribution of
+    frames without a clash, made as much like the real one as the critic can tell.
     """
-    z, frames = _draw_next(model, context, aim, generator)
+    z, frames, odds = _choose_next(model, context, aim, generator)
+    enough = 0.0 if model.critic is None else math.log(ENOUGH)
     for _ in range(MOST_REDRAWS):
-        again = clashing(frames, model.limits).bool()
+        again = odds < enough
         if not again.any():
             break
-        z[again], frames[again] = _draw_next(model, context[again], aim[again], generator)
+        other_z, other_frames, other = _choose_next(model, context[again], aim[again], generator)
+        both = torch.logaddexp(odds[again], other)
+        drawn = torch.rand(len(both), generator=generator, dtype=torch.float64).to(both.device)
+        better = drawn < (other - both).exp()
+        z[again] = torch.where(better[:, None], other_z, z[again])
+        frames[again] = torch.where(better[:, None, None], other_frames, frames[again])
+        odds[again] = both
     return z, frames
 
 
-def _draw_next(
+def _choose_next(
+    model: PullModel, context: Tensor, aim: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One of several candidates each, taken by its odds, and the logarithm of the sum of all odds (n,)."""
+    n = 1 if model.critic is None else N_CANDIDATES
+    contexts, aims = (part.repeat_interleave(n, 0) for part in (context, aim))
+    z, frames = draw_next(model, contexts, aims, generator)
+    odds = torch.zeros(len(aims), dtype=torch.float64, device=aims.device)
+    if model.critic is not None:
+        odds += model.critic(model.critic.distances(frames), contexts[:, -N_CONDITIONS:])
+    odds = odds.masked_fill(clashing(frames, model.limits).bool(), UNLIKELY).view(-1, n)
+    rows = torch.arange(len(aim), device=aim.device) * n
+    if n > 1:
+        taken = torch.multinomial(odds.softmax(-1).cpu(), 1, generator=generator)[:, 0]
+        rows = rows + taken.to(rows.device)
+    return z[rows], frames[rows], odds.logsumexp(-1)
+
+
+def draw_next(
     model: PullModel, context: Tensor, aim: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
+    """Next latents (n, latent_size) and frames (n, n_atoms, 3), A, of the flow, steered to their aims.
+
+    Args:
+        model: The default preset's networks.
+        context: (n, ...). Of `SteeredLstm.remember`.
+        aim: (n,). CV aimed at.
+        generator: Of all noise.
+    """
     assert isinstance(model.vae, InternalVae)
     assert isinstance(model.lstm, SteeredLstm)
 

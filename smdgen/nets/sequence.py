@@ -13,6 +13,9 @@ from smdgen.nets.vae import InternalVae
 #: Frequencies with which the flow time enters the head.
 N_FREQUENCIES = 8
 
+#: Numbers that steer a step: CV now, CV aimed at, their difference, time to the next frame.
+N_CONDITIONS = 4
+
 #: Flow times between which samples are pulled to where they should be.
 PULLED = (0.3, 0.9)
 
@@ -52,6 +55,10 @@ class Steering:
     aim: Tensor
     stride_ps: Tensor
 
+    def to(self, device: torch.device) -> "Steering":
+        """The same on another device."""
+        return Steering(self.now.to(device), self.aim.to(device), self.stride_ps.to(device))
+
 
 class SteeredLstm(nn.Module):
     """Samples the next latent: an LSTM for the memory, a flow-matching head for the step.
@@ -85,9 +92,8 @@ class SteeredLstm(nn.Module):
     ) -> None:
         super().__init__()
         self.latent_size, self.n_soft = latent_size, n_soft
-        n_conditions = 4
-        self.lstm = nn.LSTM(n_soft + n_conditions, hidden_size, batch_first=True)
-        n_told = hidden_size + n_conditions + 2 * N_FREQUENCIES
+        self.lstm = nn.LSTM(n_soft + N_CONDITIONS, hidden_size, batch_first=True)
+        n_told = hidden_size + N_CONDITIONS + 2 * N_FREQUENCIES
         n_in = latent_size + n_soft + n_told
         self.enter = nn.Linear(n_in, head_size)
         self.blocks = nn.ModuleList(_Block(head_size) for _ in range(n_blocks))
@@ -139,7 +145,7 @@ class SteeredLstm(nn.Module):
             disturbance: (n, n_steps, n_soft). Added to the soft torsions, in training.
 
         Returns:
-            Context (n, n_steps, n_soft + hidden_size + 4) for `velocity`, and the state.
+            Context (n, n_steps, n_soft + hidden_size + N_CONDITIONS) for `velocity`, and the state.
         """
         conditions = self._conditions(steering)
         soft = (z * self.z_scale) @ self.to_features[self.soft].T

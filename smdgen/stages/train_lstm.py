@@ -22,13 +22,15 @@ from smdgen.nets.directions import Schedule
 from smdgen.nets.fit import FitSettings
 from smdgen.nets.generate import PullModel, build_vae, generate, nearest_allowed, next_frames
 from smdgen.nets.residues import residue_layout
-from smdgen.nets.sequence import PaperLstm, SteeredLstm, Steering, flow_matching_loss, paper_sequence_loss
+from smdgen.nets.sequence import PaperLstm, SteeredLstm, flow_matching_loss, paper_sequence_loss
 from smdgen.nets.share import Share, whole
 from smdgen.nets.vae import InternalVae, PaperVae
 from smdgen.physics.cvs import unrolled
 from smdgen.physics.geometry import rmsd
 from smdgen.physics.system import residue_rows
 from smdgen.progress import Progress, Silent
+from smdgen.stages._critic import CriticOutcome, train_critic
+from smdgen.stages._sequences import N_STEPS, Sequences, draw_batch, draw_stride, sequences
 from smdgen.stages._training import (
     Interrupted,
     Job,
@@ -50,9 +52,6 @@ PRESETS: dict[str, dict[str, float]] = {
     "paper": {"epochs": 22, "batch_size": 32, "hidden_size": 0, "learning_rate": 1e-3},
     "default": {"epochs": 40, "batch_size": 32, "hidden_size": 128, "learning_rate": 5e-3},
 }
-
-#: Steps of a training sequence, where the pulls are long enough.
-N_STEPS = 10
 
 #: Residual blocks of the flow-matching head, and its width.
 N_BLOCKS, HEAD_SIZE = 2, 256
@@ -81,6 +80,7 @@ class TrainLstmResult:
     preset: str
     n_parameters: int
     epochs: int
+    critic: str  # what chooses among candidates for a next frame
     one_step_A: float  # mean RMSD of the frame predicted from the true one before
     free_running_A: float  # mean RMSD of all frames of a rollout, over the pulls that allow one
     real_A: float  # mean RMSD between two real pulls at the same step
@@ -95,6 +95,7 @@ class TrainLstmResult:
             ("preset", self.preset),
             ("parameters", f"{self.n_parameters:,}"),
             ("epochs", str(self.epochs)),
+            ("critic", self.critic),
             ("one-step error", f"{self.one_step_A:.2f} A RMSD to the true next frame"),
             ("free-running error", self._free_running()),
             ("two real pulls", self._real()),
@@ -110,16 +111,6 @@ class TrainLstmResult:
         if math.isnan(self.real_A):
             return "not known: there is one validation pull only"
         return f"{self.real_A:.2f} A RMSD apart at the same step"
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """Encoded pulls of one split: (n_frames, latent_size) and (n_frames,), and where each pull lies."""
-
-    z: Tensor
-    cv: Tensor
-    ranges: tuple[slice, ...]
-    interval_ps: float
 
 
 def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstmResult:
@@ -168,19 +159,26 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             state, stop = interruption.state, interruption
         schedule = cv_schedule(latents, [pull.source for pull in dataset.pulls])
         model = PullModel(
-            vae, lstm.cpu(), dataset.cv, schedule, landmarks, reach,
+            vae.to(device), lstm, dataset.cv, schedule, landmarks, reach,
             nearest_allowed(dataset.structure, landmarks),
         )  # fmt: skip
+        judge = CriticOutcome()
+        if stop is None and config.critic_samples and isinstance(lstm, SteeredLstm):
+            try:
+                judge = train_critic(model, parts, dataset.structure, config, progress)
+            except KeyboardInterrupt:
+                stop = Interrupted(state)
+        model = replace(model, vae=vae.cpu(), lstm=lstm.cpu(), critic=judge.critic)
         files = history_files(folder.path, "lstm")
         header = {
             "preset": preset, "sizes": sizes, "settings": settings, "config": _plain(config),
             "vae_sha256": latents.vae_hash, "content_hash": dataset.content_hash,
             "duration_ps": schedule.duration_ps, "interval_ps": parts["train"].interval_ps,
-            "epochs": state.epoch,
+            "epochs": state.epoch, **judge.header(),
         }  # fmt: skip
         tensors = {f"weights.{name}": value for name, value in lstm.state_dict().items()}
         if leads():
-            write_model(folder.lstm, "lstm", {**tensors, "paths": schedule.paths}, header)
+            write_model(folder.lstm, "lstm", {**tensors, **judge.tensors(), "paths": schedule.paths}, header)
             write_history(folder.path, "lstm", state.history, "LSTM losses")
             folder.record("train-lstm", time.monotonic() - began, [folder.vae, folder.latents])
         if stop is not None:
@@ -189,7 +187,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
     n_parameters = sum(p.numel() for p in lstm.parameters())
     hints = (folder.next_command("rollout --steps 10"),)
     return TrainLstmResult(
-        preset, n_parameters, state.epoch, *errors, state.history, (folder.lstm, *files), hints
+        preset, n_parameters, state.epoch, judge.text(), *errors, state.history, (folder.lstm, *files), hints
     )
 
 
@@ -202,19 +200,6 @@ def _opened(
     if not fits or vae.latent_size != latents.means.shape[1] or not reach >= 0:
         raise ValueError("landmarks, latents or reach of other shapes or types")
     return vae, landmarks, reach
-
-
-def sequences(latents: Latents, split: str) -> Sequences:
-    """The encoded pulls of one split, one after another."""
-    chosen = [(start, stop) for _, start, stop, name in latents.pulls if name == split]
-    rows = np.concatenate([np.arange(start, stop) for start, stop in chosen])
-    ends = np.cumsum([stop - start for start, stop in chosen])
-    ranges = tuple(slice(int(end - (b - a)), int(end)) for end, (a, b) in zip(ends, chosen, strict=True))
-    steps = np.concatenate([np.diff(latents.times_ps[start:stop]) for start, stop in chosen])
-    z = torch.from_numpy(latents.means[rows])
-    return Sequences(
-        z, torch.from_numpy(latents.cv_values[rows]).to(z.dtype), ranges, float(np.median(steps))
-    )
 
 
 def _without_jumps(latents: Latents, dataset: Dataset) -> NDArray[np.float64]:
@@ -254,32 +239,6 @@ def _path(
         return len(rows), duration, np.linspace(0, 1, len(rows)), latents.cv_values[rows]
     n_frames = round(duration / float(np.median(np.diff(times)))) + 1
     return n_frames, duration, (times - times[0]) / duration, latents.cv_values[rows]
-
-
-def draw_batch(data: Sequences, stride: int, share: Share) -> tuple[Tensor, Steering]:
-    """Sequences with one stride from anywhere in the pulls.
-
-    Args:
-        data: Encoded pulls.
-        stride: Frames between two steps.
-        share: How many to draw, and from where.
-
-    Returns:
-        Latents (n_rows, n_steps + 1, latent_size) and what steers them, (n_rows, n_steps) each.
-    """
-    longest = max(part.stop - part.start for part in data.ranges)
-    n_steps = max(1, min(N_STEPS, (longest - 1) // stride))
-    table = torch.from_numpy(windows(data.ranges, n_steps + 1, stride))
-    rows = table[torch.randint(len(table), (share.n,), generator=share.generator)[share.rows]]
-    cv = data.cv[rows]
-    stride_ps = torch.full_like(cv[:, 1:], stride * data.interval_ps)
-    return data.z[rows], Steering(cv[:, :-1], cv[:, 1:], stride_ps)
-
-
-def strides(data: Sequences) -> tuple[int, int]:
-    """Least and largest stride to train on: from every frame to a quarter of a pull."""
-    longest = max(part.stop - part.start for part in data.ranges)
-    return 1, max(1, (longest - 1) // 4)
 
 
 def fitted_to(
@@ -356,12 +315,8 @@ Losses = Callable[[Sequences, Share], dict[str, Tensor]]
 
 def _steered_losses(lstm: SteeredLstm, device: torch.device) -> Losses:
     def losses(data: Sequences, share: Share) -> dict[str, Tensor]:
-        low, high = strides(data)
-        exponent = float(torch.rand((), generator=share.generator))
-        stride = round(low * (high / low) ** exponent)
-        z, steering = draw_batch(data, stride, share)
-        on_device = Steering(steering.now.to(device), steering.aim.to(device), steering.stride_ps.to(device))
-        return {"loss": flow_matching_loss(lstm, z.to(device), on_device, share)}
+        z, steering = draw_batch(data, draw_stride(data, share.generator), share)
+        return {"loss": flow_matching_loss(lstm, z.to(device), steering.to(device), share)}
 
     return losses
 

@@ -142,6 +142,37 @@ def test_frames_with_a_clash_are_drawn_again(model):
         assert torch.equal(found, plain)
 
 
+class Prefers(torch.nn.Module):
+    """A critic for which the shorter of two atoms' distances is always real."""
+
+    def distances(self, x):
+        return torch.linalg.vector_norm(x[..., 0, :] - x[..., 6, :], dim=-1)[..., None]
+
+    def forward(self, distances, conditions):
+        assert conditions.shape == (*distances.shape[:-1], 4)
+        return -1e4 * distances[..., 0]
+
+
+def test_a_critic_chooses_among_candidates_and_never_one_that_clashes(model):
+    start, critic = a_start(model), Prefers()
+    plain = critic.distances(generate(model, start, 6, 20, seed=5).positions[:, 1:])
+    judged = replace(model, critic=critic)
+    found = generate(judged, start, 6, 20, seed=5).positions
+    assert torch.equal(found, generate(judged, start, 6, 20, seed=5).positions)
+    chosen = critic.distances(found[:, 1:])
+    if not isinstance(model.lstm, SteeredLstm):
+        assert torch.equal(chosen, plain)
+        return
+    assert (chosen < plain.median()).double().mean() > 0.9, "half of the candidates lie below"
+    off = (evaluate(model.cv, found) - generate(model, start, 6, 20, seed=5).aims).abs()
+    assert off[:, 1:].median() < 1e-3
+    limits = torch.zeros_like(model.limits)
+    limits[0, 6] = limits[6, 0] = plain.median()
+    apart = critic.distances(generate(replace(judged, limits=limits), start, 6, 20, seed=5).positions[:, 1:])
+    assert (apart < limits[0, 6]).double().mean() < 0.01
+    assert apart.median() < plain.quantile(0.75), "the shortest of those that do not clash"
+
+
 def test_training_frames_that_clash_lift_the_limits():
     names = np.array(["C"] * 6)
     bonds = np.array([[i, i + 1] for i in range(5)])

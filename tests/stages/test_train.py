@@ -27,7 +27,7 @@ from smdgen.store.run_record import RunFolder
 from tests.tools.two_processes import run_two
 
 VAE = TrainVaeConfig(epochs=3, hidden_size=16)
-LSTM = TrainLstmConfig(epochs=3, hidden_size=8)
+LSTM = TrainLstmConfig(epochs=3, hidden_size=8, critic_samples=0)
 
 
 class StopAfter(Silent):
@@ -316,7 +316,7 @@ def test_an_autoencoder_whose_parts_do_not_fit_is_refused_by_train_lstm(run_dir,
     write_latents(
         folder.latents, means, latents.cv_values, latents.times_ps, list(latents.pulls), sha256, "A"
     )
-    config = TrainLstmConfig(epochs=1, hidden_size=16, batch_size=16)
+    config = TrainLstmConfig(epochs=1, hidden_size=16, batch_size=16, critic_samples=0)
     if not forged:
         train_lstm.run(config, run_dir, Silent())
         return
