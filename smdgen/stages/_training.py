@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from smdgen import processes
+from smdgen.config import TrainLstmConfig, TrainVaeConfig
 from smdgen.errors import ArtifactError, ConfigError, TrainingError
 from smdgen.files import atomic_path
 from smdgen.nets.fit import BatchLosses, FitSettings, FitState, fit
@@ -81,6 +82,17 @@ def choose_device(name: str, n_atoms: int, threads: int) -> torch.device:
         ) from error
     use_threads(n_atoms, threads)
     return device
+
+
+def refuse_negative(config: TrainVaeConfig | TrainLstmConfig) -> None:
+    """Hold sizes, rates and counts to what they can be; a weight below 0 stands for the preset's own.
+
+    Raises:
+        ConfigError: One is negative.
+    """
+    for name, value in asdict(config).items():
+        if isinstance(value, int | float) and value < 0 and not name.endswith("_weight"):
+            raise ConfigError(f"{name} is {value:g}, expected 0 (the preset's own) or more")
 
 
 def use_threads(n_atoms: int, threads: int = 0) -> None:

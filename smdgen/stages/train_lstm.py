@@ -38,6 +38,7 @@ from smdgen.stages._training import (
     history_files,
     leads,
     lock_once,
+    refuse_negative,
     train,
     training_group,
     write_history,
@@ -127,6 +128,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         KeyboardInterrupt: Stopped by the user; what was reached is on disk.
     """
     began = time.monotonic()
+    refuse_negative(config)
     folder = RunFolder(run_dir)
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
     latents = read_latents(folder.require(folder.latents, "train-vae"))

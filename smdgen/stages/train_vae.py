@@ -38,6 +38,7 @@ from smdgen.stages._training import (
     history_files,
     leads,
     lock_once,
+    refuse_negative,
     train,
     training_group,
     write_history,
@@ -100,6 +101,7 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
         KeyboardInterrupt: Stopped by the user; what was reached is on disk.
     """
     began = time.monotonic()
+    refuse_negative(config)
     folder = RunFolder(run_dir)
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
     if not config.resume:

@@ -98,6 +98,14 @@ def test_a_failure_after_training_leaves_the_model(run_dir, monkeypatch):
     assert read_model(run_dir / "lstm.safetensors", "lstm")[1]["epochs"] == 3
 
 
+@pytest.mark.parametrize("name", ["epochs", "hidden_size", "batch_size", "learning_rate", "threads"])
+@pytest.mark.parametrize(("stage", "config"), [(train_vae, VAE), (train_lstm, LSTM)])
+def test_a_negative_setting_is_refused(tmp_path, stage, config, name):
+    with pytest.raises(ConfigError, match=f"{name} is -2, expected 0"):
+        stage.run(dataclasses.replace(config, **{name: -2}), tmp_path / "run", Silent())
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("stage", ["vae", "lstm"])
 def test_ctrl_c_keeps_the_best_and_resuming_gives_the_undisturbed_model(run_dir, tmp_path, stage):
     run, config = {"vae": (train_vae.run, VAE), "lstm": (train_lstm.run, LSTM)}[stage]
