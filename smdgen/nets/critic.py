@@ -78,13 +78,6 @@ class Critic(nn.Module):
         return odds
 
 
-def watched_pairs(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Those of many pairs (n, 2) whose distances a critic sees."""
-    if len(pairs) <= MOST_DISTANCES:
-        return pairs
-    return pairs[np.linspace(0, len(pairs) - 1, MOST_DISTANCES).astype(np.int64)]
-
-
 def _inputs(distances: Tensor, conditions: Tensor) -> Tensor:
     centres, widths = distances.new_tensor(CENTRES), distances.new_tensor(WIDTHS)
     near = torch.exp(-(((distances[..., None] - centres) / widths).square()))

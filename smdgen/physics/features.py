@@ -34,9 +34,7 @@ def frame_features(
     """
     backbone, bonds = find_backbone(structure), bonds_or_chain(structure)
     angles, torsions = bonded_angles(len(structure.names), bonds), other_torsions(structure, bonds, backbone)
-    pairs = ca_pairs(backbone)
-    if len(pairs) > max_distances:
-        pairs = pairs[np.linspace(0, len(pairs) - 1, max_distances).astype(np.int64)]
+    pairs = even_choice(ca_pairs(backbone), max_distances)
     x = x.double()
     features = {
         "bonds": geometry.bond_lengths(x, bonds),
@@ -99,6 +97,11 @@ def ca_pairs(backbone: Backbone, apart: int = 2) -> Indices:
     keep = (second - first >= apart) | (chain[first] != chain[second])
     ca = backbone.atoms["CA"]
     return np.stack([ca[first[keep]], ca[second[keep]]], axis=1)
+
+
+def even_choice(rows: Indices, most: int) -> Indices:
+    """Of more rows (n, ...) than some number so many, evenly from the first to the last."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
 
 
 def _sine_cosine(x: Tensor, quadruples: Indices) -> Tensor:

@@ -11,14 +11,14 @@ from torch.nn.functional import softplus
 
 from smdgen.config import TrainLstmConfig
 from smdgen.data.structure import Structure
-from smdgen.nets.critic import N_CANDIDATES, Critic, watched_pairs
+from smdgen.nets.critic import MOST_DISTANCES, N_CANDIDATES, Critic
 from smdgen.nets.fit import FitSettings, fit
 from smdgen.nets.generate import PullModel, draw_next
 from smdgen.nets.sequence import N_CONDITIONS, SteeredLstm
 from smdgen.nets.share import Share, whole
 from smdgen.nets.vae import InternalVae
 from smdgen.physics.backbone import find_backbone
-from smdgen.physics.features import ca_pairs
+from smdgen.physics.features import ca_pairs, even_choice
 from smdgen.physics.geometry import bond_lengths
 from smdgen.progress import Progress
 from smdgen.stages._sequences import Sequences, draw_batch, draw_stride
@@ -98,7 +98,7 @@ def train_critic(
         config: Of the training.
         progress: Told of samples and epochs.
     """
-    pairs = watched_pairs(ca_pairs(find_backbone(structure)))
+    pairs = even_choice(ca_pairs(find_backbone(structure)), MOST_DISTANCES)
     assert isinstance(model.lstm, SteeredLstm)
     data, most = parts["train"], MOST_RESIDUES // model.lstm.residues.n_residues
     n = min(config.critic_samples, SAMPLES_A_FRAME * len(data.z), most)

@@ -165,7 +165,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             nearest_allowed(dataset.structure, landmarks),
         )  # fmt: skip
         judge = CriticOutcome()
-        if stop is None and config.critic_samples and isinstance(lstm, SteeredLstm):
+        if stop is None and isinstance(lstm, SteeredLstm):
             try:
                 judge = train_critic(model, parts, dataset.structure, config, progress)
             except KeyboardInterrupt:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from smdgen.nets.critic import MOST_DISTANCES, Critic, watched_pairs
+from smdgen.nets.critic import MOST_DISTANCES, Critic
 from smdgen.nets.generate import build_critic
+from smdgen.physics.features import even_choice
 from tests.nets.test_generate import turn
 
 PAIRS = np.array([[0, 3], [1, 5], [2, 6]])
@@ -48,7 +49,7 @@ def test_it_comes_back_from_a_model_file_and_one_of_other_atoms_is_refused(criti
 
 def test_of_too_many_pairs_an_even_choice_is_watched():
     pairs = np.stack(np.triu_indices(100, 2), 1)
-    watched = watched_pairs(pairs)
+    watched = even_choice(pairs, MOST_DISTANCES)
     assert len(pairs) > len(watched) == len(np.unique(watched, axis=0)) == MOST_DISTANCES
     np.testing.assert_array_equal(watched[[0, -1]], pairs[[0, -1]])
-    np.testing.assert_array_equal(watched_pairs(PAIRS), PAIRS)
+    np.testing.assert_array_equal(even_choice(PAIRS, MOST_DISTANCES), PAIRS)
