@@ -85,14 +85,14 @@ def choose_device(name: str, n_atoms: int, threads: int) -> torch.device:
 
 
 def refuse_negative(config: TrainVaeConfig | TrainLstmConfig) -> None:
-    """Hold sizes, rates and counts to what they can be; a weight below 0 stands for the preset's own.
+    """Refuse sizes, rates and counts below 0, where a weight is the preset's own and a seed one of many.
 
     Raises:
         ConfigError: One is negative.
     """
     for name, value in asdict(config).items():
-        if isinstance(value, int | float) and value < 0 and not name.endswith("_weight"):
-            raise ConfigError(f"{name} is {value:g}, expected 0 (the preset's own) or more")
+        if isinstance(value, int | float) and value < 0 and not name.endswith(("_weight", "seed")):
+            raise ConfigError(f"{name} is {value:g}, expected 0 or more")
 
 
 def use_threads(n_atoms: int, threads: int = 0) -> None:

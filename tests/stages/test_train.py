@@ -104,6 +104,8 @@ def test_a_negative_setting_is_refused(tmp_path, stage, config, name):
     with pytest.raises(ConfigError, match=f"{name} is -2, expected 0"):
         stage.run(dataclasses.replace(config, **{name: -2}), tmp_path / "run", Silent())
     assert not (tmp_path / "run").exists()
+    with pytest.raises(ArtifactError, match="not found"):
+        stage.run(dataclasses.replace(config, seed=-2), tmp_path / "run", Silent())
 
 
 @pytest.mark.parametrize("stage", ["vae", "lstm"])
