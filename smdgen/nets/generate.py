@@ -31,6 +31,10 @@ N_ODE_STEPS = 20
 #: Most times that candidates are drawn again where all clash, or where their odds add up to less than this.
 MOST_REDRAWS, ENOUGH = 10, 4.0
 
+#: Share of the critic's log odds that counts: in full they narrow pulls, because it knows true frames of the
+#: training pulls alone and not the memory of each candidate.
+TEMPER = 0.5
+
 #: Log odds of a candidate that clashes.
 UNLIKELY = -1e9
 
@@ -364,7 +368,7 @@ def _choose_next(
     z, frames = draw_next(model, contexts, aims, generator)
     odds = torch.zeros(len(aims), dtype=torch.float64, device=aims.device)
     if model.critic is not None:
-        odds += model.critic(model.critic.distances(frames), contexts[:, -N_CONDITIONS:])
+        odds += TEMPER * model.critic(model.critic.distances(frames), contexts[:, -N_CONDITIONS:])
     odds = odds.masked_fill(clashing(frames, model.limits).bool(), UNLIKELY).view(-1, n)
     rows = torch.arange(len(aim), device=aim.device) * n
     if n > 1:

@@ -1,5 +1,6 @@
 """Rollouts: they start where told, hit their aims, and turn with the start."""
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -171,6 +172,31 @@ def test_a_critic_chooses_among_candidates_and_never_one_that_clashes(model):
     apart = critic.distances(generate(replace(judged, limits=limits), start, 6, 20, seed=5).positions[:, 1:])
     assert (apart < limits[0, 6]).double().mean() < 0.01
     assert apart.median() < plain.quantile(0.75), "the shortest of those that do not clash"
+
+
+class Likes(Prefers):
+    """A critic whose log odds are 4 where a distance is below a limit, and 0 elsewhere."""
+
+    def __init__(self, limit):
+        super().__init__()
+        self.limit = limit
+
+    def forward(self, distances, conditions):
+        return 4.0 * (distances[..., 0] < self.limit)
+
+
+def test_half_of_the_log_odds_counts(model):
+    """Of 8 candidates k lie below, at random, and one of these is kept with k e^2 / (k e^2 + 8 - k)."""
+    if not isinstance(model.lstm, SteeredLstm):
+        return
+    start = a_start(model)
+    plain = Prefers().distances(generate(model, start, 1, 500, seed=5).positions[:, 1])
+    judged = replace(model, critic=Likes(plain.median()))
+    chosen = Prefers().distances(generate(judged, start, 1, 500, seed=6).positions[:, 1])
+    weight = math.exp(2)
+    expected = sum(math.comb(8, k) / 2**8 * k * weight / (k * weight + 8 - k) for k in range(9))
+    assert float((chosen < plain.median()).double().mean()) == pytest.approx(expected, abs=0.06)
+    assert expected < 0.9, "with the odds in full it is 0.97"
 
 
 def test_training_frames_that_clash_lift_the_limits():
