@@ -1,10 +1,11 @@
-"""Baselines that learn nothing but averages: straight lines and mean paths between real frames."""
+"""Baselines that learn nothing but averages: straight lines and mean paths; and training pulls themselves."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from smdgen.physics.cvs import CollectiveVariable
@@ -58,6 +59,20 @@ class Generator:
     rebuilt: Callable[[Tensor], Tensor] | None = None
 
 
+def training_pulls(real: RealPulls) -> Generator:
+    """A training pull itself, whatever the start, and as every sample: what other real pulls reach.
+
+    Seeds that follow each other give other pulls: one that came from two starts would be known by heart in
+    the two-sample test.
+    """
+    frames = real.train[:, _steps(real)]
+
+    def pulls(start: Tensor, n_samples: int, seed: int) -> tuple[Tensor, None]:  # noqa: ARG001
+        return frames[seed % len(frames)].expand(n_samples, -1, -1, -1), None
+
+    return Generator(pulls)
+
+
 def straight_line(real: RealPulls) -> Generator:
     """From the start on a straight line to the last frame of a training pull drawn at random."""
     weights = _weights(real)
@@ -93,8 +108,7 @@ def principal_path(real: RealPulls) -> Generator:
 
 def mean_path(real: RealPulls) -> Generator:
     """The mean training pull: at each step the frames superposed on their mean, and averaged."""
-    rows = np.linspace(0, real.train.shape[1] - 1, real.n_steps + 1).round().astype(np.int64)[1:]
-    frames = real.train[:, rows]
+    frames = real.train[:, _steps(real)]
     mean = frames[0]
     for _ in range(MEAN_ROUNDS):
         mean = superpose(frames, mean).mean(0)
@@ -103,6 +117,11 @@ def mean_path(real: RealPulls) -> Generator:
         return superpose(mean, start).expand(n_samples, -1, -1, -1), None
 
     return Generator(pulls)
+
+
+def _steps(real: RealPulls) -> NDArray[np.int64]:
+    """(n_steps,). Frames of the steps of a rollout."""
+    return np.linspace(0, real.train.shape[1] - 1, real.n_steps + 1).round().astype(np.int64)[1:]
 
 
 def _weights(real: RealPulls) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from baseline_nets import latent_lstm, latent_mlp, raw_lstm
-from baselines import Generator, RealPulls, mean_path, principal_path, straight_line
+from baselines import Generator, RealPulls, mean_path, principal_path, straight_line, training_pulls
 from smdgen.config import TrainLstmConfig, TrainVaeConfig
 from smdgen.data.dataset import Dataset, Pull, open_dataset, write_dataset
 from smdgen.nets.generate import PullModel, build_model, build_vae, generate, next_frames
@@ -44,6 +44,7 @@ BASELINE_SOURCES = ("benchmarks/baseline*.py",)
 LABELS = {
     "default": "default",
     "paper": "paper",
+    "train": "training pulls",
     "line": "straight line",
     "pca": "PCA + line",
     "mean": "mean path",
@@ -129,6 +130,7 @@ class Bench:
 
 
 _BASELINES: dict[str, Callable[[Bench], Generator]] = {
+    "train": lambda bench: training_pulls(bench.real()),
     "line": lambda bench: straight_line(bench.real()),
     "pca": lambda bench: principal_path(bench.real()),
     "mean": lambda bench: mean_path(bench.real()),

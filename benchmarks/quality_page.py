@@ -29,6 +29,10 @@ FEW_KEYS = (
 )  # fmt: skip
 
 
+#: Methods in the table of goals.
+BESIDE_GOALS = ("default", "paper", "train")
+
+
 def write_page(folder: Path, page: Path) -> None:
     """The page and, beside it, images/quality.png.
 
@@ -114,8 +118,7 @@ def _data_set(cells: Cells, data: str) -> list[str]:
         f"{whole[0]['n_frames']} frames; {whole[0]['n_atoms']} modelled atoms.", "",
     ]  # fmt: skip
     methods = _methods(whole)
-    presets, others = [m for m in methods if m in ("default", "paper")], [m for m in methods if m not in
-                                                                          ("default", "paper")]  # fmt: skip
+    presets, others = [m for m in methods if m in BESIDE_GOALS], [m for m in methods if m not in BESIDE_GOALS]
     if presets:
         lines += [*_table(whole, presets, data, goals=True), "", *_verdict(whole, data, "all")]
     if others:

@@ -7,7 +7,7 @@ import torch
 import baseline_nets
 from baseline_heads import FlowHead, MixtureHead
 from baseline_nets import latent_lstm, latent_mlp, raw_lstm
-from baselines import RealPulls, mean_path, principal_path, straight_line
+from baselines import RealPulls, mean_path, principal_path, straight_line, training_pulls
 from smdgen.nets.features import InternalFeatures
 from smdgen.nets.vae import InternalVae
 from smdgen.physics.cvs import CollectiveVariable, evaluate
@@ -59,6 +59,15 @@ def test_the_principal_path_keeps_what_varies_most(real):
     path, _ = generator.pulls(real.validation[0, 0], 2, 1)
     assert rmsd(path[0, -1], real.validation[0, -1]) < 0.05
     assert rmsd(path[0, 0], path[0, -1]) > 0.5
+
+
+def test_training_pulls_are_given_as_they_are_and_others_by_the_next_seed(real):
+    generator = training_pulls(real)
+    first, aims = generator.pulls(real.validation[0, 0], 2, 0)
+    assert aims is None
+    steps = real.train[:, 5::5]
+    assert torch.equal(first, steps[[0, 0]])
+    assert torch.equal(generator.pulls(real.validation[0, 0], 1, len(steps) + 1)[0], steps[[1]])
 
 
 def test_the_mean_path_is_the_mean_whatever_way_the_pulls_are_turned(real):
