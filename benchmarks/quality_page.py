@@ -78,6 +78,9 @@ def _how(cells: Cells, split: str) -> list[str]:
         "[quality-figures.md](quality-figures.md). Goals are judged on the mean; those that ask for no more "
         "faults than real, or for all steps, must be met by every seed."
     )
+    if any(cell["method"] == "train" for cell in cells):
+        lines += ["", "*Training pulls* are judged as if they were generated: where these miss a goal, the "
+                  "test pulls differ from other real pulls by that much."]  # fmt: skip
     mixed = [m for m in _methods(cells) if len({cell["code"] for cell in cells if cell["method"] == m}) > 1]
     if mixed:
         lines += ["", f"Made by several versions of the code: {', '.join(mixed)}; make these cells anew."]

@@ -180,6 +180,11 @@ def test_the_page_says_what_was_met_and_what_was_missed():
     assert "several versions" not in text
     cells[0]["code"] = "old"
     assert "Made by several versions of the code: default" in quality_page.markdown(cells)
+    beside = quality_page.markdown([*cells, cell("train", auc=(0.51, 0.5))])
+    assert "*Training pulls* are judged as if" in beside
+    assert "*Training pulls*" not in text
+    assert "| figure | goal | real | default | paper | training pulls |" in beside
+    assert r"| \|auc\| | <= 0.55 | 0.500 +- 0.000 | 0.540 +- 0.040 met | 1.000 | 0.510 |" in beside
 
 
 def test_a_page_holds_cells_of_one_split():
