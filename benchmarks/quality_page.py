@@ -28,7 +28,6 @@ FEW_KEYS = (
     "one_step_auc",
 )  # fmt: skip
 
-
 #: Methods in the table of goals.
 BESIDE_GOALS = ("default", "paper", "train")
 
@@ -121,9 +120,9 @@ def _data_set(cells: Cells, data: str) -> list[str]:
         f"{whole[0]['n_frames']} frames; {whole[0]['n_atoms']} modelled atoms.", "",
     ]  # fmt: skip
     methods = _methods(whole)
-    presets, others = [m for m in methods if m in BESIDE_GOALS], [m for m in methods if m not in BESIDE_GOALS]
-    if presets:
-        lines += [*_table(whole, presets, data, goals=True), "", *_verdict(whole, data, "all")]
+    beside, others = [m for m in methods if m in BESIDE_GOALS], [m for m in methods if m not in BESIDE_GOALS]
+    if beside:
+        lines += [*_table(whole, beside, data, goals=True), "", *_verdict(whole, data, "all")]
     if others:
         lines += ["### Baselines on the same data", "", *_table(whole, others, data, goals=False), ""]
     few = sorted(_values(cells, "train_pulls"), key=_order)

@@ -195,8 +195,9 @@ def test_half_of_the_log_odds_counts(model):
     chosen = Prefers().distances(generate(judged, start, 1, 500, seed=6).positions[:, 1])
     weight = math.exp(2)
     expected = sum(math.comb(8, k) / 2**8 * k * weight / (k * weight + 8 - k) for k in range(9))
-    assert float((chosen < plain.median()).double().mean()) == pytest.approx(expected, abs=0.06)
-    assert expected < 0.9, "with the odds in full it is 0.97"
+    share = float((chosen < plain.median()).double().mean())
+    assert share == pytest.approx(expected, abs=0.06)
+    assert share < 0.92, "with the odds in full it is 0.97"
 
 
 def test_training_frames_that_clash_lift_the_limits():
