@@ -1,7 +1,9 @@
 """What `simulate` settles before the first step: the system, the pulled distance, the protocol."""
 
 import dataclasses
+import hashlib
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,11 +77,12 @@ def plan_pulls(config: SimulateConfig) -> PullPlan:
         TrajectoryError: Coordinates that cannot be those of the structure.
     """
     _check(config)
-    structure, positions, notes = _start(config)
-    built, structure, positions, more = _build(config, structure, positions)
+    structure, given, notes = _start(config)
+    built, structure, positions, more = _build(config, structure, given)
     check_coordinates(positions[None], structure)
     cv = _pulled(config, structure)
     distance = PulledDistance(cv.groups[0], cv.groups[1], cv.weights[0], cv.weights[1])
+    system = _to_xml(built.system)
     add_restraint(built.system, distance)
     protocol = _protocol(config, distance.value(positions))
     platform = _platform(config, structure.n_atoms)
@@ -87,6 +90,8 @@ def plan_pulls(config: SimulateConfig) -> PullPlan:
         "cv": to_dict(cv),
         "forces": [built.source, *built.notes, config.solvent, config.constraints],
         "atoms": structure.atom_hash,
+        "start_hash": hashlib.sha256(given.tobytes()).hexdigest()[:16],
+        "system_hash": hashlib.sha256(re.sub(' openmmVersion="[^"]*"', "", system).encode()).hexdigest()[:16],
         "seed": config.seed,
         **dataclasses.asdict(protocol),
     }

@@ -22,7 +22,7 @@ from smdgen.errors import ArtifactError, ConfigError, TopologyError
 from smdgen.files import sha256_file
 from smdgen.progress import Progress
 from smdgen.stages._relax import SOLVENT, RelaxResult, full_system, write_relaxed
-from smdgen.store.folder import refuse_results, whole_folder
+from smdgen.store.folder import refuse_results, refuse_simulated, whole_folder
 from smdgen.store.manifest import taken_apart
 from smdgen.store.run_record import RunFolder
 
@@ -145,6 +145,7 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
     config, schedule = _with_schedule(config)
     folder = RunFolder(run_dir)
     output = config.output or folder.rollout
+    refuse_simulated(output)
     refuse_results(output, FILES, config.force)
     models = load_models(folder, config, progress)
     start = _load_start(config, folder, models)

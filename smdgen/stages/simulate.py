@@ -23,9 +23,19 @@ from smdgen.physics.system import file_kind
 from smdgen.physics.work import jarzynski_profile
 from smdgen.progress import Progress
 from smdgen.stages._pull_plan import PullPlan, n_workers, plan_pulls
+from smdgen.store.folder import PROTOCOL_FILE, own_files
 
-PROTOCOL_FILE = "protocol.json"
+#: What a pull leaves in the folder.
+PULL_FILES = ("pull_*.dcd", "pull_*.colvars.traj", "pull_*.colvars.in")
+
 BIAS_NAME = "pull"
+
+#: What it means when a hash of the settings differs.
+_HASHED = {
+    "atoms": "other atoms",
+    "start_hash": "other start coordinates",
+    "system_hash": "other charges or force-field terms, or another OpenMM",
+}
 
 #: Up to this many trajectories are listed one by one.
 _FEW = 6
@@ -101,7 +111,7 @@ def run(config: SimulateConfig, run_dir: Path, progress: Progress) -> SimulateRe
     Raises:
         ConfigError: A setting out of range, or a selection that matches nothing.
         TopologyError: A structure that cannot be read or that the force field does not describe.
-        ArtifactError: The folder holds pulls of other settings and `force` is off.
+        ArtifactError: The folder holds pulls of other settings and `force` is off, or pulls made otherwise.
         SimulationError: Every pull failed; single ones are reported in the result.
         KeyboardInterrupt: The user stopped it; finished pulls stay, and the message says how many.
     """
@@ -123,7 +133,8 @@ def run(config: SimulateConfig, run_dir: Path, progress: Progress) -> SimulateRe
         except KeyboardInterrupt:
             n_kept += len(farm.made)
             raise KeyboardInterrupt(
-                f"{n_kept} of {config.replicas} pulls are in {config.output}; the same command goes on"
+                f"{n_kept} of {config.replicas} pulls are in {config.output}; the same command "
+                + ("without --force " * config.force + "goes on")
             ) from None
     return _result(config, plan, farm)
 
@@ -167,7 +178,7 @@ def plan(config: SimulateConfig, run_dir: Path) -> list[tuple[str, str]]:  # noq
 
 
 def _prepare_folder(config: SimulateConfig, plan: PullPlan) -> None:
-    """Create the output folder, or check that its pulls are of these settings."""
+    """Create the output folder, or check that its pulls are of these settings; with `force` delete them."""
     output = config.output
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -176,14 +187,19 @@ def _prepare_folder(config: SimulateConfig, plan: PullPlan) -> None:
     sweep_temporaries(output)
     text = json.dumps(plan.identity, indent=2) + "\n"
     file = output / PROTOCOL_FILE
-    found, wanted = read_json(file), json.loads(text)
-    if file.exists() and found != wanted:
-        if not config.force:
-            raise ArtifactError(
-                f"{output} holds pulls of other settings (see {file}): {_difference(found, wanted)}; "
-                "give the same settings to go on, another --output, or --force to start over"
-            )
-        for old in output.glob("pull_*"):
+    found, wanted, there = read_json(file), json.loads(text), own_files(output, PULL_FILES)
+    if there and not file.exists():
+        raise ArtifactError(
+            f"{output} holds {there[0].name} but no {PROTOCOL_FILE}: not made by `smdgen simulate`; "
+            "give another --output"
+        )
+    if file.exists() and found != wanted and not config.force:
+        raise ArtifactError(
+            f"{output} holds pulls of other settings (see {file}): {_difference(found, wanted)}; "
+            "give the same settings to go on, another --output, or --force to start over"
+        )
+    if config.force:
+        for old in there:
             old.unlink()
     with atomic_path(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -199,7 +215,8 @@ def _difference(found: Any, wanted: dict[str, Any]) -> str:
     if not isinstance(found, dict):
         return "it cannot be read"
     changed = [key for key in wanted if found.get(key) != wanted[key]]
-    return ", ".join(f"{key} was {found.get(key)}, is {wanted[key]}" for key in changed) or "keys differ"
+    words = [_HASHED.get(key) or f"{key} was {found.get(key)}, is {wanted[key]}" for key in changed]
+    return ", ".join(words) or "keys differ"
 
 
 class _Farm:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from smdgen.errors import ArtifactError, WriteError
 
+#: What `smdgen simulate` keeps beside its pulls: the settings they were made with.
+PROTOCOL_FILE = "protocol.json"
+
 _PREFIX = ".smdgen-new-"
 
 
@@ -25,12 +28,22 @@ def refuse_results(folder: Path, patterns: Iterable[str], force: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(f"{folder} is a file, expected a folder for the results; give another --output")
-    found = _own_files(folder, patterns)
+    found = own_files(folder, patterns)
     if found and not force:
         raise ArtifactError(
             f"{folder} holds {len(found)} files of an earlier run ({found[0].name}, ...); "
             "add --force to replace them or give another --output"
         )
+
+
+def refuse_simulated(folder: Path) -> None:
+    """Raise if a folder is one of `smdgen simulate`, whose pulls no other command may replace.
+
+    Raises:
+        ArtifactError: It is.
+    """
+    if (folder / PROTOCOL_FILE).exists():
+        raise ArtifactError(f"{folder} holds pulls of `smdgen simulate`; give another --output")
 
 
 @contextlib.contextmanager
@@ -63,7 +76,8 @@ def whole_folder(folder: Path, patterns: Sequence[str], force: bool) -> Iterator
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _own_files(folder: Path, patterns: Iterable[str]) -> list[Path]:
+def own_files(folder: Path, patterns: Iterable[str]) -> list[Path]:
+    """The files, and no folders, whose names match one of the patterns."""
     return sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()})
 
 
@@ -73,7 +87,7 @@ def _move(new: Path, folder: Path, patterns: Sequence[str]) -> None:
         new.replace(folder)
         return
     made = {file.name for file in new.iterdir()}
-    for file in _own_files(folder, patterns):
+    for file in own_files(folder, patterns):
         if file.name not in made:
             file.unlink()
     for name in sorted(made):

@@ -222,6 +222,19 @@ def test_output_is_not_replaced_unless_told(run_dir, tmp_path):
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+def test_pulls_of_md_are_never_replaced(run_dir, tmp_path):
+    (tmp_path / "pulls").mkdir()
+    for name in ("protocol.json", "pull_000.dcd"):
+        (tmp_path / "pulls" / name).write_text("MD")
+    config = RolloutConfig(start=write_start(tmp_path), steps=2, output=tmp_path / "pulls", force=True)
+    with pytest.raises(ArtifactError, match="holds pulls of `smdgen simulate`; give another --output"):
+        rollout.run(config, run_dir, Silent())
+    assert {file.name: file.read_text() for file in config.output.iterdir()} == {
+        "protocol.json": "MD",
+        "pull_000.dcd": "MD",
+    }
+
+
 def test_nothing_is_half_written(run_dir, tmp_path, monkeypatch):
     """When the model breaks down the folder of the last time is as it was, and no temporary file stays."""
     start = write_start(tmp_path)

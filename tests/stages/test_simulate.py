@@ -129,6 +129,43 @@ def test_pulls_of_other_settings_are_refused_and_left_alone(config):
     assert json.loads((config.output / "protocol.json").read_text())["spring_constant"] == 2.0
 
 
+def test_force_makes_pulls_of_the_same_settings_again(config):
+    """And of what else is in the folder nothing is touched."""
+    run(config)
+    for name in ("pull_notes.txt", "pull_folder/pull_000.dcd"):
+        (config.output / name).parent.mkdir(exist_ok=True)
+        (config.output / name).write_text("mine")
+    (config.output / "pull_001.colvars.in").write_text("old")
+    assert run(dataclasses.replace(config, force=True)).n_made == 2
+    assert (config.output / "pull_001.colvars.in").read_text() != "old"
+    assert (config.output / "pull_notes.txt").read_text() == "mine"
+    assert (config.output / "pull_folder" / "pull_000.dcd").read_text() == "mine"
+
+
+def test_pulls_of_another_start_or_other_charges_are_refused(config, tmp_path):
+    run(config)
+    before = contents(config.output)
+    structure = read_structure(config.coordinates)
+    moved = tmp_path / "moved.pdb"
+    write_pdb(moved, structure, structure.positions + np.where(np.arange(104) == 50, 0.2, 0.0)[:, None])
+    with pytest.raises(ArtifactError, match=r"other settings .*: other start coordinates; give"):
+        run(dataclasses.replace(config, coordinates=moved))
+    heavier = tmp_path / config.parameters[0].name
+    heavier.write_text(config.parameters[0].read_text().replace("100000", "100001"))
+    with pytest.raises(ArtifactError, match=r"other settings .*: other charges or force-field terms"):
+        run(dataclasses.replace(config, parameters=(heavier,)))
+    assert contents(config.output) == before
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_pulls_made_otherwise_are_not_continued_or_deleted(config, force):
+    config.output.mkdir(parents=True)
+    (config.output / "pull_007.dcd").write_bytes(b"of a rollout")
+    with pytest.raises(ArtifactError, match=r"pull_007\.dcd but no protocol\.json: not made by"):
+        run(dataclasses.replace(config, force=force))
+    assert contents(config.output) == {"pull_007.dcd": b"of a rollout"}
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"[]"])
 def test_a_damaged_protocol_is_refused(config, content):
     config.output.mkdir(parents=True)
