@@ -200,7 +200,7 @@ def _times(cells: Cells) -> list[str]:
 
 
 def judge(cells: Cells, key: str, goal: str) -> bool | None:
-    """Whether the mean over the seeds meets the goal; None without one.
+    """Whether the mean over the seeds meets the goal; None without one or the real figure it asks for.
 
     Args:
         cells: Of one method.
@@ -208,7 +208,7 @@ def judge(cells: Cells, key: str, goal: str) -> bool | None:
         goal: As the quality table words it.
     """
     values, beside = _numbers(cells, key, "generated"), _numbers(cells, key, "real")
-    if not goal or not values:
+    if not goal or not values or (goal.endswith("real") and not beside):
         return None
     value, real = float(np.mean(values)), float(np.mean(beside)) if beside else math.nan
     numbers = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", goal)]

@@ -100,7 +100,6 @@ class TrainLstmConfig:
     critic_samples: int = 8000  # most next frames sampled for the critic of the default preset; 0: no critic
     seed: int = 0
     device: str = "auto"
-    precision: Literal["float32", "float64"] = "float32"
     threads: int = 0
     resume: bool = False
     force: bool = False

@@ -32,3 +32,8 @@ class Molecule(Atoms, Protocol):
     def elements(self) -> NDArray[np.str_]: ...  # noqa: D102
     @property
     def bonds(self) -> NDArray[np.int64]: ...  # noqa: D102
+
+
+def is_carbon(structure: Molecule, atom: int) -> bool:
+    """Whether an atom named CA is a carbon, by its element if known: calcium ions bear the name too."""
+    return str(structure.elements[atom]).upper() in ("", "C")

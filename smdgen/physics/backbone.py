@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from smdgen.physics.atoms import Molecule
+from smdgen.physics.atoms import Molecule, is_carbon
 
 Indices = NDArray[np.int64]
 
@@ -97,7 +97,7 @@ def find_backbone(structure: Molecule) -> Backbone:
         residues.setdefault(_residue_key(structure, i), {}).setdefault(str(structure.names[i]), i)
     chains = {chain: place for place, chain in enumerate(dict.fromkeys(key[:2] for key in residues))}
     keys = sorted(
-        (key for key, atoms in residues.items() if "CA" in atoms and _in_protein(structure, atoms["CA"])),
+        (key for key, atoms in residues.items() if "CA" in atoms and is_carbon(structure, atoms["CA"])),
         key=lambda key: (chains[key[:2]], key[2], key[3]),
     )
     bonds = {tuple(sorted(map(int, bond))) for bond in structure.bonds}
@@ -117,11 +117,6 @@ def _residue_key(structure: Molecule, i: int) -> tuple[str, str, int, str]:
         int(structure.residue_ids[i]),
         str(structure.insertion_codes[i]),
     )
-
-
-def _in_protein(structure: Molecule, atom: int) -> bool:
-    """Whether an atom named CA is a carbon: calcium ions bear the same name."""
-    return str(structure.elements[atom]).upper() in ("", "C")
 
 
 def _is_linked(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.errors import ConfigError
-from smdgen.physics.atoms import Atoms
+from smdgen.physics.atoms import Atoms, Molecule, is_carbon
 
 if TYPE_CHECKING:  # what is stored of a variable is read without torch
     from torch import Tensor
@@ -177,7 +177,7 @@ def parse_cv(
 
 
 def end_to_end(
-    structure: PlacedAtoms, modelled: NDArray[np.int64], name: str = "end_to_end"
+    structure: Molecule, modelled: NDArray[np.int64], name: str = "end_to_end"
 ) -> CollectiveVariable:
     """The distance from the first to the last modelled CA, in the order of chains and residue numbers.
 
@@ -195,7 +195,7 @@ def end_to_end(
         chain = chains.setdefault(
             (str(structure.segment_ids[atom]), str(structure.chain_ids[atom])), len(chains)
         )
-        if structure.names[atom] == "CA":
+        if structure.names[atom] == "CA" and is_carbon(structure, int(atom)):
             keys.append(
                 (chain, int(structure.residue_ids[atom]), str(structure.insertion_codes[atom]), place)
             )

@@ -93,12 +93,13 @@ def cv_rows(c: Comparison, cv: cvs.CollectiveVariable, targets: Floats | None) -
         a, b = len(c.halvings[0].stand_in), len(c.halvings[0].reference)
         real = float(halved[:, 1].mean()) * math.sqrt((1 / len(ours) + 1 / len(theirs)) / (1 / a + 1 / b))
     label = f"mean {cv.name} against the step, RMSE, {cv.unit}"
-    yield _row("cv_error", label, value, real, halved, "<= 0.2", value <= 0.2)
+    goal = "<= 0.2" if cv.unit == "A" else ""
+    yield _row("cv_error", label, value, real, halved, goal, value <= 0.2)
     if targets is not None:
         missed = np.abs(similarity.difference(ours, np.asarray(targets), turn)).mean(axis=0)
         for key, which, value in (("", "mean", missed.mean()), ("_worst", "worst step", missed.max())):
             label = f"|{cv.name} - target|, {which}, {cv.unit}"
-            yield _row(f"target_error{key}", label, float(value), goal="<= 0.2", met=bool(value <= 0.2))
+            yield _row(f"target_error{key}", label, float(value), goal=goal, met=bool(value <= 0.2))
     way, real_way = (
         float(np.abs(similarity.difference(part[:, -1], part[:, 0], turn)).mean()) for part in (ours, theirs)
     )
@@ -223,15 +224,16 @@ def _row(
     spread, means = (math.nan, math.nan), (math.nan, math.nan)
     if halved is not None and halved.size:
         spread, means = tuple(halved.std(axis=0).tolist()), tuple(halved.mean(axis=0).tolist())
+    real = means[1] if real is None else real
     return QualityRow(
         key,
         label,
         value,
         spread[0],
-        means[1] if real is None else real,
+        real,
         spread[1],
         goal,
-        None if math.isnan(value) or not goal else met,
+        None if math.isnan(value) or not goal or (goal.endswith("real") and math.isnan(real)) else met,
     )
 
 

@@ -151,6 +151,8 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         torch.manual_seed(config.seed)
         with taken_apart(folder.vae):
             vae, landmarks, reach = _opened(vae_tensors, vae_header, dataset, latents)
+        if isinstance(vae, PaperVae):
+            _refuse_short(parts)
         lstm, sizes = _new_lstm(vae, settings, parts["train"], dataset.structure)
         if isinstance(lstm, SteeredLstm):
             settings = fitted_to(lstm, len(parts["train"].z), settings, config)
@@ -331,6 +333,16 @@ def _paper_losses(lstm: PaperLstm, device: torch.device) -> Losses:
         return {"loss": terms["sequence"] + terms["end"], **terms}
 
     return losses
+
+
+def _refuse_short(parts: dict[str, Sequences]) -> None:
+    for split, data in parts.items():
+        longest = max(part.stop - part.start for part in data.ranges)
+        if longest < N_STEPS:
+            raise ArtifactError(
+                f"the longest {split} pull has {longest} frames, a sequence of the preset paper {N_STEPS}; "
+                "prepare longer pulls or take the preset default"
+            )
 
 
 def _paper_stride(data: Sequences) -> int:

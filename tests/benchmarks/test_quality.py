@@ -145,6 +145,11 @@ def test_goals_are_judged_on_the_mean_of_the_seeds(goal, value, met):
     assert quality_page.judge(cells, "x", goal) is met
 
 
+@pytest.mark.parametrize("goal", ["0.95 to 1.05 x real", "<= 1.05 x real", "within 0.03 of real"])
+def test_a_goal_that_asks_for_a_missing_real_figure_is_not_judged(goal):
+    assert quality_page.judge([cell(seed=1, x=(1.0, None))], "x", goal) is None
+
+
 def test_goals_without_a_number_must_be_met_by_every_seed():
     cells = [cell(seed=seed, x=(0.0, 0.0)) for seed in (1, 2)]
     for one in cells:

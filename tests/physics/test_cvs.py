@@ -24,6 +24,7 @@ def structure():
         insertion_codes=np.full(n, ""),
         chain_ids=np.full(n, "A"),
         segment_ids=np.full(n, ""),
+        elements=np.array(["N", "H", "C", "C", "O"] * 4, dtype="U2"),
         masses=np.array([14.007, 1.008, 12.011, 12.011, 15.999] * 4),
         positions=np.random.default_rng(0).standard_normal((n, 3)) * 4,
     )
@@ -141,6 +142,15 @@ def test_end_to_end_goes_by_residue_number_not_by_place(structure, modelled):
     assert {turned.names[first], turned.names[last]} == {"CA"}
     with pytest.raises(ConfigError, match="found 1 CA"):
         cvs.end_to_end(turned, places[:4])
+
+
+def test_end_to_end_is_of_carbons_not_of_a_calcium_ion(structure, modelled):
+    """An ion named CA with the last number of the chain."""
+    ion = SimpleNamespace(**{key: value[[*range(len(value)), 2]] for key, value in vars(structure).items()})
+    ion.elements[-1], ion.residue_ids[-1] = "Ca", 201
+    assert ion.names[-1] == "CA"
+    places = np.r_[modelled, len(ion.names) - 1]
+    assert cvs.end_to_end(ion, places) == cvs.end_to_end(structure, modelled)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from smdgen.physics.comparison import draw_halvings
+from smdgen.physics.cvs import CollectiveVariable
 from smdgen.physics.energy import BondedEnergy
 from smdgen.physics.features import bonded_angles
 from smdgen.physics.internal import spanning_tree, to_cartesian, to_internal
@@ -101,6 +102,24 @@ def test_one_pull_repeated_is_not_diverse_and_does_not_cover(table_of):
     assert table.row("diversity").generated < 1e-5
     assert not table.row("diversity").met
     assert not table.row("coverage").met
+
+
+def test_one_real_pull_does_not_judge_diversity(table_of, real):
+    row = table_of(pulls(3, 500), real=real[:1]).row("diversity")
+    assert row.generated > 0.1
+    assert (np.isnan(row.real), row.met) == (True, None)
+
+
+def test_goals_in_angstrom_do_not_judge_degrees(energy, real):
+    """0.2 degrees would be missed by real pulls."""
+    cv = CollectiveVariable("bend", "angle", ((1,), (17,), (37,)), ((1.0,),) * 3, unit="deg")
+    table = quality_table(
+        pulls(24, 500), real, structure=make_structure(), energy=energy, cv=cv, auc_halvings=0,
+        targets=np.full((24, N_STEPS), 90.0),
+    )  # fmt: skip
+    for key in ("cv_error", "target_error", "target_error_worst"):
+        assert table.row(key).generated > 0.2
+        assert (table.row(key).goal, table.row(key).met) == ("", None)
 
 
 def test_copies_of_training_pulls_are_seen(table_of):

@@ -190,6 +190,24 @@ def test_what_is_missing_or_in_the_way_or_of_another_run_is_refused(run_dir, tmp
         train_vae.run(dataclasses.replace(VAE, force=True, device="abacus"), run_dir, Silent())
 
 
+@pytest.mark.parametrize(("split", "other"), [("train", "validation"), ("validation", "train")])
+def test_pulls_shorter_than_a_sequence_of_the_paper_are_refused(run_dir, split, other):
+    """Before anything is trained."""
+    dataset = open_dataset(run_dir / "dataset.h5")
+    n_frames, pulls, rows = {split: 9, other: 12}, [], []
+    for pull in (dataset.of_split("train")[0], dataset.of_split("validation")[0]):
+        rows += range(pull.start, pull.start + n_frames[pull.split])
+        pulls.append(dataclasses.replace(pull, start=len(rows) - n_frames[pull.split], stop=len(rows)))
+    write_dataset(
+        run_dir / "dataset.h5", structure=dataset.structure, positions=dataset.positions(np.array(rows)),
+        terms=dataset.terms, cv=dataset.cv, pulls=pulls, times_ps=dataset.times_ps[rows],
+        cv_values=dataset.cv_values[rows],
+    )  # fmt: skip
+    train_vae.run(dataclasses.replace(VAE, preset="paper"), run_dir, Silent())
+    with pytest.raises(ArtifactError, match=f"longest {split} pull has 9 frames, .* paper 10; prepare"):
+        train_lstm.run(LSTM, run_dir, Silent())
+
+
 def test_two_processes_write_once_what_one_would(run_dir, tmp_path):
     """The command as torchrun starts it: the losses of one process, files and words from the first only."""
     shutil.copytree(run_dir, tmp_path / "two")
