@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _SHORTEST = 1e-2
 #: Below this area (A^2) the plane of a torsion is undefined: the torsion is replaced.
 _SMALLEST_AREA = 1e-3
-#: Frames taken at once; bounds the memory of large inputs.
-_CHUNK = 4096
+#: Most frames, and most atoms of all frames, taken at once; bound the memory of large inputs.
+_FRAMES, _ATOMS = 4096, 200_000
 
 
 class BondedEnergies(NamedTuple):
@@ -102,7 +102,8 @@ class BondedEnergy:
         frames = x.to(self.device, self.dtype).reshape(-1, *x.shape[-2:])
         if len(frames) == 0:
             return BondedEnergies(*(frames.new_zeros(shape) for _ in BondedEnergies._fields))
-        parts = [self._chunk(chunk) for chunk in torch.split(frames, _CHUNK)]
+        at_once = min(_FRAMES, max(1, _ATOMS // frames.shape[1]))
+        parts = [self._chunk(chunk) for chunk in torch.split(frames, at_once)]
         return BondedEnergies(*(torch.cat(kind).reshape(shape) for kind in zip(*parts, strict=True)))
 
     def three(self, x: Tensor) -> Tensor:

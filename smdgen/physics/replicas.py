@@ -5,6 +5,7 @@ import os
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
@@ -119,6 +120,7 @@ def _run_in_processes(job: PullJob, indices: Sequence[int], workers: int, events
     waiting = list(indices)
     running: dict[int, Any] = {}
     silent: dict[int, int] = {}
+    looked = time.monotonic()
     try:
         while waiting or running:
             while waiting and len(running) < workers:
@@ -131,8 +133,10 @@ def _run_in_processes(job: PullJob, indices: Sequence[int], workers: int, events
             try:
                 index, kind, payload = messages.get(timeout=_POLL_SECONDS)
             except queue.Empty:
-                _report_lost(running, silent, events)
-                continue
+                index, kind, payload = -1, "", None
+            if not kind or time.monotonic() - looked >= _POLL_SECONDS:
+                _report_lost(running, silent, events, nothing_waits=not kind)
+                looked = time.monotonic()
             if index not in running:
                 continue
             if kind == "frame":
@@ -150,10 +154,15 @@ def _run_in_processes(job: PullJob, indices: Sequence[int], workers: int, events
             process.join()
 
 
-def _report_lost(running: dict[int, Any], silent: dict[int, int], events: ReplicaEvents) -> None:
-    """A process that ended without a word (killed, out of memory) counts as failed."""
+def _report_lost(
+    running: dict[int, Any], silent: dict[int, int], events: ReplicaEvents, *, nothing_waits: bool
+) -> None:
+    """A process that ended without a word (killed, out of memory) counts as failed.
+
+    While messages of others wait, the word of one that ended well may be among them.
+    """
     for index, process in list(running.items()):
-        if process.is_alive():
+        if process.is_alive() or (process.exitcode == 0 and not nothing_waits):
             continue
         silent[index] = silent.get(index, 0) + 1
         if silent[index] >= _POLLS_BEFORE_LOST:

@@ -91,15 +91,20 @@ def clashing(x: Tensor, limits: Tensor) -> Tensor:
 
 def clash_limits(structure: Molecule) -> Tensor:
     """(n_atoms, n_atoms), A. Least distance of atoms four or more bonds apart; 0 for nearer relatives."""
-    n_atoms = len(structure.names)
-    bonded = torch.eye(n_atoms)
-    for i, j in bonds_or_chain(structure).tolist():
-        bonded[i, j] = bonded[j, i] = 1.0
-    near = (bonded @ bonded @ bonded) > 0
+    from scipy.sparse import coo_array, eye_array
+
+    n_atoms, bonds = (
+        len(structure.names),
+        np.asarray(bonds_or_chain(structure), dtype=np.int64).reshape(-1, 2),
+    )
+    bonded = coo_array((np.ones(len(bonds)), bonds.T), shape=(n_atoms, n_atoms)).tocsr()
+    bonded = bonded + bonded.T + eye_array(n_atoms)
+    near = (bonded @ bonded @ bonded).nonzero()
     hydrogen = torch.tensor([_is_hydrogen(structure, i) for i in range(n_atoms)])
     limit = torch.full((n_atoms, n_atoms), CLASH_HEAVY, dtype=torch.float64)
     limit[hydrogen[:, None] | hydrogen] = CLASH_HYDROGEN
-    return limit.masked_fill(near, 0.0)
+    limit[near] = 0.0
+    return limit
 
 
 def find_stereocentres(real: Tensor, structure: Molecule, certainty: float = 0.995) -> Stereocentres:

@@ -122,6 +122,18 @@ def test_batch_shape_and_size_change_nothing():
     assert energy.three(x[:0]).shape == (0, 3)
 
 
+def test_few_frames_of_many_atoms_are_taken_at_once(monkeypatch):
+    """What is held in memory is bounded in atoms, not in frames."""
+    energy, x, sizes = BondedEnergy(chain_terms(), dtype=torch.float64), frames(6), []
+    whole, chunk = energy.three(x), energy._chunk
+    monkeypatch.setattr(energy, "_chunk", lambda part: sizes.append(len(part)) or chunk(part))
+    monkeypatch.setattr("smdgen.physics.energy._ATOMS", 45)
+    assert torch.allclose(energy.three(x), whole, rtol=1e-12, atol=1e-10)
+    assert sizes == [4, 2]
+    monkeypatch.setattr("smdgen.physics.energy._ATOMS", 5)
+    assert torch.allclose(energy.three(x), whole, rtol=1e-12, atol=1e-10)
+
+
 def test_motion_of_the_whole_molecule_changes_nothing():
     energy = BondedEnergy(chain_terms(), dtype=torch.float64)
     rotation = torch.linalg.qr(torch.tensor(np.random.default_rng(0).standard_normal((3, 3))))[0]

@@ -1,6 +1,7 @@
 """One pull and many: exact answers on a toy, reproducibility, and failures that stay their own."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import openmm
@@ -138,6 +139,33 @@ def test_failing_processes_are_reported_one_by_one():
     run_replicas(job(dataclasses.replace(PROTOCOL, timestep_ps=5.0)), [0, 1], 2, log.events)
     assert sorted(log.failed) == [0, 1]
     assert not log.done
+
+
+class Crowd:
+    """A multiprocessing context: pull 0 is killed at once, pull 1 ends well, and its word waits long."""
+
+    exitcodes = {0: -9, 1: 0}
+
+    def Queue(self):
+        answers = [(2, "frame", None)] * 50 + [(1, "done", "record 1"), (2, "done", "record 2")]
+        return SimpleNamespace(get=lambda timeout: answers.pop(0))
+
+    def Process(self, target, args, daemon):
+        code = self.exitcodes.get(args[1])
+        return SimpleNamespace(
+            start=lambda: None, join=lambda: None, is_alive=lambda: code is None, exitcode=code
+        )
+
+
+def test_a_killed_pull_is_noticed_while_others_report(monkeypatch):
+    """Its place is needed: pull 2 begins only after it."""
+    monkeypatch.setattr(replicas, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(replicas.multiprocessing, "get_context", lambda _: Crowd())
+    log = Log()
+    run_replicas(job(), [0, 1, 2], 2, log.events)
+    assert log.failed == {0: "its process ended with exit code -9"}
+    assert log.done == {1: "record 1", 2: "record 2"}
+    assert 40 < log.n_frames < 50
 
 
 def test_a_failing_pull_does_not_stop_the_others(monkeypatch, record):
