@@ -93,10 +93,7 @@ def clash_limits(structure: Molecule) -> Tensor:
     """(n_atoms, n_atoms), A. Least distance of atoms four or more bonds apart; 0 for nearer relatives."""
     from scipy.sparse import coo_array, eye_array
 
-    n_atoms, bonds = (
-        len(structure.names),
-        np.asarray(bonds_or_chain(structure), dtype=np.int64).reshape(-1, 2),
-    )
+    n_atoms, bonds = len(structure.names), bonds_or_chain(structure).reshape(-1, 2)
     bonded = coo_array((np.ones(len(bonds)), bonds.T), shape=(n_atoms, n_atoms)).tocsr()
     bonded = bonded + bonded.T + eye_array(n_atoms)
     near = (bonded @ bonded @ bonded).nonzero()

@@ -144,14 +144,12 @@ def test_failing_processes_are_reported_one_by_one():
 class Crowd:
     """A multiprocessing context: pull 0 is killed at once, pull 1 ends well, and its word waits long."""
 
-    exitcodes = {0: -9, 1: 0}
-
     def Queue(self):
         answers = [(2, "frame", None)] * 50 + [(1, "done", "record 1"), (2, "done", "record 2")]
         return SimpleNamespace(get=lambda timeout: answers.pop(0))
 
     def Process(self, target, args, daemon):
-        code = self.exitcodes.get(args[1])
+        code = {0: -9, 1: 0}.get(args[1])
         return SimpleNamespace(
             start=lambda: None, join=lambda: None, is_alive=lambda: code is None, exitcode=code
         )
