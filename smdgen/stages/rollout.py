@@ -70,7 +70,8 @@ class RolloutResult:
         aimed: (n_samples,). What these were aimed at.
         missed: (n_steps,), in the CV's unit. |CV - aim| of each step, mean over the pulls.
         largest_miss: Largest |CV - aim| of any frame, in the CV's unit.
-        distance: A. RMSD of the start to the nearest training frame.
+        distance: A. RMSD of the start to the nearest of the training frames in the model.
+        n_landmarks: How many these are.
         reach: A. The same for held-out frames, at most.
         duration_ps: ps. Time from the first to the last frame.
         model: Which models were used, in words.
@@ -89,6 +90,7 @@ class RolloutResult:
     missed: tuple[float, ...]
     largest_miss: float
     distance: float
+    n_landmarks: int
     reach: float
     duration_ps: float
     model: str
@@ -108,8 +110,8 @@ class RolloutResult:
             ("model", self.model),
             (
                 "start",
-                f"{self.start}; {self.distance:.2f} A from the nearest training frame, "
-                f"held-out frames up to {self.reach:.2f}",
+                f"{self.start}; {self.distance:.2f} A from the nearest of {self.n_landmarks} "
+                f"training frames, held-out frames up to {self.reach:.2f}",
             ),
             (self.cv, f"{self.first:.2f} -> {last} (aimed at {np.mean(self.aimed):.2f})"),
             (
@@ -230,7 +232,7 @@ def _is_sound(model: "PullModel", n_atoms: int) -> bool:
 
 
 def check_start(models: Models, start: Start, progress: Progress) -> float:
-    """RMSD, A, from the start to the nearest training frame.
+    """RMSD, A, from the start to the nearest of the training frames in the model.
 
     Raises:
         ConfigError: It is so far that what follows would mean nothing.
@@ -242,7 +244,10 @@ def check_start(models: Models, start: Start, progress: Progress) -> float:
     model = models.pull_model
     distance = float(start_distance(model, torch.from_numpy(start.positions).to(model.landmarks)))
     reach = float(model.reach)
-    found = f"the start is {distance:.2f} A from the nearest training frame, real ones at most {reach:.2f} A"
+    found = (
+        f"the start is {distance:.2f} A from the nearest of {len(model.landmarks)} training frames, "
+        f"real ones at most {reach:.2f} A"
+    )
     if not distance <= REFUSED_FROM * reach:
         raise ConfigError(
             f"{found}; give a start like the training pulls (not mirrored, the same fold), "
@@ -437,6 +442,7 @@ def _result(
         missed=tuple(missed[:, 1:].mean(axis=0).tolist()),
         largest_miss=float(missed.max()),
         distance=distance,
+        n_landmarks=len(models.pull_model.landmarks),
         reach=float(models.pull_model.reach),
         duration_ps=float(rollout.times_ps[-1]),
         model=which,

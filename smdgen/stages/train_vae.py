@@ -299,10 +299,18 @@ def _save(
 
 
 def _landmarks(frames: Frames) -> Tensor:
-    """(n, n_atoms, 3), A. Evenly spaced training frames, on the first."""
-    chosen = frames[torch.linspace(0, len(frames) - 1, min(N_LANDMARKS, len(frames))).round().long()]
+    """(n, n_atoms, 3), A. Training frames of all pulls and all times, on the first."""
+    chosen = frames[_spread(len(frames), min(N_LANDMARKS, len(frames)))]
     first = chosen[0] - chosen[0].mean(0)
     return superpose(chosen, first)
+
+
+def _spread(n_frames: int, n: int) -> Tensor:
+    """(n,). Frame 0 and one drawn from each of n equal parts: even steps could meet each pull at one time."""
+    drawn = torch.rand(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    drawn[:1] = 0.0
+    first = torch.arange(n + 1) * n_frames // n
+    return first[:-1] + (drawn * first.diff()).long()
 
 
 @torch.no_grad()

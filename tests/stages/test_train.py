@@ -225,6 +225,18 @@ def test_two_processes_write_once_what_one_would(run_dir, tmp_path):
     assert [code for code, *_ in run_two(["-m", "smdgen", "train-vae", *options], tmp_path)] == [2, 2]
 
 
+@pytest.mark.parametrize("n_frames", [200, 201, 199 * 50, 200 * 50, 24 * 201])
+def test_landmarks_are_of_all_pulls_and_all_times(n_frames):
+    """Even steps through 199 or 200 pulls of 50 frames would meet each at the same time."""
+    rows = train_vae._spread(n_frames, 200)
+    assert (rows[0], len(rows.unique())) == (0, 200)
+    assert rows.diff().min() > 0
+    assert rows.diff().max() <= 2 * n_frames / 200 + 1
+    assert rows[-1] < n_frames
+    if n_frames % 50 == 0:
+        assert torch.bincount(rows % 50 // 10, minlength=5).min() > 20
+
+
 def test_frames_read_as_needed_give_the_same_model(run_dir, tmp_path):
     """No memory for frames: every batch comes from the file."""
     found = []
