@@ -54,14 +54,14 @@ def main(arguments: Sequence[str]) -> None:
     work = Path(options.work) / "quick" if options.quick else Path(options.work)
     folder = Path(options.cells) if options.cells else work / "cells"
     folder.mkdir(parents=True, exist_ok=True)
-    known: dict[tuple[str, str, int], dict[str, RealAuc]] = {}
+    known: dict[tuple[str, str, str, int], dict[str, RealAuc]] = {}
     for cell in cells(options):
         path = folder / cell.name
         if path.exists() and cell.method not in options.redo:
             print(f"{cell.name}: there already{_age(path, cell.method)}", flush=True)
             continue
         began = time.process_time()
-        beside = known.setdefault((cell.data, cell.split, cell.seed), {})
+        beside = known.setdefault((cell.data, cell.split, cell.train_pulls, cell.seed), {})
         found = compute(cell, work, beside, quick=options.quick)
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,7 @@ NEED_VAE = ("mlp", "lstm_point", "lstm_mixture", "lstm_flow")
 ROOT = Path(__file__).resolve().parent.parent
 NETWORK_SOURCES = (
     "smdgen/nets/*.py", "smdgen/stages/*train*.py", "smdgen/stages/_critic.py", "smdgen/stages/_sequences.py",
+    "smdgen/config.py", "smdgen/data/frames.py", "smdgen/data/windows.py", "benchmarks/quality_methods.py",
 )  # fmt: skip
 SCORE_SOURCES = ("smdgen/physics/*.py", "benchmarks/quality_score.py")
 BASELINE_SOURCES = ("benchmarks/baseline*.py",)
@@ -61,9 +63,14 @@ class Bench:
 
     def __init__(self, folder: Path, source: Path, n_train: int | None, seed: int, *, quick: bool) -> None:
         self.seed, self.quick, self.folder = seed, quick, RunFolder(folder)
-        if not self.folder.dataset.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            choose_pulls(source, self.folder.dataset, n_train, seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            chosen = Path(temporary) / "dataset.h5"
+            choose_pulls(source, chosen, n_train, seed)
+            if not self.folder.dataset.exists():
+                chosen.replace(self.folder.dataset)
+            elif open_dataset(chosen).content_hash != open_dataset(self.folder.dataset).content_hash:
+                raise SystemExit(f"{folder} is of other data than {source}; remove it or give another --work")
         self.dataset = open_dataset(self.folder.dataset)
         self.seconds: dict[str, float] = {}
 

@@ -10,7 +10,7 @@ import baseline_nets
 import quality
 import quality_page
 from baselines import Generator
-from quality_methods import LABELS, choose_pulls, method_hash
+from quality_methods import LABELS, Bench, choose_pulls, method_hash
 from quality_score import one_step_rows, phases
 from smdgen.config import PrepareConfig
 from smdgen.data.dataset import open_dataset
@@ -79,6 +79,34 @@ def test_a_run_makes_its_cells_goes_on_and_writes_the_page(source, tmp_path, cap
     assert "These numbers mean nothing" in text
     assert "| reconstruction RMSD, A |" in text
     assert (page.parent / "images" / "quality.png").stat().st_size > 1000
+
+
+def test_what_is_known_of_real_pulls_is_not_taken_from_other_pulls(source, tmp_path, monkeypatch):
+    """Fewer training pulls have fewer validation pulls beside them."""
+    seen = {}
+
+    def compute(cell, work, known, *, quick):
+        seen.setdefault(id(known), []).append((cell.train_pulls, cell.seed, cell.method))
+        return {"rows": [], "code": "abc"}
+
+    monkeypatch.setattr(quality, "compute", compute)
+    quality.main(
+        ["--data", f"small={source}", "--work", str(tmp_path), "--methods", "default", "pca",
+         "--train-pulls", "2", "3", "--seeds", "1", "2", "--split", "validation"]
+    )  # fmt: skip
+    assert sorted(seen.values()) == [
+        [(n, seed, method) for method in ("default", "pca")] for n in "23" for seed in (1, 2)
+    ]
+
+
+def test_networks_of_other_data_are_not_taken(source, tmp_path):
+    """The source was prepared anew, with other frames."""
+    Bench(tmp_path / "work", source / "dataset.h5", None, 1, quick=True)
+    Bench(tmp_path / "work", source / "dataset.h5", None, 1, quick=True)
+    choose_pulls(source / "dataset.h5", tmp_path / "new.h5", 2, seed=1)
+    with pytest.raises(SystemExit, match=r"work is of other data than .*new\.h5; remove it"):
+        Bench(tmp_path / "work", tmp_path / "new.h5", None, 1, quick=True)
+    assert [file.name for file in (tmp_path / "work").iterdir()] == ["dataset.h5"]
 
 
 def test_a_folder_without_a_dataset_is_named(tmp_path):
