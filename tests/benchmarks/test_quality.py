@@ -187,6 +187,15 @@ def test_goals_without_a_number_must_be_met_by_every_seed():
     assert quality_page.judge(cells, "x", "no more than real") is False
 
 
+def test_the_page_says_what_is_left_without_the_rounding_of_rigid_bonds():
+    cells = [cell(seed=1, auc=(1.0, 0.5), auc_rounded=(0.51, None)),
+             cell(seed=2, auc=(1.0, 0.5), auc_rounded=(0.53, None))]  # fmt: skip
+    text = quality_page.markdown(cells)
+    assert r"missed: \|auc\|. Bonds that MD holds rigid" in text
+    assert "its AUC is 0.520 +- 0.010." in text
+    assert "rigid" not in quality_page.markdown([cell(auc=(0.5, 0.5))])
+
+
 def test_the_page_says_what_was_met_and_what_was_missed():
     cells = [
         cell(seed=1, auc=(0.50, 0.5), diversity=(1.0, 2.0)),
