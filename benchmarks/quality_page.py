@@ -164,8 +164,8 @@ def _verdict(cells: Cells, data: str, pulls: str) -> list[str]:
     rounded = _numbers(chosen, "auc_rounded", "generated")
     if rounded:
         text += (
-            " Bonds that MD holds rigid differ by rounding only, and the two-sample test sees other rounding: "
-            f"with bond lengths to 0.0001 A its AUC is {_show(rounded)}."
+            " Bonds that MD holds rigid differ by rounding only, and the two-sample test sees other "
+            f"rounding: with bond lengths to 0.0001 A its AUC is {_show(rounded)}."
         )
     return [text, ""]
 
