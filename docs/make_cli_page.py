@@ -3,7 +3,6 @@
 import ast
 import dataclasses
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,8 @@ The steps in pipeline order, then what looks at files and at the installation. A
 share a run folder (`--run`, default `smdgen-run`), so no path is typed twice. Results go to standard output,
 progress and notes to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted.
 
-Every setting can stand in a TOML file given with `--config`, one table a command; flags win:
+Every setting listed below can stand in a TOML file given with `--config`, one table a command; flags win.
+Paths in it are relative to its own folder:
 
 ```toml
 [prepare]
@@ -85,21 +85,16 @@ def _panel(option: Any) -> str | None:
 
 def _settings_table(name: str) -> str:
     """Every field of the stage's dataclass, with the remark beside it in smdgen/config.py; '' without one."""
-    config_type = next((item for item in _config_types() if config.stage_name(item) == name), None)
+    config_type = next((item for item in config.STAGES if config.stage_name(item) == name), None)
     if config_type is None:
         return ""
     remarks = _remarks(config_type.__name__)
     rows = [
         (f"`{field.name}`", _default(field), remarks.get(field.name, ""))
         for field in dataclasses.fields(config_type)
+        if field.default is not dataclasses.MISSING  # else it is an argument
     ]
     return f"Settings of `[{name}]` in TOML:\n\n" + _table(("setting", "default", "meaning"), rows)
-
-
-def _config_types() -> Iterator[type[Any]]:
-    return (
-        item for _, item in inspect.getmembers(config, dataclasses.is_dataclass) if isinstance(item, type)
-    )
 
 
 def _remarks(class_name: str) -> dict[str, str]:
@@ -117,8 +112,6 @@ def _remarks(class_name: str) -> dict[str, str]:
 
 
 def _default(field: Any) -> str:
-    if field.default is dataclasses.MISSING:
-        return "needed"
     value = str(field.default) if isinstance(field.default, Path) else field.default
     return (
         ""

@@ -1,6 +1,7 @@
 """Settings of every stage: one frozen dataclass each, presets, and TOML files that may fill them."""
 
 import dataclasses
+import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ from smdgen.errors import ConfigError
 from smdgen.files import require_regular_file
 
 Preset = Literal["paper", "default"]
+
+#: What every random generator in use takes.
+MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,9 @@ class AnalyzeConfig:
     force: bool = False
 
 
+#: The settings of every command that reads a TOML file.
+STAGES = (SimulateConfig, PrepareConfig, TrainVaeConfig, TrainLstmConfig, RolloutConfig, AnalyzeConfig)
+
 Config = TypeVar("Config", bound=Any)
 
 
@@ -154,6 +161,9 @@ def load_settings(config_type: type[Config], path: Path | None, **flags: Any) ->
         config: Config = config_type(**values)
     except TypeError as error:
         raise ConfigError(f"{stage_name(config_type)}: {error}") from error
+    seed = getattr(config, "seed", 0)
+    if not 0 <= seed <= MAX_SEED:
+        raise ConfigError(f"seed is {seed}, expected a number from 0 to {MAX_SEED}")
     return config
 
 
@@ -169,9 +179,7 @@ def _read_table(config_type: type[Any], path: Path) -> dict[str, Any]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML ({error}); mend it or leave --config out") from error
-    table = document.get(stage_name(config_type))
-    if table is None:
-        table = {key: value for key, value in document.items() if not isinstance(value, dict)}
+    table = _own_table(document, stage_name(config_type), path)
     fields = {field.name: field for field in dataclasses.fields(config_type)}
     unknown = sorted(set(table) - set(fields))
     if unknown:
@@ -180,6 +188,23 @@ def _read_table(config_type: type[Any], path: Path) -> dict[str, Any]:
             f"{stage_name(config_type)} knows {', '.join(sorted(fields))}"
         )
     return {name: _convert(fields[name], value, path) for name, value in table.items()}
+
+
+def _own_table(document: dict[str, Any], stage: str, path: Path) -> dict[str, Any]:
+    """The settings of one stage: its table, or a file without tables."""
+    stages = [stage_name(kind) for kind in STAGES]
+    tables = {key: value for key, value in document.items() if key in stages or isinstance(value, dict)}
+    for name, table in tables.items():
+        if name not in stages:
+            raise ConfigError(f"{path}: no command is named {name}; expected a table of {', '.join(stages)}")
+        if not isinstance(table, dict):
+            raise ConfigError(f"{path}: {name} = {table!r}, expected a table, which begins with [{name}]")
+    loose = sorted(set(document) - set(tables))
+    if tables and loose:
+        raise ConfigError(
+            f"{path}: {', '.join(loose)} stands before the tables; put it into those of its commands"
+        )
+    return dict(tables.get(stage, {})) if tables else document
 
 
 def _words(kind: Any) -> tuple[Any, ...]:
@@ -195,14 +220,18 @@ def _convert(field: "dataclasses.Field[Any]", value: Any, path: Path) -> Any:
         raise ConfigError(
             f"{path}: {field.name} = {value!r}, expected one of {', '.join(map(repr, allowed))}"
         )
-    if "tuple[" in kind and "Path" in kind:
-        return tuple(path.parent / item for item in ([value] if isinstance(value, str) else value))
     if "Path" in kind:
-        return path.parent / value
-    if "float" in kind and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        items = value if "tuple[" in kind and isinstance(value, list) else [value]
+        if not all(isinstance(item, str) for item in items):
+            raise ConfigError(f"{path}: {field.name} = {value!r}, expected a path in quotes")
+        paths = tuple(path.parent / item for item in items)
+        return paths if "tuple[" in kind else paths[0]
+    if "float" in kind and type(value) is int:
+        value = float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{path}: {field.name} = {value}, expected a finite number")
     expected = {"int": int, "float": float, "str": str, "bool": bool}
     for word, python_type in expected.items():
-        if word in kind and "Literal" not in kind and not isinstance(value, python_type):
+        if word in kind and "Literal" not in kind and type(value) is not python_type:
             raise ConfigError(f"{path}: {field.name} = {value!r} is not of type {word}")
     return value

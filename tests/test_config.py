@@ -39,11 +39,31 @@ def test_paths_are_taken_from_the_folder_of_the_file(toml, tmp_path):
         ('preset = "best"\n', "expected one of 'paper', 'default'"),
         ('epochs = "many"\n', "not of type int"),
         ("epochs = \n", "not valid TOML"),
+        ("epochs = true\n", "not of type int"),
+        ("learning_rate = nan\n", "learning_rate = nan, expected a finite number"),
+        ("[train_vae]\nepochs = 3\n", "no command is named train_vae; expected a table of .*train-vae"),
+        ("[rolout]\nsteps = 3\n", "no command is named rolout"),
+        ("[rollout.steps]\nx = 3\n[train_lstm]\n", "no command is named train_lstm"),
+        ("rollout = 3\n", r"rollout = 3, expected a table, which begins with \[rollout\]"),
+        ("[[train-vae]]\nepochs = 3\n", r"expected a table, which begins with \[train-vae\]"),
+        ("epochs = 3\n[rollout]\nsteps = 3\n", "epochs stands before the tables"),
+        ("seed = -1\n", "seed is -1, expected a number from 0 to 2147483647"),
+        ("seed = 99999999999999999999\n", "seed is 9{20}, expected"),
     ],
 )
 def test_what_the_stage_does_not_know_is_refused(toml, text, says):
     with pytest.raises(ConfigError, match=says):
         load_settings(TrainVaeConfig, toml(text))
+
+
+def test_a_file_of_other_tables_changes_nothing(toml):
+    assert load_settings(TrainVaeConfig, toml("[rollout]\nsteps = 3\n")) == TrainVaeConfig()
+
+
+@pytest.mark.parametrize("text", ["parameters = 3\n", "parameters = [3]\n", "topology = 3\n"])
+def test_what_is_no_path_is_refused(toml, text):
+    with pytest.raises(ConfigError, match="expected a path in quotes"):
+        load_settings(PrepareConfig, toml(text), trajectories=(Path("x.dcd"),))
 
 
 def test_settings_are_read_from_a_file_only(tmp_path):
