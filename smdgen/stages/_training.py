@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor, distributed, nn
 
 from smdgen import processes
 from smdgen.config import TrainLstmConfig, TrainVaeConfig
+from smdgen.data.dataset import Dataset
 from smdgen.errors import ArtifactError, ConfigError, TrainingError
 from smdgen.files import atomic_path
 from smdgen.nets.fit import BatchLosses, FitSettings, FitState, fit
@@ -165,6 +166,20 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, state: FitState) -> None:
         super().__init__(f"kept what {state.epoch} epochs reached; go on with --resume")
         self.state = state
+
+
+def training_plan(dataset: Dataset, preset: str, outputs: Sequence[Path]) -> list[tuple[str, str]]:
+    """What a dry run shows: frames trained on and checked with, the preset, the files."""
+    counts = [
+        f"{len(pulls)} {split} pulls of {sum(pull.n_frames for pull in pulls)} frames"
+        for split in ("train", "validation")
+        if (pulls := dataset.of_split(split))
+    ]
+    return [
+        ("reads", f"{dataset.path}: {', '.join(counts)}"),
+        ("models", f"{dataset.structure.n_atoms} atoms, preset {preset}"),
+        ("writes", ", ".join(map(str, outputs))),
+    ]
 
 
 def history_files(folder: Path, name: str) -> tuple[Path, Path]:

@@ -41,6 +41,7 @@ from smdgen.stages._training import (
     refuse_negative,
     train,
     training_group,
+    training_plan,
     write_history,
 )
 from smdgen.store.artifacts import model_hash, read_model, write_model
@@ -128,21 +129,8 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         KeyboardInterrupt: Stopped by the user; what was reached is on disk.
     """
     began = time.monotonic()
-    refuse_negative(config)
     folder = RunFolder(run_dir)
-    dataset = open_dataset(folder.require(folder.dataset, "prepare"))
-    latents = read_latents(folder.require(folder.latents, "train-vae"))
-    vae_tensors, vae_header = read_model(folder.require(folder.vae, "train-vae"), "vae")
-    with taken_apart(folder.vae):
-        _check_same_run(folder, dataset, latents, vae_header)
-        preset = vae_header["preset"] if config.preset is None else config.preset
-    if preset != vae_header["preset"]:
-        raise ArtifactError(
-            f"{folder.vae} is of preset {vae_header['preset']}, asked for {preset}; "
-            f"run `smdgen train-vae --preset {preset}` first"
-        )
-    if not config.resume:
-        refuse_overwrite(folder.lstm, config.force)
+    dataset, latents, vae_tensors, vae_header, preset = _inputs(config, folder)
     latents = replace(latents, cv_values=_without_jumps(latents, dataset))
     with training_group(config.device), lock_once(folder):
         device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
@@ -193,6 +181,34 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
     return TrainLstmResult(
         preset, n_parameters, state.epoch, judge.text(), *errors, state.history, (folder.lstm, *files), hints
     )
+
+
+def plan(config: TrainLstmConfig, run_dir: Path) -> list[tuple[str, str]]:
+    """What a dry run shows."""
+    folder = RunFolder(run_dir)
+    dataset, *_, preset = _inputs(config, folder)
+    return training_plan(dataset, preset, (folder.lstm, *history_files(folder.path, "lstm")))
+
+
+def _inputs(
+    config: TrainLstmConfig, folder: RunFolder
+) -> tuple[Dataset, Latents, dict[str, Tensor], dict[str, Any], str]:
+    """Dataset, latents, the autoencoder's tensors and header, and the preset, if they belong together."""
+    refuse_negative(config)
+    dataset = open_dataset(folder.require(folder.dataset, "prepare"))
+    latents = read_latents(folder.require(folder.latents, "train-vae"))
+    vae_tensors, vae_header = read_model(folder.require(folder.vae, "train-vae"), "vae")
+    with taken_apart(folder.vae):
+        _check_same_run(folder, dataset, latents, vae_header)
+        preset = vae_header["preset"] if config.preset is None else config.preset
+    if preset != vae_header["preset"]:
+        raise ArtifactError(
+            f"{folder.vae} is of preset {vae_header['preset']}, asked for {preset}; "
+            f"run `smdgen train-vae --preset {preset}` first"
+        )
+    if not config.resume:
+        refuse_overwrite(folder.lstm, config.force)
+    return dataset, latents, vae_tensors, vae_header, preset
 
 
 def _opened(

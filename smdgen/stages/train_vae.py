@@ -41,6 +41,7 @@ from smdgen.stages._training import (
     refuse_negative,
     train,
     training_group,
+    training_plan,
     write_history,
 )
 from smdgen.store.artifacts import model_hash, write_model
@@ -101,11 +102,7 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
         KeyboardInterrupt: Stopped by the user; what was reached is on disk.
     """
     began = time.monotonic()
-    refuse_negative(config)
-    folder = RunFolder(run_dir)
-    dataset = open_dataset(folder.require(folder.dataset, "prepare"))
-    if not config.resume:
-        refuse_overwrite(folder.vae, config.force)
+    folder, dataset = _opened(config, run_dir)
     with training_group(config.device), lock_once(folder):
         device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
         notes = tuple(thin_data(dataset))
@@ -126,6 +123,23 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
     if stop is not None:
         raise stop
     return replace(result, notes=notes, hints=(folder.next_command("train-lstm"),))
+
+
+def plan(config: TrainVaeConfig, run_dir: Path) -> list[tuple[str, str]]:
+    """What a dry run shows."""
+    folder, dataset = _opened(config, run_dir)
+    outputs = (folder.vae, folder.latents, *history_files(folder.path, "vae"))
+    return training_plan(dataset, config.preset, outputs)
+
+
+def _opened(config: TrainVaeConfig, run_dir: Path) -> tuple[RunFolder, Dataset]:
+    """The run folder and its dataset, once the settings and the place of the model are in order."""
+    refuse_negative(config)
+    folder = RunFolder(run_dir)
+    dataset = open_dataset(folder.require(folder.dataset, "prepare"))
+    if not config.resume:
+        refuse_overwrite(folder.vae, config.force)
+    return folder, dataset
 
 
 def settings_of(config: TrainVaeConfig, vae: PaperVae | InternalVae) -> dict[str, float]:

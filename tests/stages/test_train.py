@@ -172,6 +172,22 @@ def test_a_stop_before_the_first_epoch_writes_nothing(run_dir):
     assert not (run_dir / "vae.safetensors").exists()
 
 
+def test_a_dry_run_names_what_is_read_and_written_and_refuses_what_the_run_would(run_dir, tmp_path):
+    with pytest.raises(ArtifactError, match="smdgen prepare"):
+        train_vae.plan(VAE, tmp_path / "nowhere")
+    with pytest.raises(ArtifactError, match="smdgen train-vae"):
+        train_lstm.plan(LSTM, run_dir)
+    rows = dict(train_vae.plan(VAE, run_dir))
+    assert rows["reads"].startswith(f"{run_dir / 'dataset.h5'}: ")
+    assert not (run_dir / "vae.safetensors").exists()
+    result = train_vae.run(VAE, run_dir, Silent())
+    assert set(map(str, result.outputs)) == set(rows["writes"].split(", "))
+    written = dict(train_lstm.plan(LSTM, run_dir))["writes"].split(", ")
+    assert set(map(str, train_lstm.run(LSTM, run_dir, Silent()).outputs)) == set(written)
+    with pytest.raises(ArtifactError, match="force"):
+        train_lstm.plan(LSTM, run_dir)
+
+
 def test_what_is_missing_or_in_the_way_or_of_another_run_is_refused(run_dir, tmp_path):
     with pytest.raises(ArtifactError, match="smdgen prepare"):
         train_vae.run(VAE, tmp_path / "nowhere", Silent())
