@@ -34,6 +34,9 @@ EXIT_INTERRUPTED = 130
 #: Seconds between two lines of progress where there is no terminal to draw a bar on.
 PLAIN_INTERVAL = 10.0
 
+#: What torch says when there is no memory left, on a processor and on a GPU.
+_NO_MEMORY = ("DefaultCPUAllocator", "out of memory")
+
 _KEPT = "finished files are kept; the same command with --force starts this step anew"
 
 
@@ -198,8 +201,10 @@ def exit_code_of(error: BaseException) -> int:
         place = f"{error.filename}: " if error.filename is not None else ""
         show_error(f"{place}{error.strerror}")
         return EXIT_FAILED
-    if isinstance(error, MemoryError):
-        show_error("out of memory; use a larger --stride, a smaller --select or a smaller batch")
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+        show_error(
+            "out of memory; use a larger --stride, a smaller --select, batch or network, or fewer --samples"
+        )
         return EXIT_FAILED
     show_error(
         f"unexpected {type(error).__name__}: {error} ({_place(error)}); please report this; "

@@ -65,9 +65,9 @@ def draw_aims(
     values = expected + weights @ spread
     given = [0] if target is None else [0, n_steps]
     wanted = torch.tensor([start] if target is None else [start, target], dtype=torch.float64)
-    covariance = spread.T @ spread
-    known = covariance[given][:, given] + _GIVEN_DEVIATION**2 * torch.eye(len(given), dtype=torch.float64)
-    gain = torch.linalg.solve(known, covariance[given]).T
+    covariance = spread[:, given].T @ spread
+    known = covariance[:, given] + _GIVEN_DEVIATION**2 * torch.eye(len(given), dtype=torch.float64)
+    gain = torch.linalg.solve(known, covariance).T
     values = values + (wanted - values[:, given]) @ gain.T
     values[:, given] = wanted
     stride = schedule.duration_ps * (last - first) / (mean.numel() - 1) / n_steps

@@ -18,7 +18,7 @@ from smdgen.errors import ArtifactError
 from smdgen.files import sha256_file
 from smdgen.progress import Progress
 from smdgen.stages._training import use_threads
-from smdgen.store.folder import refuse_results, whole_folder
+from smdgen.store.folder import Results, refuse_results, whole_folder
 from smdgen.store.run_record import RunFolder
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 Frames = NDArray[np.float32]
 
 #: What an analysis leaves in its folder; nothing else there is ever replaced.
-FILES = (
+FILES = Results("report.json", (
     "cv.csv", "quality.csv", "report.json", "report.md", "cv.png", "film.png", "energies.png",
     "ramachandran.png", "hydrogen_bonds.png",
-)  # fmt: skip
+))  # fmt: skip
 
 #: Frames of a real pull in the figures, at most; frames of a training pull between two steps, at most.
 FIGURE_FRAMES, TRAINING_FRAMES = 101, 20
@@ -103,7 +103,8 @@ def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResu
     with whole_folder(output, FILES, config.force) as new:
         write_report(new, comparison)
         names = sorted(file.name for file in new.iterdir())
-    folder.record("analyze", time.monotonic() - began, [folder.dataset, *generated.paths])
+    inputs = [folder.dataset, *generated.paths]
+    folder.record_or_note("analyze", time.monotonic() - began, inputs, progress)
     judged = [row.met for row in comparison.quality.rows if row.met is not None]
     return AnalyzeResult(
         outputs=tuple(output / name for name in names),
@@ -124,7 +125,7 @@ def plan(config: AnalyzeConfig, run_dir: Path) -> list[tuple[str, str]]:
     return [
         ("reads", ", ".join(map(str, paths))),
         ("compares with", f"the held-out pulls of {folder.dataset}"),
-        ("writes", f"{', '.join(FILES)} to {config.output or folder.analysis}"),
+        ("writes", f"{', '.join(FILES.patterns)} to {config.output or folder.analysis}"),
     ]
 
 

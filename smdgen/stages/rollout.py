@@ -22,7 +22,7 @@ from smdgen.errors import ArtifactError, ConfigError, TopologyError
 from smdgen.files import sha256_file
 from smdgen.progress import Progress
 from smdgen.stages._relax import SOLVENT, RelaxResult, full_system, write_relaxed
-from smdgen.store.folder import refuse_results, refuse_simulated, whole_folder
+from smdgen.store.folder import Results, refuse_results, whole_folder
 from smdgen.store.manifest import taken_apart
 from smdgen.store.run_record import RunFolder
 
@@ -32,13 +32,16 @@ if TYPE_CHECKING:
     from smdgen.physics.system import MolecularSystem
 
 #: What a rollout leaves in its folder; nothing else there is ever replaced.
-FILES = (
+FILES = Results("rollout.json", (
     "pull_*.dcd", "pull_*.colvars.traj", "pull_*.colvars.in", "topology.pdb", "topology.psf",
     "view.vmd", "view.pml", "cv.csv", "rollout.json", "relaxed_*.dcd", "relaxed.pdb", "relaxed.csv",
-)  # fmt: skip
+))  # fmt: skip
 
 #: Steps when neither a flag nor a schedule says how many.
 DEFAULT_STEPS = 10
+
+#: Atoms of all frames of one run, at most: they are held in memory.
+MOST_ATOMS = 200_000_000
 
 #: A start farther from the training frames than this many times their own reach is refused.
 REFUSED_FROM = 2.0
@@ -147,12 +150,12 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
     config, schedule = _with_schedule(config)
     folder = RunFolder(run_dir)
     output = config.output or folder.rollout
-    refuse_simulated(output)
     refuse_results(output, FILES, config.force)
     models = load_models(folder, config, progress)
     start = _load_start(config, folder, models)
     for note in start.notes:
         progress.note(note)
+    _check_size(config, start.structure.n_atoms)
     distance = check_start(models, start, progress)
     full = full_system(config, start, progress) if config.relax else None
     rollout = _generate(models, start, config, schedule, progress)
@@ -165,7 +168,7 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
             *models.paths,
             *(path for path in (config.start, config.schedule, *config.parameters) if path),
         ]
-        folder.record("rollout", time.monotonic() - began, inputs)
+        folder.record_or_note("rollout", time.monotonic() - began, inputs, progress)
     result = _result(
         tuple(output / name for name in names), rollout, models, start, config, distance, run_dir
     )
@@ -262,11 +265,23 @@ def _check_settings(config: RolloutConfig) -> None:
     if config.steps < 0 or config.samples < 1:
         name, value = ("--steps", config.steps) if config.steps < 0 else ("--samples", config.samples)
         raise ConfigError(f"{name} is {value}, expected 1 or more")
+    if config.parameters and not config.relax:
+        raise ConfigError("--params is for --relax; add that or leave --params out")
     if config.target is not None and config.schedule is not None:
         raise ConfigError("--to and --schedule both say where to go; give one of them")
     if config.target is not None and not math.isfinite(config.target):
         raise ConfigError(
             f"--to is {config.target}, expected a number in the unit of the collective variable"
+        )
+
+
+def _check_size(config: RolloutConfig, n_atoms: int) -> None:
+    """Refuse what no memory holds."""
+    n_frames = config.samples * (config.steps + 1)
+    if n_frames * n_atoms > MOST_ATOMS:
+        raise ConfigError(
+            f"{config.samples} pulls of {config.steps} steps have {n_frames * n_atoms:.3g} atoms in all "
+            f"frames, expected at most {MOST_ATOMS:.3g}; generate fewer at a time"
         )
 
 
@@ -374,9 +389,9 @@ def _write(
     if full is not None:
         relaxed = write_relaxed(folder, full, start, positions, float(times[1] - times[0]), progress)
         report = {**report, "relaxed_in": {"force_field": full.source, "solvent": SOLVENT}}
-    (folder / "rollout.json").write_text(
-        json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8"
-    )
+    names = [FILES.record, *(file.name for file in folder.iterdir())]
+    report = {**report, "files": sorted(names)}
+    (folder / FILES.record).write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return relaxed
 
 

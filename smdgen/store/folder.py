@@ -4,71 +4,79 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from smdgen.errors import ArtifactError, WriteError
-
-#: What `smdgen simulate` keeps beside its pulls: the settings they were made with.
-PROTOCOL_FILE = "protocol.json"
+from smdgen.files import read_json
 
 _PREFIX = ".smdgen-new-"
 
 
-def refuse_results(folder: Path, patterns: Iterable[str], force: bool) -> None:
-    """Raise if a folder holds files of an earlier run and these may not be replaced.
+@dataclass(frozen=True)
+class Results:
+    """What a command leaves in its folder.
+
+    Attributes:
+        record: A JSON file that is always among them; its key "files", if there, lists all of them.
+        patterns: Names of the files, with * for what may differ.
+    """
+
+    record: str
+    patterns: tuple[str, ...]
+
+
+def refuse_results(folder: Path, results: Results, force: bool) -> None:
+    """Raise if a folder holds an earlier run's files that may not be replaced, or a user's of such names.
 
     Args:
         folder: Where results shall go.
-        patterns: Names of the files a run writes, with * for what may differ.
-        force: Whether they may be replaced.
+        results: The files a run writes.
+        force: Whether those of an earlier run may be replaced.
 
     Raises:
-        ArtifactError: They are there and `force` is false, or the name is taken by a file.
+        ArtifactError: They are there, or the name is taken by a file.
     """
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(f"{folder} is a file, expected a folder for the results; give another --output")
-    found = own_files(folder, patterns)
-    if found and not force:
+    earlier = _of_earlier_run(folder, results)
+    others = [file for file in own_files(folder, results.patterns) if file not in earlier]
+    if others:
         raise ArtifactError(
-            f"{folder} holds {len(found)} files of an earlier run ({found[0].name}, ...); "
+            f"{folder} holds {others[0].name}, which no earlier run of this command wrote; "
+            "give another --output"
+        )
+    if earlier and not force:
+        raise ArtifactError(
+            f"{folder} holds {len(earlier)} files of an earlier run ({earlier[0].name}, ...); "
             "add --force to replace them or give another --output"
         )
 
 
-def refuse_simulated(folder: Path) -> None:
-    """Raise if a folder is one of `smdgen simulate`, whose pulls no other command may replace.
-
-    Raises:
-        ArtifactError: It is.
-    """
-    if (folder / PROTOCOL_FILE).exists():
-        raise ArtifactError(f"{folder} holds pulls of `smdgen simulate`; give another --output")
-
-
 @contextlib.contextmanager
-def whole_folder(folder: Path, patterns: Sequence[str], force: bool) -> Iterator[Path]:
+def whole_folder(folder: Path, results: Results, force: bool) -> Iterator[Path]:
     """A new folder to write into, whose files move to `folder` when the block ends well.
 
-    Files of an earlier run are replaced, or removed where this run has none of the name; files
-    that match no pattern are never touched. On any error `folder` stays as it was.
+    Files of an earlier run are replaced, or removed where this run has none of the name; no others
+    are ever touched. On any error `folder` stays as it was.
 
     Args:
         folder: Where the files go.
-        patterns: As for `refuse_results`.
+        results: As for `refuse_results`.
         force: Whether files of an earlier run may be replaced.
 
     Raises:
         ArtifactError: As `refuse_results`, or the folder cannot be written.
     """
-    refuse_results(folder, patterns, force)
+    refuse_results(folder, results, force)
     parent = folder.absolute().parent
     new = parent / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     try:
         new.mkdir(parents=True)
         _sweep(parent)
         yield new
-        _move(new, folder, patterns)
+        _move(new, folder, results)
     except OSError as error:
         reason = error.strerror or str(error)
         raise WriteError(f"cannot write {folder}: {reason}; give another --output") from error
@@ -81,13 +89,22 @@ def own_files(folder: Path, patterns: Iterable[str]) -> list[Path]:
     return sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()})
 
 
-def _move(new: Path, folder: Path, patterns: Sequence[str]) -> None:
+def _of_earlier_run(folder: Path, results: Results) -> list[Path]:
+    """Files that an earlier run left: none without its record."""
+    record = read_json(folder / results.record)
+    if not isinstance(record, dict):
+        return []
+    found, listed = own_files(folder, results.patterns), record.get("files")
+    return [file for file in found if file.name in listed] if isinstance(listed, list) else found
+
+
+def _move(new: Path, folder: Path, results: Results) -> None:
     """A folder that is not there appears in one step; else each file does."""
     if not folder.exists():
         new.replace(folder)
         return
     made = {file.name for file in new.iterdir()}
-    for file in own_files(folder, patterns):
+    for file in _of_earlier_run(folder, results):
         if file.name not in made:
             file.unlink()
     for name in sorted(made):

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import errno
 import fcntl
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 from smdgen import __version__
 from smdgen.errors import ArtifactError, WriteError
 from smdgen.files import atomic_path, checksum, read_json, sweep_temporaries
+from smdgen.progress import Progress
 
 #: The run folder of whoever names none.
 USUAL = Path("smdgen-run")
@@ -121,6 +123,29 @@ class RunFolder:
                 self.record_file.replace(self.record_file.with_name("record.damaged.json"))
             with atomic_path(self.record_file) as temporary:
                 temporary.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+
+    def record_or_note(
+        self, command: str, seconds: float, inputs: Iterable[Path], progress: Progress
+    ) -> None:
+        """As `record`, after results went elsewhere: a run folder that may not be written to gets a note.
+
+        Args:
+            command: As for `record`.
+            seconds: s.
+            inputs: Files, hashed here.
+            progress: Gets the note.
+        """
+        try:
+            self.record(command, seconds, inputs)
+        except (OSError, WriteError) as error:
+            reason = error if isinstance(error, OSError) else error.__cause__
+            if not isinstance(reason, OSError) or reason.errno not in (
+                errno.EACCES,
+                errno.EPERM,
+                errno.EROFS,
+            ):
+                raise
+            progress.note(f"{self.path} may not be written to: its record.json lacks this run")
 
     def entries(self) -> list[dict[str, Any]]:
         """What record.json holds, oldest first; none if it is damaged."""

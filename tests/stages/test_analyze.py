@@ -86,7 +86,7 @@ def test_real_pulls_pass_for_real(run_dir):
     write_pulls(run_dir / "rollout", pulls)
     result = analyze.run(AnalyzeConfig(), run_dir, Silent())
     folder = run_dir / "analysis"
-    assert {path.name for path in result.outputs} == set(analyze.FILES)
+    assert {path.name for path in result.outputs} == set(analyze.FILES.patterns)
     np.testing.assert_allclose(column(folder, "end_to_end_A"), end_to_end(pulls).ravel(), rtol=1e-4)
     np.testing.assert_allclose(column(folder, "rmsd_to_nearest_real_A"), 0, atol=1e-3)
     np.testing.assert_allclose(column(folder, "time_ps"), np.tile(20.0 * np.arange(11), N_TEST), rtol=1e-5)
@@ -295,6 +295,15 @@ def test_output_is_kept_and_never_half_written(run_dir, monkeypatch):
         analyze.run(AnalyzeConfig(force=True), run_dir, Silent())
     assert {file.name: file.read_bytes() for file in (run_dir / "analysis").iterdir()} == before
     assert not list(run_dir.glob(".smdgen-new-*"))
+
+
+def test_a_table_of_a_rollout_is_not_replaced(run_dir):
+    """Both write a cv.csv."""
+    write_pulls(run_dir / "rollout", PULLS[:2, ::4])
+    (run_dir / "rollout" / "cv.csv").write_text("of the rollout")
+    with pytest.raises(ArtifactError, match=r"holds cv\.csv, which no earlier run of this command wrote"):
+        analyze.run(AnalyzeConfig(output=run_dir / "rollout", force=True), run_dir, Silent())
+    assert (run_dir / "rollout" / "cv.csv").read_text() == "of the rollout"
 
 
 def test_blocks_of_one_trajectory_are_compared_at_the_same_cv(run_dir, tmp_path):

@@ -1,8 +1,10 @@
 """The rollout stage: whatever start it is given, files that fit together and stay as they are."""
 
 import dataclasses
+import errno
 import json
 import math
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +27,7 @@ from smdgen.physics.forcefield import geometry_terms
 from smdgen.progress import Silent
 from smdgen.stages import rollout
 from smdgen.store.artifacts import model_hash, read_model, write_model
+from smdgen.store.run_record import RunFolder
 from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure
 from tests.tools.vmd import Vmd
 
@@ -222,17 +225,55 @@ def test_output_is_not_replaced_unless_told(run_dir, tmp_path):
     assert (folder / "notes.txt").read_text() == "mine"
 
 
-def test_pulls_of_md_are_never_replaced(run_dir, tmp_path):
-    (tmp_path / "pulls").mkdir()
-    for name in ("protocol.json", "pull_000.dcd"):
-        (tmp_path / "pulls" / name).write_text("MD")
-    config = RolloutConfig(start=write_start(tmp_path), steps=2, output=tmp_path / "pulls", force=True)
-    with pytest.raises(ArtifactError, match="holds pulls of `smdgen simulate`; give another --output"):
+@pytest.mark.parametrize("asked", [{"steps": 10**8}, {"samples": 10**8}, {"schedule": "1e9, 4"}])
+def test_more_than_memory_holds_is_refused(run_dir, tmp_path, asked):
+    if "schedule" in asked:
+        (tmp_path / "far.csv").write_text(asked["schedule"])
+        asked = {"schedule": tmp_path / "far.csv"}
+    with pytest.raises(ConfigError, match=r"atoms in all frames, expected at most 2e\+08; generate fewer"):
+        rollout.run(RolloutConfig(start=write_start(tmp_path), **asked), run_dir, Silent())
+    assert not (run_dir / "rollout").exists()
+
+
+def test_parameters_are_for_relaxing(run_dir, tmp_path):
+    config = RolloutConfig(start=write_start(tmp_path), steps=2, parameters=(tmp_path / "x.prm",))
+    with pytest.raises(ConfigError, match="--params is for --relax"):
         rollout.run(config, run_dir, Silent())
-    assert {file.name: file.read_text() for file in config.output.iterdir()} == {
-        "protocol.json": "MD",
-        "pull_000.dcd": "MD",
-    }
+
+
+def test_a_run_folder_of_somebody_else_gets_no_record(run_dir, tmp_path, monkeypatch):
+    """What was asked for is whole elsewhere: a note, no failure. A full disk still fails."""
+    config = RolloutConfig(start=write_start(tmp_path), steps=2, output=tmp_path / "mine")
+
+    def refuse(number):
+        def refused(*_):
+            raise OSError(number, os.strerror(number), "record.json")
+
+        monkeypatch.setattr(RunFolder, "record", refused)
+
+    progress = Silent()
+    for number in (errno.EACCES, errno.EROFS):
+        refuse(number)
+        rollout.run(dataclasses.replace(config, force=True), run_dir, progress)
+        assert (tmp_path / "mine" / "pull_000.dcd").is_file()
+        assert progress.notes[-1] == f"{run_dir} may not be written to: its record.json lacks this run"
+    refuse(errno.ENOSPC)
+    with pytest.raises(OSError, match="No space"):
+        rollout.run(dataclasses.replace(config, force=True), run_dir, progress)
+
+
+@pytest.mark.parametrize("among", [False, True])
+def test_pulls_of_the_users_own_are_never_replaced(run_dir, tmp_path, among):
+    """In a folder of theirs, or put into one of an earlier rollout."""
+    config = RolloutConfig(start=write_start(tmp_path), steps=2, output=tmp_path / "pulls", force=True)
+    if among:
+        rollout.run(config, run_dir, Silent())
+    config.output.mkdir(exist_ok=True)
+    (config.output / "pull_007.dcd").write_text("MD")
+    before = {file.name: file.read_bytes() for file in config.output.iterdir()}
+    with pytest.raises(ArtifactError, match=r"holds pull_007\.dcd, which no earlier run .* another --output"):
+        rollout.run(config, run_dir, Silent())
+    assert {file.name: file.read_bytes() for file in config.output.iterdir()} == before
 
 
 def test_nothing_is_half_written(run_dir, tmp_path, monkeypatch):
