@@ -238,10 +238,9 @@ def _explain_bond(
     median = float(np.median(lengths))
     if median < 0.3:
         advice = "these look like nm, not A: convert the file"
-    elif median < _LONGEST_BOND and not unwrapped:
-        advice = "the topology is of another system or order of atoms, or the box cuts molecules: check --top"
     else:
-        advice = "the topology is of another system or order of atoms: check --top"
+        box = ", or the box cuts molecules" if median < _LONGEST_BOND and not unwrapped else ""
+        advice = f"the topology is of another system or order of atoms{box}: check it (--top)"
     return (
         f"frame {start + int(frame) + 1}: the bond {structure.label(int(i))} - {structure.label(int(j))} is "
         f"{lengths[frame, bond]:.3g} A long, expected {geometry.shortest[bond]:.2g} to "

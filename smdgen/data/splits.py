@@ -97,7 +97,7 @@ def split_blocks(n_frames: int, validation_share: float, test_share: float) -> l
 
 
 def _check_shares(validation_share: float, test_share: float) -> None:
-    if validation_share < 0 or test_share < 0 or validation_share + test_share >= 1:
+    if not (validation_share >= 0 and test_share >= 0 and validation_share + test_share < 1):
         raise ConfigError(
             f"validation_share {validation_share} and test_share {test_share}: expected numbers from 0 "
             "whose sum stays below 1"

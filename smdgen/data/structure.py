@@ -142,7 +142,8 @@ def find_topology(trajectory: Path) -> Path:
         )
     names = ", ".join(path.name for path in beside[:8])
     raise TopologyError(
-        f"{len(beside)} structures beside {trajectory} could be its own: {names}; choose one with --top"
+        f"{len(beside)} structures beside {trajectory} could be its own: {names}; "
+        "choose one with --top, or keep one there for a command that has no --top"
     )
 
 

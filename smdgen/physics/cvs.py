@@ -167,6 +167,8 @@ def parse_cv(
     places = {int(atom): place for place, atom in enumerate(modelled)}
     atoms = [_group(structure, selection, places, select) for selection in selections]
     groups = tuple(tuple(places[atom] for atom in group) for group in atoms)
+    if len({tuple(sorted(group)) for group in atoms}) < len(atoms):
+        raise ConfigError(f"two groups of {text!r} are the same atoms; choose groups that move apart")
     by_mass = kind in ("distance", "angle", "dihedral")
     weights = tuple(_weights(structure, group, by_mass) for group in atoms)
     reference = _reference(structure, positions, atoms[0]) if kind == "rmsd" else ()

@@ -11,6 +11,8 @@ import torch
 from smdgen.data.dataset import Dataset
 from smdgen.data.splits import MINIMUM_PULLS, SPLITS
 from smdgen.physics.energy import BondedEnergies, BondedEnergy
+from smdgen.physics.geometry import rmsd_matrix
+from smdgen.physics.similarity import difference
 from smdgen.store.run_record import RunFolder
 
 #: Frames whose energies are shown.
@@ -24,6 +26,15 @@ _ENOUGH_PULLS = 16
 
 #: Share of the usual way along the CV below which a pull is pointed out.
 _STILL = 0.25
+
+#: A. Frames less apart are the same frame, read from another format.
+_SAME = 0.02
+
+#: Frames of nearest CV among which the last frame of a pull is looked for.
+_TWIN_FRAMES = 100
+
+#: A dihedral's turn between two frames (deg) that says little of the way round, and the share remarked.
+_WILD, _WILD_SHARE = 120.0, 0.001
 
 
 @dataclass(frozen=True)
@@ -135,8 +146,8 @@ def _remarks(dataset: Dataset, n_trajectories: int) -> list[str]:
             f"{found}: what is held out are blocks of frames, a weaker test than whole pulls; "
             f"give {MINIMUM_PULLS} trajectories or more for a split by pull"
         ]
-    remarks = [*_uneven_lengths(dataset), *_uneven_times(dataset), *_still_pulls(dataset)]
-    return [*remarks, *thin_data(dataset)]
+    about = (_uneven_lengths, _uneven_times, _still_pulls, _twins, _wild_turns, thin_data)
+    return [remark for look in about for remark in look(dataset)]
 
 
 def thin_data(dataset: Dataset) -> list[str]:
@@ -175,6 +186,37 @@ def _still_pulls(dataset: Dataset) -> list[str]:
         if way < _STILL * usual
     ]
     return [f"the CV hardly moves (usually {usual:.1f} {unit}) in {_some(still)}"] if still else []
+
+
+def _twins(dataset: Dataset) -> list[str]:
+    """Pulls whose last frame another one has too: the same pull in another format, or joined to others."""
+    owner = np.repeat(np.arange(len(dataset.pulls)), [pull.n_frames for pull in dataset.pulls])
+    pairs = set()
+    for number, pull in enumerate(dataset.pulls):
+        last = np.array([pull.stop - 1])
+        apart = np.abs(dataset.cv_values - dataset.cv_values[last])
+        apart[owner == number] = np.inf
+        near = np.sort(np.argsort(apart)[:_TWIN_FRAMES])
+        found = rmsd_matrix(*(torch.from_numpy(dataset.positions(rows)) for rows in (near, last)))[:, 0]
+        pairs |= {tuple(sorted((number, other))) for other in owner[near[(found < _SAME).numpy()]].tolist()}
+    twins = [" and ".join(dataset.pulls[number].name for number in pair) for pair in sorted(pairs)]
+    if not twins:
+        return []
+    return [f"the last frame of one pull is in the other: {_some(twins)}; leave out what is there twice"]
+
+
+def _wild_turns(dataset: Dataset) -> list[str]:
+    """A dihedral that turns nearly half round between two frames may have turned either way."""
+    if not dataset.cv.periodic:
+        return []
+    steps = np.concatenate([np.diff(dataset.cv_values[pull.start : pull.stop]) for pull in dataset.pulls])
+    n_wild = int((np.abs(difference(steps, np.zeros(()), periodic=True)) > _WILD).sum())
+    if n_wild <= _WILD_SHARE * len(steps):
+        return []
+    return [
+        f"the dihedral turns by more than {_WILD:g} degrees between two frames {n_wild} times: which way "
+        "round is not known, and rollouts without --to may end anywhere; keep more frames or take another CV"
+    ]
 
 
 def _some(items: Sequence[str]) -> str:

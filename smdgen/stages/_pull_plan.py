@@ -33,6 +33,10 @@ from smdgen.physics.system import MolecularSystem, build_system, file_kind
 _MAX_STEPS_PER_MOVE = 10
 
 
+#: A. No molecule is longer.
+MAX_CENTRE = 10_000.0
+
+
 @dataclass(frozen=True)
 class PullPlan:
     """Everything settled before the first step."""
@@ -56,6 +60,9 @@ def _check(config: SimulateConfig) -> None:
     for name, value in above_zero.items():
         if not (np.isfinite(value) and value > 0):
             raise ConfigError(f"{name} = {value}, expected a number above 0; change it")
+    for option, centre in (("--from", config.start_centre), ("--to", config.end_centre)):
+        if centre is not None and not 0 <= centre <= MAX_CENTRE:
+            raise ConfigError(f"{option} is {centre} A, expected a distance from 0 to {MAX_CENTRE:g} A")
     at_least = {"replicas": (config.replicas, 1), "frames": (config.frames, 2), "seed": (config.seed, 1)}
     at_least |= {"minimisation_steps": (config.minimisation_steps, 0), "workers": (config.workers, 0)}
     at_least |= {"threads": (config.threads, 0)}

@@ -358,6 +358,11 @@ def _generate(
     positions, values = torch.from_numpy(start.positions), None
     if schedule is not None:
         first = float(evaluate(models.cv, positions.double()))
+        if schedule.places[0] == 0 and abs(schedule.values[0] - first) > 0.5:
+            progress.note(
+                f"{schedule.path} begins at {schedule.values[0]:.2f}, the start is at {first:.2f} "
+                f"{models.cv.unit}: the way begins at the start"
+            )
         values = values_of(schedule, config.steps, first, models.cv.periodic).tolist()
     return generate(
         models.pull_model,

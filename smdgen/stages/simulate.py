@@ -14,7 +14,7 @@ from smdgen.config import SimulateConfig
 from smdgen.data.colvars import ColvarsTable, read_colvars_traj, write_colvars_input, write_colvars_traj
 from smdgen.data.dcd import write_dcd
 from smdgen.data.structure import write_pdb
-from smdgen.errors import ArtifactError, SimulationError
+from smdgen.errors import ArtifactError, SimulationError, WriteError
 from smdgen.files import atomic_path, read_json, sweep_temporaries
 from smdgen.physics.cvs import CollectiveVariable, colvars_config
 from smdgen.physics.pulling import PullProtocol, PullRecord
@@ -185,7 +185,7 @@ def _prepare_folder(config: SimulateConfig, plan: PullPlan) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ArtifactError(f"cannot create {output}: {error.strerror}; choose another --output") from error
+        raise WriteError(f"cannot create {output}: {error.strerror}; choose another --output") from error
     sweep_temporaries(output)
     text = json.dumps(plan.identity, indent=2) + "\n"
     file = output / PROTOCOL_FILE

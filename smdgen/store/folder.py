@@ -70,7 +70,7 @@ def whole_folder(folder: Path, results: Results, force: bool) -> Iterator[Path]:
         ArtifactError: As `refuse_results`, or the folder cannot be written.
     """
     refuse_results(folder, results, force)
-    parent = folder.absolute().parent
+    parent = folder if folder.is_dir() else folder.absolute().parent
     new = parent / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     try:
         new.mkdir(parents=True)

@@ -185,7 +185,7 @@ def _draw_cv(path: Path, comparison: Comparison) -> str:
     plot_bands(path, [band], "Generated pulls beside real pulls that no network was trained on")
     return (
         f"The {name} of the generated pulls (blue) and of real pulls over the same part of the way. "
-        "Generated lines should rise with the median and stay in the shaded band."
+        "Generated lines should go with the median and stay in the shaded band."
     )
 
 

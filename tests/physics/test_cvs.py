@@ -167,6 +167,8 @@ def test_end_to_end_is_of_carbons_not_of_a_calcium_ion(structure, modelled):
         ("d=distance(1-1 H; 2-2 CA)", "1 of 1 atoms outside.*H of residue 1"),
         ("d=distance(7-8 CA; 2-2 CA)", "matches no atom"),
         ("rmsd(1-3 CA)", "at least 4"),
+        ("d=distance(1-2 CA; 1-2 CA)", "two groups of .* are the same atoms"),
+        ("t=dihedral(1-1 CA; 2-2 CA; 3-3 CA; 1-1 CA)", "two groups of .* are the same atoms"),
     ],
 )
 def test_wrong_text_is_refused_with_what_to_do(text, message, structure, modelled):

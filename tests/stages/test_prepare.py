@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import shutil
 
+import mdtraj
 import numpy as np
 import pytest
 
@@ -216,6 +217,36 @@ def test_odd_pulls_are_pointed_out(config, pull_files, tmp_path):
     assert "1 ps in 5, 2 ps in 1 pulls" in notes
     assert "the CV hardly moves" in notes
     assert "pull_2 (0.0 A)" in notes
+
+
+def test_a_pull_in_another_format_or_joined_to_others_is_pointed_out(config, pull_files, tmp_path):
+    """It would be trained on and tested on; its bytes differ, by XTC's rounding too."""
+    result, _ = run(config, tmp_path / "none")
+    assert not any("there twice" in note for note in result.notes)
+    copy, joined = pull_files.folder / "copy.xtc", pull_files.folder / "joined.dcd"
+    with mdtraj.formats.XTCTrajectoryFile(str(copy), "w") as xtc:
+        xtc.write(pull_files.positions[3] / 10, time=np.arange(25.0), step=np.arange(25))
+    write_dcd(joined, np.concatenate([make_pull(25, 77), pull_files.positions[4]]), timestep_ps=1.0)
+    paths = (*pull_files.trajectories, copy, joined)
+    result, _ = run(dataclasses.replace(config, trajectories=paths), tmp_path / "run")
+    assert (
+        "the last frame of one pull is in the other: pull_3 and copy, pull_4 and joined; "
+        "leave out what is there twice"
+    ) in result.notes
+
+
+def test_a_dihedral_that_turns_too_far_between_frames_is_pointed_out(config, tmp_path):
+    """Frames of a torsion that jumps are no path round the circle."""
+    jumpy = "t=dihedral(resid 1 and name C; resid 1 and name CA; resid 5 and name CA; resid 9 and name C)"
+    smooth = "w=dihedral(resid 1 and name CA; resid 1 and name C; resid 2 and name N; resid 2 and name CA)"
+    found = {}
+    for cv in (jumpy, smooth):
+        result, dataset = run(dataclasses.replace(config, cv=cv, force=True), tmp_path / "run")
+        steps = np.concatenate([np.diff(dataset.cv_values[p.start : p.stop]) for p in dataset.pulls])
+        wild = int((np.abs((steps + 180) % 360 - 180) > 120).sum())
+        said = [note for note in result.notes if "the dihedral turns" in note]
+        found[cv] = (wild > 0, [f"between two frames {wild} times" in note for note in said])
+    assert found == {jumpy: (True, [True]), smooth: (False, [])}
 
 
 def test_mirrored_pulls_are_pointed_out(config, pull_files, tmp_path):

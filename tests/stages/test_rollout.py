@@ -403,6 +403,11 @@ def test_a_schedule_says_where_each_step_goes(run_dir, tmp_path, monkeypatch):
     assert f"4: {result.missed[3]:.3f}" in dict(result.summary())["- mean by step"]
     with pytest.raises(ConfigError, match="give one of them"):
         rollout.run(dataclasses.replace(config, target=20.0, force=True), run_dir, Silent())
+    for begin, said in ((first + 0.1, 0), (first + 5, 1)):
+        (tmp_path / "schedule.csv").write_text(f"0,{begin}\n2,20\n4,15\n")
+        progress = Silent()
+        rollout.run(dataclasses.replace(config, force=True), run_dir, progress)
+        assert sum("the way begins at the start" in note for note in progress.notes) == said
 
 
 def test_relaxed_frames_lie_beside_the_generated_ones(run_dir, pull_files):
