@@ -104,9 +104,7 @@ def read_labels(tables: tuple[Path, ...], frames: Frames, units: str = "") -> Pu
     if not candidates:
         what = "steps" if table.clock == "step" else "times"
         found = f"{len(table.keys)} rows whose {what} are not those of the {frames.n_frames} frames"
-        return PullLabels(
-            notes=(*table.notes, f"{table.path.name} has {found}; work and centre are left out")
-        )
+        return PullLabels(notes=(*table.notes, f"{table.path.name}: {found}; work and centre are left out"))
     readings = [(table.scale[frames.cv_unit], table)]
     if table.bare_scale is not None:
         readings.append((table.bare_scale[frames.cv_unit], _without_work(table)))
@@ -183,7 +181,7 @@ def _unverified(table: PullTable, rows: NDArray[np.int64], frames: Frames) -> Pu
         return PullLabels(notes=tuple(notes))
     if table.variables:
         notes.append(
-            f"{table.path.name} holds {', '.join(table.variables)}, none of which is the CV {name}; "
+            f"{table.path.name}: {', '.join(table.variables)}, none of which is the CV {name}; "
             "its restraint centre is left out"
         )
         return _labels(table, rows, "", factor, notes)
@@ -203,7 +201,7 @@ def _labels(
         if values is not None:
             notes += _jump_notes(table, name, values, rows)
         elif other is not None and len(works) < 2:
-            notes.append(f"no {name} in {table.path.name}, the table of a steered pull")
+            notes.append(f"{table.path.name}: no {name} in the table of a steered pull")
     return PullLabels(centre, work, tuple(notes))
 
 

@@ -74,7 +74,8 @@ def whole_folder(folder: Path, results: Results, force: bool) -> Iterator[Path]:
     new = parent / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     try:
         new.mkdir(parents=True)
-        _sweep(parent)
+        for place in {parent, folder.absolute().parent}:
+            _sweep(place)
         yield new
         _move(new, folder, results)
     except OSError as error:

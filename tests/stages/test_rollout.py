@@ -225,6 +225,18 @@ def test_output_is_not_replaced_unless_told(run_dir, tmp_path):
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+def test_what_killed_runs_left_is_swept(run_dir, tmp_path):
+    """In the folder and beside it; a new run works inside a folder that is there, beside one that is not."""
+    config = RolloutConfig(start=write_start(tmp_path), steps=2, output=tmp_path / "out", force=True)
+    for _ in range(2):
+        for place in (tmp_path, config.output):
+            if place.exists():
+                (place / ".smdgen-new-999999999-dead").mkdir()
+        rollout.run(config, run_dir, Silent())
+        assert not list(tmp_path.rglob(".smdgen-new-*"))
+    assert (config.output / "rollout.json").is_file()
+
+
 @pytest.mark.parametrize("asked", [{"steps": 10**8}, {"samples": 10**8}, {"schedule": "1e9, 4"}])
 def test_more_than_memory_holds_is_refused(run_dir, tmp_path, asked):
     if "schedule" in asked:
