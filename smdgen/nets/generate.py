@@ -31,8 +31,8 @@ N_ODE_STEPS = 20
 #: Most times that candidates are drawn again where all clash, or where their odds add up to less than this.
 MOST_REDRAWS, ENOUGH = 10, 4.0
 
-#: Share of the critic's log odds that counts: in full they narrow pulls, because it knows true frames of the
-#: training pulls alone and not the memory of each candidate.
+#: Share of the critic's log odds that counts: in full they narrow pulls, most likely because it knows true
+#: frames of the training pulls alone and not the memory of each candidate.
 TEMPER = 0.5
 
 #: Log odds of a candidate that clashes.
