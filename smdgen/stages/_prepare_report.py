@@ -196,7 +196,8 @@ def _twins(dataset: Dataset) -> list[str]:
         last = np.array([pull.stop - 1])
         apart = np.abs(dataset.cv_values - dataset.cv_values[last])
         apart[owner == number] = np.inf
-        near = np.sort(np.argsort(apart)[:_TWIN_FRAMES])
+        near = np.argpartition(apart, min(_TWIN_FRAMES, len(apart) - 1))[:_TWIN_FRAMES]
+        near = np.sort(near[np.isfinite(apart[near])])
         found = rmsd_matrix(*(torch.from_numpy(dataset.positions(rows)) for rows in (near, last)))[:, 0]
         pairs |= {tuple(sorted((number, other))) for other in owner[near[(found < _SAME).numpy()]].tolist()}
     twins = [" and ".join(dataset.pulls[number].name for number in pair) for pair in sorted(pairs)]

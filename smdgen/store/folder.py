@@ -100,7 +100,7 @@ def _of_earlier_run(folder: Path, results: Results) -> list[Path]:
 
 
 def _move(new: Path, folder: Path, results: Results) -> None:
-    """A folder that is not there appears in one step; else each file does."""
+    """A folder that is not there appears in one step; else each file does, the record of all first."""
     if not folder.exists():
         new.replace(folder)
         return
@@ -108,7 +108,7 @@ def _move(new: Path, folder: Path, results: Results) -> None:
     for file in _of_earlier_run(folder, results):
         if file.name not in made:
             file.unlink()
-    for name in sorted(made):
+    for name in sorted(made, key=lambda name: (name != results.record, name)):
         (new / name).replace(folder / name)
 
 

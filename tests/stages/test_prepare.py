@@ -219,8 +219,12 @@ def test_odd_pulls_are_pointed_out(config, pull_files, tmp_path):
     assert "pull_2 (0.0 A)" in notes
 
 
-def test_a_pull_in_another_format_or_joined_to_others_is_pointed_out(config, pull_files, tmp_path):
+@pytest.mark.parametrize("n_looked_at", [100, 10_000])
+def test_a_pull_in_another_format_or_joined_to_others_is_pointed_out(
+    config, pull_files, tmp_path, monkeypatch, n_looked_at
+):
     """It would be trained on and tested on; its bytes differ, by XTC's rounding too."""
+    monkeypatch.setattr("smdgen.stages._prepare_report._TWIN_FRAMES", n_looked_at)
     result, _ = run(config, tmp_path / "none")
     assert not any("there twice" in note for note in result.notes)
     copy, joined = pull_files.folder / "copy.xtc", pull_files.folder / "joined.dcd"

@@ -225,6 +225,26 @@ def test_output_is_not_replaced_unless_told(run_dir, tmp_path):
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+def test_a_run_killed_while_it_replaces_files_can_be_repeated(run_dir, tmp_path, monkeypatch):
+    """More pulls than before: those it had moved are known as its own."""
+    config = RolloutConfig(start=write_start(tmp_path), steps=2, output=tmp_path / "out", force=True)
+    rollout.run(config, run_dir, Silent())
+    real = Path.replace
+
+    def replace(self, target):
+        if Path(target) == config.output / "pull_002.dcd":
+            raise OSError(errno.EIO, "Input/output error")
+        return real(self, target)
+
+    more = dataclasses.replace(config, samples=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        with pytest.raises(ArtifactError, match="Input/output error"):
+            rollout.run(more, run_dir, Silent())
+    assert (config.output / "pull_002.colvars.traj").is_file()
+    rollout.run(dataclasses.replace(more, seed=5), run_dir, Silent())
+
+
 def test_what_killed_runs_left_is_swept(run_dir, tmp_path):
     """In the folder and beside it; a new run works inside a folder that is there, beside one that is not."""
     config = RolloutConfig(start=write_start(tmp_path), steps=2, output=tmp_path / "out", force=True)
