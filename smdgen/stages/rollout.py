@@ -354,11 +354,13 @@ def _generate(
 
     from smdgen.nets.generate import generate
     from smdgen.physics.cvs import evaluate
+    from smdgen.physics.similarity import difference
 
     positions, values = torch.from_numpy(start.positions), None
     if schedule is not None:
         first = float(evaluate(models.cv, positions.double()))
-        if schedule.places[0] == 0 and abs(schedule.values[0] - first) > 0.5:
+        off = abs(difference(schedule.values[:1], np.array([first]), models.cv.periodic))
+        if schedule.places[0] == 0 and off > 0.5:
             progress.note(
                 f"{schedule.path} begins at {schedule.values[0]:.2f}, the start is at {first:.2f} "
                 f"{models.cv.unit}: the way begins at the start"
