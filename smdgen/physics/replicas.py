@@ -159,10 +159,10 @@ def _report_lost(
 ) -> None:
     """A process that ended without a word (killed, out of memory) counts as failed.
 
-    While messages of others wait, the word of one that ended well may be among them.
+    While messages of others wait, the word of one that was not killed outright may be among them.
     """
     for index, process in list(running.items()):
-        if process.is_alive() or (process.exitcode == 0 and not nothing_waits):
+        if process.is_alive() or (process.exitcode != -signal.SIGKILL and not nothing_waits):
             continue
         silent[index] = silent.get(index, 0) + 1
         if silent[index] >= _POLLS_BEFORE_LOST:

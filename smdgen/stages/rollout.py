@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 #: What a rollout leaves in its folder; nothing else there is ever replaced.
 FILES = Results("rollout.json", (
-    "pull_*.dcd", "pull_*.colvars.traj", "pull_*.colvars.in", "topology.pdb", "topology.psf",
-    "view.vmd", "view.pml", "cv.csv", "rollout.json", "relaxed_*.dcd", "relaxed.pdb", "relaxed.csv",
+    "pull_#.dcd", "pull_#.colvars.traj", "pull_#.colvars.in", "topology.pdb", "topology.psf",
+    "view.vmd", "view.pml", "cv.csv", "rollout.json", "relaxed_#.dcd", "relaxed.pdb", "relaxed.csv",
 ))  # fmt: skip
 
 #: Steps when neither a flag nor a schedule says how many.

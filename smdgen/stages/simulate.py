@@ -28,7 +28,7 @@ from smdgen.store.folder import own_files
 PROTOCOL_FILE = "protocol.json"
 
 #: What a pull leaves in the folder.
-PULL_FILES = ("pull_*.dcd", "pull_*.colvars.traj", "pull_*.colvars.in")
+PULL_FILES = ("pull_#.dcd", "pull_#.colvars.traj", "pull_#.colvars.in")
 
 BIAS_NAME = "pull"
 
@@ -38,6 +38,9 @@ _HASHED = {
     "start_hash": "other start coordinates",
     "system_hash": "other charges or force-field terms, or another OpenMM",
 }
+
+#: Settings that folders of earlier versions do not have.
+_LATER = {"start_hash", "system_hash"}
 
 #: Up to this many trajectories are listed one by one.
 _FEW = 6
@@ -158,7 +161,8 @@ def _is_finished(output: Path, index: int) -> bool:
 def plan(config: SimulateConfig, run_dir: Path) -> list[tuple[str, str]]:  # noqa: ARG001
     """What `--dry-run` shows: the system, the pull and the pulls that are missing."""
     planned = plan_pulls(config)
-    job, missing = planned.job, [i for i in range(config.replicas) if not _is_finished(config.output, i)]
+    job, every = planned.job, range(config.replicas)
+    missing = [i for i in every if config.force or not _is_finished(config.output, i)]
     protocol = job.protocol
     duration = protocol.n_steps * protocol.timestep_ps
     return [
@@ -195,6 +199,8 @@ def _prepare_folder(config: SimulateConfig, plan: PullPlan) -> None:
             f"{output} holds {there[0].name} but no {PROTOCOL_FILE}: not made by `smdgen simulate`; "
             "give another --output"
         )
+    if isinstance(found, dict) and not found.keys() & _LATER:
+        found |= {key: wanted[key] for key in _LATER}  # made before these were recorded: not compared
     if file.exists() and found != wanted and not config.force:
         raise ArtifactError(
             f"{output} holds pulls of other settings (see {file}): {_difference(found, wanted)}; "

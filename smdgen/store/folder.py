@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,7 @@ class Results:
 
     Attributes:
         record: A JSON file that is always among them; its key "files", if there, lists all of them.
-        patterns: Names of the files, with * for what may differ.
+        patterns: Names of the files, with # for a number of three digits or more.
     """
 
     record: str
@@ -41,7 +42,8 @@ def refuse_results(folder: Path, results: Results, force: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(f"{folder} is a file, expected a folder for the results; give another --output")
     earlier = _of_earlier_run(folder, results)
-    others = [file for file in own_files(folder, results.patterns) if file not in earlier]
+    known = {file.name for file in earlier}
+    others = [file for file in own_files(folder, results.patterns) if file.name not in known]
     if others:
         raise ArtifactError(
             f"{folder} holds {others[0].name}, which no earlier run of this command wrote; "
@@ -86,8 +88,10 @@ def whole_folder(folder: Path, results: Results, force: bool) -> Iterator[Path]:
 
 
 def own_files(folder: Path, patterns: Iterable[str]) -> list[Path]:
-    """The files, and no folders, whose names match one of the patterns."""
-    return sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()})
+    """The files, and no folders, whose names match one of the patterns of `Results`."""
+    names = re.compile("|".join(re.escape(pattern).replace(r"\#", r"\d{3,}") for pattern in patterns))
+    files = folder.iterdir() if folder.is_dir() else ()
+    return sorted(file for file in files if names.fullmatch(file.name) and file.is_file())
 
 
 def _of_earlier_run(folder: Path, results: Results) -> list[Path]:
@@ -96,7 +100,10 @@ def _of_earlier_run(folder: Path, results: Results) -> list[Path]:
     if not isinstance(record, dict):
         return []
     found, listed = own_files(folder, results.patterns), record.get("files")
-    return [file for file in found if file.name in listed] if isinstance(listed, list) else found
+    if not isinstance(listed, list):
+        return found
+    names = {name for name in listed if isinstance(name, str)}
+    return [file for file in found if file.name in names]
 
 
 def _move(new: Path, folder: Path, results: Results) -> None:

@@ -132,11 +132,15 @@ def test_pulls_of_other_settings_are_refused_and_left_alone(config):
 def test_force_makes_pulls_of_the_same_settings_again(config):
     """And of what else is in the folder nothing is touched."""
     run(config)
-    for name in ("pull_notes.txt", "pull_folder/pull_000.dcd"):
+    for name in ("pull_notes.txt", "pull_folder/pull_000.dcd", "pull_000_aligned.dcd", "pull_all.dcd"):
         (config.output / name).parent.mkdir(exist_ok=True)
         (config.output / name).write_text("mine")
     (config.output / "pull_001.colvars.in").write_text("old")
-    assert run(dataclasses.replace(config, force=True)).n_made == 2
+    again = dataclasses.replace(config, force=True)
+    assert dict(plan(again, Path("unused")))["to make"].startswith("2 of 2")
+    assert run(again).n_made == 2
+    assert (config.output / "pull_000_aligned.dcd").read_text() == "mine"
+    assert (config.output / "pull_all.dcd").read_text() == "mine"
     assert (config.output / "pull_001.colvars.in").read_text() != "old"
     assert (config.output / "pull_notes.txt").read_text() == "mine"
     assert (config.output / "pull_folder" / "pull_000.dcd").read_text() == "mine"
@@ -155,6 +159,19 @@ def test_pulls_of_another_start_or_other_charges_are_refused(config, tmp_path):
     with pytest.raises(ArtifactError, match=r"other settings .*: other charges or force-field terms"):
         run(dataclasses.replace(config, parameters=(heavier,)))
     assert contents(config.output) == before
+
+
+def test_pulls_of_a_version_that_recorded_less_go_on(config):
+    """But not with other settings."""
+    run(config)
+    file = config.output / "protocol.json"
+    known = json.loads(file.read_text())
+    less = {key: value for key, value in known.items() if not key.endswith("_hash")}
+    file.write_text(json.dumps(less))
+    with pytest.raises(ArtifactError, match=r"\): spring_constant was 1\.0, is 2\.0; give"):
+        run(dataclasses.replace(config, spring_constant=2.0))
+    assert run(dataclasses.replace(config, replicas=3)).n_made == 1
+    assert json.loads(file.read_text()) == known
 
 
 @pytest.mark.parametrize("force", [False, True])
