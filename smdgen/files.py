@@ -56,7 +56,7 @@ def sweep_temporaries(folder: Path) -> int:
     swept = 0
     for leftover in Path(folder).glob(f"{_TEMPORARY_PREFIX}*"):
         pid = leftover.name.removeprefix(_TEMPORARY_PREFIX).split("-")[0]
-        if not pid.isdecimal() or not _is_alive(int(pid)):
+        if not pid.isdecimal() or not is_alive(int(pid)):
             leftover.unlink(missing_ok=True)
             swept += 1
     return swept
@@ -195,7 +195,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this number, of whatever user."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,12 +1,14 @@
 """What `smdgen prepare` tells about the dataset it made."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from smdgen.data.dataset import Dataset
 from smdgen.data.splits import MINIMUM_PULLS, SPLITS
@@ -18,7 +20,7 @@ from smdgen.store.run_record import RunFolder
 #: Frames whose energies are shown.
 _ENERGY_FRAMES = 400
 
-#: Atoms of all frames whose energies are computed at once.
+#: Atoms of all frames that are read at once.
 _ATOMS_AT_A_TIME = 100_000
 
 #: Pulls to train on below which a user is told that the data are thin.
@@ -126,17 +128,20 @@ def _energies(dataset: Dataset) -> tuple[dict[str, float], dict[str, int]]:
     """Median energy over frames of the whole dataset, and number of terms, by kind of term that there is."""
     frames = np.unique(np.linspace(0, dataset.n_frames - 1, _ENERGY_FRAMES).astype(np.int64))
     score = BondedEnergy(dataset.terms)
-    size = max(1, _ATOMS_AT_A_TIME // dataset.structure.n_atoms)
-    found = [
-        score.energy(torch.from_numpy(dataset.positions(frames[start : start + size])))
-        for start in range(0, len(frames), size)
-    ]
+    found = [score.energy(x) for x in _blocks(dataset, frames)]
     parts = [torch.cat(values) for values in zip(*found, strict=True)]
     counts = {kind: len(getattr(dataset.terms, kind)) for kind in BondedEnergies._fields}
     medians = {
         kind: float(values.median()) for kind, values in zip(counts, parts, strict=True) if counts[kind]
     }
     return medians, {kind: counts[kind] for kind in medians}
+
+
+def _blocks(dataset: Dataset, frames: NDArray[np.int64]) -> Iterator[Tensor]:
+    """(n, n_atoms, 3), A. These frames, some at a time."""
+    size = max(1, _ATOMS_AT_A_TIME // dataset.structure.n_atoms)
+    for start in range(0, len(frames), size):
+        yield torch.from_numpy(dataset.positions(frames[start : start + size]))
 
 
 def _remarks(dataset: Dataset, n_trajectories: int) -> list[str]:
@@ -198,8 +203,9 @@ def _twins(dataset: Dataset) -> list[str]:
         apart[owner == number] = np.inf
         near = np.argpartition(apart, min(_TWIN_FRAMES, len(apart) - 1))[:_TWIN_FRAMES]
         near = np.sort(near[np.isfinite(apart[near])])
-        found = rmsd_matrix(*(torch.from_numpy(dataset.positions(rows)) for rows in (near, last)))[:, 0]
-        pairs |= {tuple(sorted((number, other))) for other in owner[near[(found < _SAME).numpy()]].tolist()}
+        (end,) = _blocks(dataset, last)
+        same = [(rmsd_matrix(x, end)[:, 0] < _SAME).numpy() for x in _blocks(dataset, near)]
+        pairs |= {tuple(sorted((number, other))) for other in owner[near[np.concatenate(same)]].tolist()}
     twins = [" and ".join(dataset.pulls[number].name for number in pair) for pair in sorted(pairs)]
     if not twins:
         return []

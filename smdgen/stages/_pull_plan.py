@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smdgen.config import SimulateConfig
+from smdgen.config import MAX_SEED, SimulateConfig
 from smdgen.data.gate import check_coordinates
 from smdgen.data.structure import Structure, match_atoms, read_positions, read_structure, select_atoms
 from smdgen.errors import ConfigError, TopologyError
@@ -31,7 +31,6 @@ from smdgen.physics.system import MolecularSystem, build_system, file_kind
 
 #: The restraint centre jumps at least this often; the accumulated work is exact for any value.
 _MAX_STEPS_PER_MOVE = 10
-
 
 #: A. No molecule is longer.
 MAX_CENTRE = 10_000.0
@@ -69,8 +68,8 @@ def _check(config: SimulateConfig) -> None:
     for name, (number, lowest) in at_least.items():
         if number < lowest:
             raise ConfigError(f"{name} = {number}, expected {lowest} or more; change it")
-    if config.seed + config.replicas > 2**31 - 1:
-        raise ConfigError(f"seed = {config.seed} is too large; seed + replicas must stay below 2147483647")
+    if config.seed + config.replicas > MAX_SEED:
+        raise ConfigError(f"seed = {config.seed} is too large; seed + replicas must stay below {MAX_SEED}")
     if config.equilibration_ps < 0:
         raise ConfigError(f"equilibration_ps = {config.equilibration_ps}, expected 0 or more; change it")
 

@@ -24,6 +24,12 @@ class Sequences:
     ranges: tuple[slice, ...]
     interval_ps: float
 
+    @property
+    def longest(self) -> int:
+        """Frames of the longest pull."""
+        longest: int = max(part.stop - part.start for part in self.ranges)
+        return longest
+
 
 def sequences(latents: Latents, split: str) -> Sequences:
     """The encoded pulls of one split, one after another."""
@@ -49,8 +55,7 @@ def draw_batch(data: Sequences, stride: int, share: Share) -> tuple[Tensor, Stee
     Returns:
         Latents (n_rows, n_steps + 1, latent_size) and what steers them, (n_rows, n_steps) each.
     """
-    longest = max(part.stop - part.start for part in data.ranges)
-    n_steps = max(1, min(N_STEPS, (longest - 1) // stride))
+    n_steps = max(1, min(N_STEPS, (data.longest - 1) // stride))
     table = torch.from_numpy(windows(data.ranges, n_steps + 1, stride))
     rows = table[torch.randint(len(table), (share.n,), generator=share.generator)[share.rows]]
     cv = data.cv[rows]
@@ -60,8 +65,7 @@ def draw_batch(data: Sequences, stride: int, share: Share) -> tuple[Tensor, Stee
 
 def strides(data: Sequences) -> tuple[int, int]:
     """Least and largest stride to train on: from every frame to a quarter of a pull."""
-    longest = max(part.stop - part.start for part in data.ranges)
-    return 1, max(1, (longest - 1) // 4)
+    return 1, max(1, (data.longest - 1) // 4)
 
 
 def draw_stride(data: Sequences, generator: torch.Generator) -> int:

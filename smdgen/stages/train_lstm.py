@@ -353,18 +353,16 @@ def _paper_losses(lstm: PaperLstm, device: torch.device) -> Losses:
 
 def _refuse_short(parts: dict[str, Sequences]) -> None:
     for split, data in parts.items():
-        longest = max(part.stop - part.start for part in data.ranges)
-        if longest < N_STEPS:
+        if data.longest < N_STEPS:
             raise ArtifactError(
-                f"the longest {split} pull has {longest} frames, a sequence of the preset paper {N_STEPS}; "
-                "prepare longer pulls or take the preset default"
+                f"the longest {split} pull has {data.longest} frames, a sequence of the preset paper "
+                f"{N_STEPS}; prepare longer pulls or take the preset default"
             )
 
 
 def _paper_stride(data: Sequences) -> int:
     """Frames between two of the 10 frames of a sequence that spans a pull."""
-    longest: int = max(part.stop - part.start for part in data.ranges)
-    return max(1, (longest - 1) // N_STEPS)
+    return max(1, (data.longest - 1) // N_STEPS)
 
 
 @torch.no_grad()

@@ -102,7 +102,7 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
         KeyboardInterrupt: Stopped by the user; what was reached is on disk.
     """
     began = time.monotonic()
-    folder, dataset = _opened(config, run_dir)
+    folder, dataset = _inputs(config, run_dir)
     with training_group(config.device), lock_once(folder):
         device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
         notes = tuple(thin_data(dataset))
@@ -127,12 +127,12 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
 
 def plan(config: TrainVaeConfig, run_dir: Path) -> list[tuple[str, str]]:
     """What a dry run shows."""
-    folder, dataset = _opened(config, run_dir)
+    folder, dataset = _inputs(config, run_dir)
     outputs = (folder.vae, folder.latents, *history_files(folder.path, "vae"))
     return training_plan(dataset, config.preset, outputs)
 
 
-def _opened(config: TrainVaeConfig, run_dir: Path) -> tuple[RunFolder, Dataset]:
+def _inputs(config: TrainVaeConfig, run_dir: Path) -> tuple[RunFolder, Dataset]:
     """The run folder and its dataset, once the settings and the place of the model are in order."""
     refuse_negative(config)
     folder = RunFolder(run_dir)
@@ -313,7 +313,7 @@ def _save(
 
 
 def _landmarks(frames: Frames) -> Tensor:
-    """(n, n_atoms, 3), A. Training frames of all pulls and all times, on the first."""
+    """(n, n_atoms, 3), A. Training frames spread over the pulls and their times, on the first."""
     chosen = frames[_spread(len(frames), min(N_LANDMARKS, len(frames)))]
     first = chosen[0] - chosen[0].mean(0)
     return superpose(chosen, first)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smdgen.errors import ArtifactError, WriteError
-from smdgen.files import read_json
+from smdgen.files import is_alive, read_json
 
 _PREFIX = ".smdgen-new-"
 
@@ -41,9 +41,7 @@ def refuse_results(folder: Path, results: Results, force: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(f"{folder} is a file, expected a folder for the results; give another --output")
-    earlier = _of_earlier_run(folder, results)
-    known = {file.name for file in earlier}
-    others = [file for file in own_files(folder, results.patterns) if file.name not in known]
+    earlier, others = _earlier_and_others(folder, results)
     if others:
         raise ArtifactError(
             f"{folder} holds {others[0].name}, which no earlier run of this command wrote; "
@@ -94,16 +92,16 @@ def own_files(folder: Path, patterns: Iterable[str]) -> list[Path]:
     return sorted(file for file in files if names.fullmatch(file.name) and file.is_file())
 
 
-def _of_earlier_run(folder: Path, results: Results) -> list[Path]:
-    """Files that an earlier run left: none without its record."""
-    record = read_json(folder / results.record)
+def _earlier_and_others(folder: Path, results: Results) -> tuple[list[Path], list[Path]]:
+    """Of the files of such names those that an earlier run left, none without its record, and the rest."""
+    found, record = own_files(folder, results.patterns), read_json(folder / results.record)
     if not isinstance(record, dict):
-        return []
-    found, listed = own_files(folder, results.patterns), record.get("files")
+        return [], found
+    listed = record.get("files")
     if not isinstance(listed, list):
-        return found
+        return found, []
     names = {name for name in listed if isinstance(name, str)}
-    return [file for file in found if file.name in names]
+    return [file for file in found if file.name in names], [file for file in found if file.name not in names]
 
 
 def _move(new: Path, folder: Path, results: Results) -> None:
@@ -112,7 +110,7 @@ def _move(new: Path, folder: Path, results: Results) -> None:
         new.replace(folder)
         return
     made = {file.name for file in new.iterdir()}
-    for file in _of_earlier_run(folder, results):
+    for file in _earlier_and_others(folder, results)[0]:
         if file.name not in made:
             file.unlink()
     for name in sorted(made, key=lambda name: (name != results.record, name)):
@@ -123,15 +121,5 @@ def _sweep(parent: Path) -> None:
     """Remove what killed runs left."""
     for leftover in parent.glob(f"{_PREFIX}*"):
         pid = leftover.name.removeprefix(_PREFIX).split("-")[0]
-        if pid.isdigit() and not _is_alive(int(pid)):
+        if pid.isdigit() and not is_alive(int(pid)):
             shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

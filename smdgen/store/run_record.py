@@ -20,6 +20,9 @@ from smdgen.progress import Progress
 #: The run folder of whoever names none.
 USUAL = Path("smdgen-run")
 
+#: Why the system refuses to write where somebody else may.
+_NOT_PERMITTED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
 
 class RunFolder:
     """Paths of one run folder, its lock and its record."""
@@ -138,12 +141,8 @@ class RunFolder:
         try:
             self.record(command, seconds, inputs)
         except (OSError, WriteError) as error:
-            reason = error if isinstance(error, OSError) else error.__cause__
-            if not isinstance(reason, OSError) or reason.errno not in (
-                errno.EACCES,
-                errno.EPERM,
-                errno.EROFS,
-            ):
+            reason = error.__cause__ if isinstance(error, WriteError) else error
+            if getattr(reason, "errno", None) not in _NOT_PERMITTED:
                 raise
             progress.note(f"{self.path} may not be written to: its record.json lacks this run")
 
