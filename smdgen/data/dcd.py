@@ -302,6 +302,9 @@ class DcdFile:
     def _time_notes(self) -> list[str]:
         if self.layout.timestep_ps is None:
             return [f"the header holds no meaningful time; {NUMBERED}"]
+        if self.layout.is_lammps:
+            units = "fs (units real)" if self.layout.delta_unit_ps < 1 else "ps (units metal)"
+            return [f"LAMMPS wrote it: its time step {self.layout.delta:.6g} is taken as {units}"]
         return []
 
 

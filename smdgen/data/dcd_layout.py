@@ -18,6 +18,7 @@ Order = Literal["<", ">"]  # little, big endian
 _HEADER_BYTES = 84
 _TITLE_BYTES = 80
 _MAX_TITLES = 1000
+_LARGEST_PS_STEP = 0.02  # a larger time step is in fs, a smaller one in ps
 _ADVICE = "expected a DCD written by NAMD, CHARMM, OpenMM, MDTraj or VMD: write or copy it again"
 
 
@@ -30,7 +31,7 @@ class DcdLayout:
     declared_frames: int  # NSET
     first_step: int  # ISTART
     steps_per_frame: int  # NSAVC
-    delta: float  # DELTA, AKMA
+    delta: float  # DELTA, in `delta_unit_ps`
     version: int  # 0: X-PLOR
     has_cell: bool
     has_fourth: bool
@@ -82,9 +83,24 @@ class DcdLayout:
         """
         if not 1e-8 < self.delta < 1e9 or self.steps_per_frame < 1:
             return None
-        if self.delta == 1.0 and self.steps_per_frame == 1:
+        if self.delta == 1.0 and self.steps_per_frame == 1 and not self.is_lammps:
             return None
-        return float(f"{self.delta * PS_PER_AKMA:.7g}")  # DELTA has seven digits
+        return float(f"{self.delta * self.delta_unit_ps:.7g}")  # DELTA has seven digits
+
+    @property
+    def is_lammps(self) -> bool:
+        """Whether LAMMPS wrote it, by the title; its DELTA is then in the unit of its run."""
+        return any(title.startswith("Written by LAMMPS") for title in self.titles)
+
+    @property
+    def delta_unit_ps(self) -> float:
+        """The unit of DELTA, ps: AKMA; for LAMMPS fs (units real), or ps (metal) if fs make no sense.
+
+        Source: LAMMPS' dump_dcd.cpp, which writes `update->dt` as it is.
+        """
+        if not self.is_lammps:
+            return PS_PER_AKMA
+        return 1e-3 if self.delta > _LARGEST_PS_STEP else 1.0
 
 
 def frame_dtype(

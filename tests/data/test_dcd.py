@@ -219,6 +219,34 @@ def test_a_meaningless_time_is_said(tmp_path: Path, frames: NDArray[np.float32],
         assert any("time" in note for note in dcd.notes)
 
 
+@pytest.mark.parametrize(
+    ("delta", "timestep_ps", "words"),
+    [(2.0, 0.002, "2 is taken as fs"), (0.001, 0.001, "0.001 is taken as ps")],
+)
+@pytest.mark.parametrize("every", [1, 500])
+def test_lammps_writes_its_own_time_unit(
+    tmp_path: Path, frames: NDArray[np.float32], delta: float, timestep_ps: float, words: str, every: int
+) -> None:
+    """LAMMPS puts its time step into DELTA as it is: fs in units real, ps in units metal."""
+    path = write_dialect(tmp_path / "x.dcd", frames, delta=delta, every=every)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"TITLE 0".ljust(80), b"Written by LAMMPS".ljust(80, b"\0")))
+    with DcdFile(path) as dcd:
+        assert np.allclose(dcd.times_ps, np.arange(len(frames)) * every * timestep_ps, rtol=1e-6)
+        assert [note for note in dcd.notes if words in note]
+
+
+def test_lammps_takes_a_step_of_one_fs_for_what_it_says(tmp_path: Path, frames: NDArray[np.float32]) -> None:
+    """DELTA 1 and NSAVC 1 stand for no time in files of VMD only."""
+    path = write_dialect(tmp_path / "x.dcd", frames, delta=1.0, every=1)
+    with DcdFile(path) as dcd:
+        assert dcd.dt_ps is None
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"TITLE 0".ljust(80), b"Written by LAMMPS".ljust(80, b"\0")))
+    with DcdFile(path) as dcd:
+        assert dcd.dt_ps == 0.001
+
+
 def test_times_count_from_the_first_step(tmp_path: Path, frames: NDArray[np.float32]) -> None:
     with DcdFile(write_dialect(tmp_path / "x.dcd", frames, first_step=500, every=250)) as dcd:
         assert np.allclose(dcd.times_ps, 1.0 + 0.5 * np.arange(N_FRAMES))
