@@ -161,7 +161,7 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
     rollout = _generate(models, start, config, schedule, progress)
     with whole_folder(output, FILES, config.force) as new:
         report = _report(models, start, config, distance, rollout)
-        relaxed = _write(new, rollout, models, start, report, full, progress)
+        relaxed = _write(new, output, rollout, models, start, report, full, progress)
         names = sorted(file.name for file in new.iterdir())
     if folder.path.is_dir():
         inputs = [
@@ -380,6 +380,7 @@ def _generate(
 
 def _write(
     folder: Path,
+    home: Path,
     rollout: "Rollout",
     models: Models,
     start: Start,
@@ -391,7 +392,7 @@ def _write(
 
     positions = rollout.positions.cpu().numpy().astype(np.float32)
     times, aims = rollout.times_ps.cpu().numpy(), rollout.aims.cpu().numpy()
-    write_pull_folder(folder, start.structure, models.cv, positions, times, aims)
+    write_pull_folder(folder, start.structure, models.cv, positions, times, aims, home)
     relaxed = None
     if full is not None:
         relaxed = write_relaxed(folder, full, start, positions, float(times[1] - times[0]), progress)

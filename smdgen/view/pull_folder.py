@@ -24,6 +24,7 @@ def write_pull_folder(
     positions: NDArray[np.float32],
     times_ps: NDArray[np.float64],
     aims: NDArray[np.floating],
+    home: Path,
 ) -> None:
     """Write pulls, their topology, tables and view scripts; the same input gives the same bytes.
 
@@ -34,6 +35,7 @@ def write_pull_folder(
         positions: (n_pulls, n_frames, n_atoms, 3), A.
         times_ps: (n_frames,), ps. Evenly spaced from 0.
         aims: (n_pulls, n_frames). The CV aimed at.
+        home: Where the folder will be once it is whole.
     """
     values = cv_of(cv, positions)
     pulls = [folder / f"pull_{i:03d}.dcd" for i in range(len(positions))]
@@ -47,7 +49,7 @@ def write_pull_folder(
     if structure.types is not None:
         topology = folder / "topology.psf"
         write_psf(topology, structure)
-    write_view_vmd(folder / "view.vmd", topology, pulls, cv, names, n_frames)
+    write_view_vmd(folder / "view.vmd", topology, pulls, cv, names, n_frames, home)
     (folder / "cv.csv").write_text(cv_table(cv, times_ps, values, aims), encoding="utf-8")
 
 

@@ -1,11 +1,12 @@
 """The script that shows pulls in VMD: `vmd -e view.vmd`."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smdgen.files import atomic_path
+from smdgen.files import atomic_path, sha256_file
 from smdgen.view.labels import cv_atoms, has_backbone, label_atoms
 
 if TYPE_CHECKING:
@@ -18,50 +19,77 @@ FRAMES_TO_SMOOTH = 50
 LABEL_KINDS = {2: "Bonds", 3: "Angles", 4: "Dihedrals"}
 
 _SCRIPT = """\
-# Shows {what} in VMD:  vmd -e {script}
-# Written by smdgen; every path is taken from the folder of this file, so the folder can be moved.
-set here [file dirname [file normalize [info script]]]
-set topology [file join $here {topology}]
-set pulls [list {trajectories}]
+# Shows {what} in VMD:  vmd -e {script}   or in its console:  source {script}
+# Written by smdgen. If the folder was moved, `source` this file, or go to its folder for `vmd -e`.
 
-# Averages shown frames over 2n+1 neighbours; on the screen only, labels and tables stay exact.
-set smoothing {smoothing}
-
-set molecules {{}}
-foreach pull $pulls {{
-    set mol [mol new $topology type {topology_type} waitfor all]
-    # The structure file's own frame would shift every row of the CV table.
-    animate delete all
-    mol addfile [file join $here $pull] type dcd first 0 last -1 step 1 waitfor all $mol
-    mol rename $mol [file rootname [file tail $pull]]
-    mol delrep 0 $mol
-{representations}{labels}\
-    # Every pull is loaded; the first one is shown.
-    mol off $mol
-    lappend molecules $mol
+# `vmd -e` does not say where the script lies, as `source` does. So its folder is the current one or the
+# one the pulls were written to, if the script there shows the same pulls.
+proc smdgen_folder {{}} {{
+    set topology {topology}
+    set known [file dirname [file normalize [info script]]]
+    if {{[info script] ne "" && [file isfile [file join $known $topology]]}} {{ return $known }}
+    foreach folder [list [pwd] {home}] {{
+        set script [file join $folder {script}]
+        if {{![file isfile $script] || ![file isfile [file join $folder $topology]]}} continue
+        set stream [open $script]
+        set text [read $stream]
+        close $stream
+        if {{[string first {{pulls {mark}}} $text] >= 0}} {{ return $folder }}
+    }}
+    return ""
 }}
-mol on [lindex $molecules 0]
-mol top [lindex $molecules 0]
 
-display projection Orthographic
-display depthcue off
-axes location Off
-color Display Background white
-color Labels {label_kind} black
-label textsize 1.2
-label textthickness 2
+proc smdgen_view {{here}} {{
+    set topology [file join $here {topology}]
+    set trajectories [list {trajectories}]
 
-# Fit the view to the last frame, where a pull is longest, then play from the first.
-animate goto end
-display resetview
-animate goto start
-animate style Loop
-animate speed 0.5
+    # Averages shown frames over 2n+1 neighbours; on the screen only, labels and tables stay exact.
+    set smoothing {smoothing}
 
-puts "smdgen: {help_what}"
-puts "smdgen: play with the arrow at the bottom right of VMD Main; the D column shows and hides pulls."
+    set molecules {{}}
+    foreach pull $trajectories {{
+        set mol [mol new $topology type {topology_type} waitfor all]
+        # The structure file's own frame would shift every row of the CV table.
+        animate delete all
+        mol addfile [file join $here $pull] type dcd first 0 last -1 step 1 waitfor all $mol
+        mol rename $mol [file rootname [file tail $pull]]
+        mol delrep 0 $mol
+{representations}{labels}\
+        # Every pull is loaded; the first one is shown.
+        mol off $mol
+        lappend molecules $mol
+    }}
+    mol on [lindex $molecules 0]
+    mol top [lindex $molecules 0]
+
+    display projection Orthographic
+    display depthcue off
+    axes location Off
+    color Display Background white
+    color Labels {label_kind} black
+    label textsize 1.2
+    label textthickness 2
+
+    # Fit the view to the last frame, where a pull is longest, then play from the first.
+    animate goto end
+    display resetview
+    animate goto start
+    animate style Loop
+    animate speed 0.5
+
+    puts "smdgen: {help_what}"
+    puts "smdgen: play with the arrow at the bottom right of VMD Main; the D column shows and hides pulls."
 {help_label}\
-puts "smdgen: Extensions > Analysis > Colvars Dashboard opens the .colvars.in beside each pull."
+    puts "smdgen: Extensions > Analysis > Colvars Dashboard opens the .colvars.in beside each pull."
+}}
+
+# One command, so that nothing goes on where the pulls are not found.
+if {{[smdgen_folder] eq ""}} {{
+    set next "cd to its folder, then: source {script}"
+    puts "smdgen: error: the pulls of this script are not where they were written; $next"
+}} else {{
+    smdgen_view [smdgen_folder]
+}}
 """
 
 
@@ -72,6 +100,7 @@ def write_view_vmd(
     cv: "CollectiveVariable | None",
     atom_names: Sequence[str],
     n_frames: int,
+    home: Path | None = None,
 ) -> None:
     """Write a VMD script that loads pulls, each as one molecule, and labels the collective variable.
 
@@ -82,6 +111,7 @@ def write_view_vmd(
         cv: Atoms are 0-based in the structure file; None for no label.
         atom_names: (n_atoms,), names in the structure file, which decide how the model is drawn.
         n_frames: Frames of the longest pull.
+        home: The folder that the script's own will be once all files are written; None: the one it has now.
     """
     folder = path.parent
     n_pulls = len(trajectories)
@@ -91,6 +121,8 @@ def write_view_vmd(
     script = _SCRIPT.format(
         what=what,
         script=tcl_word(path.name),
+        home=tcl_word((home or folder).absolute().as_posix()),
+        mark=_mark([structure_file, *trajectories]),
         topology=_relative(structure_file, folder),
         topology_type="psf" if structure_file.suffix.lower() == ".psf" else "pdb",
         trajectories=" ".join(_relative(trajectory, folder) for trajectory in trajectories),
@@ -110,6 +142,11 @@ def tcl_word(text: str) -> str:
     if text and all(letter.isalnum() or letter in "._/-+=:" for letter in text):
         return text
     return "".join(letter if letter.isalnum() or letter in "._/-+=:" else "\\" + letter for letter in text)
+
+
+def _mark(files: Sequence[Path]) -> str:
+    """What tells these pulls from others in a folder of the same make."""
+    return hashlib.sha256("".join(map(sha256_file, files)).encode()).hexdigest()[:16]
 
 
 def _relative(target: Path, folder: Path) -> str:
@@ -142,17 +179,17 @@ def _representations(atom_names: Sequence[str], marked: Sequence[int]) -> str:
                 "# Helix and sheet are those of one frame; `mol ssrecalc top` renews them for the shown one.",
                 f"mol showrep $mol {number} off",
             ]
-    return "".join(f"    {line}\n" for line in lines)
+    return "".join(f"        {line}\n" for line in lines)
 
 
 def _label_command(kind: str, atoms: Sequence[int]) -> str:
     if not atoms:
-        return "    # No label: the collective variable is not a value between single atoms.\n"
-    return f"    label add {kind} {' '.join(f'$mol/{atom}' for atom in atoms)}\n"
+        return "        # No label: the collective variable is not a value between single atoms.\n"
+    return f"        label add {kind} {' '.join(f'$mol/{atom}' for atom in atoms)}\n"
 
 
 def _label_help(kind: str, cv: "CollectiveVariable | None", atoms: Sequence[int]) -> str:
     if cv is None or not atoms:
         return ""
     plot = f"Graphics > Labels > {kind} > Graph plots it"
-    return f'puts "smdgen: the label is {cv.name} in {cv.unit}; {plot}."\n'
+    return f'    puts "smdgen: the label is {cv.name} in {cv.unit}; {plot}."\n'

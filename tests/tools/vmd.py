@@ -1,14 +1,16 @@
 """A strict stand-in for VMD's text commands: wrong words are errors, files must be there and fit.
 
-What it accepts follows VMD 1.9.4's user guide, chapter "Tcl Text Interface"; of its commands only those
-are known that the view scripts use, so a new one has to be added here with its rules.
+The Tcl is Python's own, so it is the real one. What it accepts of VMD follows VMD 1.9.4's user guide,
+chapter "Tcl Text Interface"; of its commands only those are known that the view scripts use, so a new one
+has to be added here with its rules.
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.tools.tcl import Tcl, TclError
+import pytest
 
 STYLES = {
     "Lines", "Bonds", "DynamicBonds", "HBonds", "Points", "VDW", "CPK", "Licorice", "Trace", "Tube",
@@ -45,24 +47,73 @@ class Molecule:
     reps: list[Representation] = field(default_factory=lambda: [Representation("Lines", "Name", "all")])
 
 
-class Vmd(Tcl):
+class VmdError(Exception):
+    """What VMD or Tcl stop with."""
+
+
+class Vmd:
     """Runs view scripts; afterwards `molecules`, `labels` and `output` say what a user would see."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.molecules: list[Molecule] = []
         self.labels: list[tuple[str, list[tuple[int, int]]]] = []
+        self.output: list[str] = []
         self.top = -1
         self.frame = "start"
         self._next = Representation("Lines", "Name", "all")
-        self.commands |= {
+        self._tcl = pytest.importorskip("tkinter", reason="this Python has no Tcl").Tcl()
+        for name, command in {
             "mol": self._mol,
             "animate": self._animate,
             "label": self._label,
             "display": self._display,
             "axes": lambda a: _require(a == ["location", "Off"], a),
             "color": lambda a: _require(len(a) == 3 and a[0] in {"Display", "Labels"}, a),
-        }
+            "puts": lambda a: str(self.output.append(a[0]) or ""),
+        }.items():
+            self._add(name, command)
+
+    def play(self, script: Path) -> None:
+        """What `vmd -e` and `play` do: each complete command is evaluated, whatever the ones before did.
+
+        The script is not sourced, so `info script` is empty; errors are printed.
+        Source: TclTextInterp::evalFile of VMD.
+        """
+        command = ""
+        for line in script.read_text(encoding="utf-8").splitlines(keepends=True):
+            command += line
+            if self.run(f"info complete {_listed(command)}") == "1":
+                try:
+                    self.run(command)
+                except VmdError as error:
+                    self.output.append(f"ERROR) {error}")
+                command = ""
+
+    def source(self, script: Path) -> None:
+        """What `source` in the console does: the first error ends it."""
+        self.run(f"source -encoding utf-8 {_listed(str(script))}")
+
+    def run(self, text: str) -> str:
+        """Run commands; the value of the last one."""
+        try:
+            return str(self._tcl.eval(text))
+        except Exception as error:  # tkinter's own class, which is not there where tkinter is not
+            raise VmdError(str(error)) from error
+
+    def _add(self, name: str, command: Callable[[list[str]], str]) -> None:
+        """A command whose errors are those of Tcl."""
+
+        def guarded(*words: str) -> tuple[int, str]:
+            try:
+                return 0, command(list(words))
+            except (VmdError, LookupError, ValueError) as error:
+                return 1, str(error) or "wrong words"
+
+        self._tcl.createcommand(f"python_{name}", guarded)
+        self._tcl.eval(
+            f"proc {name} args {{ lassign [python_{name} {{*}}$args] code value;"
+            " return -code $code -level 1 $value }"
+        )
 
     def _mol(self, a: list[str]) -> str:
         known = {
@@ -203,5 +254,10 @@ def _is_number(word: str) -> bool:
 
 def _require(condition: bool, words: list[str]) -> str:
     if not condition:
-        raise TclError("VMD: " + " ".join(words))
+        raise VmdError("VMD: " + " ".join(words))
     return ""
+
+
+def _listed(text: str) -> str:
+    """One word of Tcl, every letter by its number, so that nothing is taken for Tcl."""
+    return "".join(f"\\U{ord(letter):08x}" for letter in text)

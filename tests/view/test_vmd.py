@@ -1,7 +1,7 @@
 """The VMD script does in VMD what it should: a stand-in that knows VMD's rules runs it."""
 
 import dataclasses
-import shutil
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,7 @@ from smdgen.data.dcd import write_dcd
 from smdgen.data.structure import write_pdb
 from smdgen.view.vmd import tcl_word, write_view_vmd
 from tests.tools.pulls import make_cv, make_pull, make_structure
-from tests.tools.tcl import Tcl, TclError
-from tests.tools.vmd import Vmd
+from tests.tools.vmd import Vmd, VmdError
 
 STRUCTURE, CV = make_structure(), make_cv()
 
@@ -33,15 +32,73 @@ def show(folder: Path, pulls: list[Path], cv=CV, names=STRUCTURE.names, n_frames
     return vmd
 
 
-@pytest.mark.parametrize("name", ["plain", "with space", "a[b]$c {d", 'quo"te;#', "wurzel-ä"])
-def test_folder_of_any_name_can_be_moved(tmp_path, name):
-    """Paths come from the script's own place, and no character of them is taken for Tcl."""
+NAMES = ["plain", "with space", "a[b]$c {d", 'quo"te;#', "wurzel-ä"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("how", ["play", "source"])
+@pytest.mark.parametrize("moved", [False, True])
+def test_pulls_are_found_from_their_folder_and_from_elsewhere(tmp_path, monkeypatch, name, how, moved):
+    """Unmoved from anywhere; moved by `source`, or by `vmd -e` in the folder; no letter is taken for Tcl."""
+    folder = tmp_path / name
+    show(folder, write_pulls(folder))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if moved:
+        folder = folder.rename(elsewhere / name)
+    for place in (folder,) if moved and how == "play" else (folder, tmp_path, elsewhere):
+        monkeypatch.chdir(place)
+        vmd = Vmd()
+        getattr(vmd, how)(Path(os.path.relpath(folder, place)) / "view.vmd")
+        assert [(molecule.n_atoms, molecule.n_frames) for molecule in vmd.molecules] == [(40, 11)], vmd.output
+        assert not any("ERROR" in line for line in vmd.output)
+
+
+def test_pulls_that_are_not_found_are_one_line(tmp_path, monkeypatch):
+    """Nothing else is done: no cheerful last line, no commands on molecules that are not there."""
     folder = tmp_path / "before"
     show(folder, write_pulls(folder))
-    shutil.move(folder, tmp_path / name)
+    folder = folder.rename(tmp_path / "after")
+    monkeypatch.chdir(tmp_path)
     vmd = Vmd()
-    vmd.source(tmp_path / name / "view.vmd")
-    assert vmd.molecules[0].n_atoms == 40
+    vmd.play(folder / "view.vmd")
+    assert vmd.molecules == []
+    assert len(vmd.output) == 1
+    assert "cd to its folder, then: source view.vmd" in vmd.output[0]
+
+
+def test_other_pulls_of_the_same_names_are_not_shown(tmp_path, monkeypatch):
+    """In the current folder, or where the pulls were before they were moved, lies another rollout."""
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    show(mine, write_pulls(mine, n_pulls=2))
+    show(other, write_pulls(other, n_pulls=1))
+    monkeypatch.chdir(other)
+    vmd = Vmd()
+    vmd.play(mine / "view.vmd")
+    assert len(vmd.molecules) == 2
+    mine.rename(tmp_path / "moved")
+    show(mine, write_pulls(mine, n_pulls=3))
+    vmd = Vmd()
+    vmd.play(tmp_path / "moved" / "view.vmd")
+    assert vmd.molecules == []
+    monkeypatch.chdir(tmp_path / "moved")
+    vmd = Vmd()
+    vmd.play(tmp_path / "moved" / "view.vmd")
+    assert len(vmd.molecules) == 2
+
+
+def test_a_script_written_before_its_folder_has_its_name(tmp_path, monkeypatch):
+    """A rollout is written under another name and appears whole."""
+    pulls = write_pulls(tmp_path / "new")
+    script = tmp_path / "new" / "view.vmd"
+    write_view_vmd(
+        script, tmp_path / "new/topology.pdb", pulls, CV, STRUCTURE.names, 11, tmp_path / "rollout"
+    )
+    (tmp_path / "new").rename(tmp_path / "rollout")
+    monkeypatch.chdir(Path("/"))
+    vmd = Vmd()
+    vmd.play(tmp_path / "rollout" / "view.vmd")
+    assert len(vmd.molecules) == 1
 
 
 def test_rows_of_the_cv_table_are_frames_of_the_molecule(tmp_path):
@@ -109,15 +166,29 @@ def test_no_cv_no_label(tmp_path):
 def test_stand_in_is_strict(tmp_path):
     """The tests above mean something only if wrong scripts fail."""
     write_pulls(tmp_path)
-    write_view_vmd(tmp_path / "v", tmp_path / "topology.pdb", [tmp_path / "no.dcd"], CV, STRUCTURE.names, 2)
-    with pytest.raises(TclError, match="Unable to load"):
-        Vmd().source(tmp_path / "v")
+    script = tmp_path / "view.vmd"
+    write_view_vmd(script, tmp_path / "topology.pdb", write_pulls(tmp_path), CV, STRUCTURE.names, 11)
+    (tmp_path / "pull_000.dcd").unlink()
+    with pytest.raises(VmdError, match="Unable to load"):
+        Vmd().source(script)
     for wrong in ("mol representation NewCartoonish", "mol colour Name", "animate", "nonsense", "set a $b"):
-        with pytest.raises((TclError, IndexError)):
+        with pytest.raises(VmdError):
             Vmd().run(wrong)
+
+
+def test_stand_in_plays_as_vmd_does(tmp_path):
+    """`vmd -e` knows no `info script` and goes on after an error, `source` knows it and stops."""
+    script = tmp_path / "a.tcl"
+    script.write_text("puts <[info script]>\nnonsense {\n}\nputs done\n")
+    played, sourced = Vmd(), Vmd()
+    played.play(script)
+    assert played.output == ["<>", 'ERROR) invalid command name "nonsense"', "done"]
+    with pytest.raises(VmdError, match="nonsense"):
+        sourced.source(script)
+    assert sourced.output == [f"<{script}>"]
 
 
 @pytest.mark.parametrize("text", ["a", "a b", "a{", "}", "[exit]", "$x", 'a"b', "a\\b", "#", ";", "~", "é"])
 def test_tcl_word_stands_for_its_text(text):
     """Whatever a file is called, Tcl sees one word with that text."""
-    assert Tcl().run(f"set x {tcl_word(text)}") == text
+    assert Vmd().run(f"set x {tcl_word(text)}") == text
