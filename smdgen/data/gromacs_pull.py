@@ -80,7 +80,7 @@ def _works(
 
 
 def _read_xvg(path: Path) -> tuple[Column, dict[str, Column], list[str]]:
-    """Times, columns by legend, and what was odd."""
+    """Times, columns by legend, and what was odd; a single column without legend is pull coordinate 1."""
     require_regular_file(path, _EXPECTED, TrajectoryError)
     legends: dict[int, str] = {}
     lines = []
@@ -90,6 +90,8 @@ def _read_xvg(path: Path) -> tuple[Column, dict[str, Column], list[str]]:
             legends[int(found[1])] = found[2]
         elif line.strip() and not line.lstrip().startswith(("#", "@", "&")):
             lines.append((number, line))
+    if not legends and lines and len(lines[0][1].split()) == 2:
+        legends = {0: "1"}  # GROMACS names columns only where there are several
     if not legends or sorted(legends) != list(range(len(legends))):
         raise TrajectoryError(f"{path} has no legends s0, s1, ...; expected {_EXPECTED}")
     values = read_rows(path, lines, 1 + len(legends), _EXPECTED)

@@ -117,6 +117,19 @@ def test_gromacs_with_the_reference_and_with_one_worked_out_from_the_forces(tmp_
     assert told is not with_reference, "3 kcal/mol/A^2 is 1255 kJ/mol/nm^2"
 
 
+def test_gromacs_names_no_column_where_there_is_one(tmp_path):
+    """Its commonest pull: one coordinate, no reference column, so neither file has a legend."""
+    tables = gromacs(tmp_path, False)
+    for path in tables:
+        text = path.read_text().replace('@ s0 legend "1"', '@    yaxis  label "Position (nm)"\n@TYPE xy')
+        path.write_text(text)
+    check(read_labels(tables, frames(steps=False)))
+    two = tables[0].read_text().splitlines(keepends=True)
+    tables[0].write_text("".join(line if line[0] in "#@" else line.strip() + " 1.0\n" for line in two))
+    with pytest.raises(TrajectoryError, match="no legends"):
+        read_labels(tables, frames(steps=False))
+
+
 def test_gromacs_forces_of_no_spring_give_no_work(tmp_path):
     noise = np.random.default_rng(0).normal(size=len(TIMES))
     found = read_labels(gromacs(tmp_path, False, FORCE + noise), frames())
