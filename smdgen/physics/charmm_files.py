@@ -1,17 +1,19 @@
 """Build an OpenMM System from a PSF and CHARMM parameter files."""
 
 import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from smdgen.errors import ConfigError, TopologyError
+from smdgen.physics.plain_files import PsfAtoms, plain_copy, plain_psf
 
 #: Endings of residue topologies; an .inp file tells by its name. Source: CHARMM's toppar folder.
 _TOPOLOGY_SUFFIXES = {".rtf", ".top"}
 
 
-def system_from_psf(path: Path, masses: Sequence[float], parameters: Sequence[Path], constraints: str) -> Any:
+def system_from_psf(path: Path, atoms: PsfAtoms, parameters: Sequence[Path], constraints: str) -> Any:
     """The OpenMM System of a PSF.
 
     Older parameter files have no MASS lines, and OpenMM then takes every atom for hydrogen, makes every
@@ -20,7 +22,7 @@ def system_from_psf(path: Path, masses: Sequence[float], parameters: Sequence[Pa
 
     Args:
         path: The PSF.
-        masses: (n_atoms,), dalton. From the PSF.
+        atoms: What was read from it.
         parameters: CHARMM .prm, .par, .inp, .rtf, .top, .str files.
         constraints: "hbonds" or "none".
 
@@ -33,16 +35,13 @@ def system_from_psf(path: Path, masses: Sequence[float], parameters: Sequence[Pa
     """
     from openmm import app
 
-    try:
-        psf = app.CharmmPsfFile(str(path))
-    except Exception as error:
-        raise TopologyError(
-            f"{path} cannot be read as a PSF ({_one_line(error)}); write it again with psfgen"
-        ) from error
-    known = read_parameters(psf, masses, parameters)
+    psf = _read_psf(path, atoms)
+    known = read_parameters(psf, atoms.masses.tolist(), parameters)
     names = ", ".join(Path(file).name for file in parameters)
-    lacking = sorted(name for name, kind in known.atom_types_str.items() if kind.epsilon is None)
-    lacking = [name for name in lacking if any(atom.attype == name for atom in psf.atom_list)]
+    used = {atom.attype for atom in psf.atom_list}
+    lacking = sorted(
+        name for name, kind in known.atom_types_str.items() if kind.epsilon is None and name in used
+    )
     if lacking:
         raise TopologyError(
             f"{names} has no NONBONDED parameters for atom type {', '.join(lacking)} of {path.name}; "
@@ -59,6 +58,18 @@ def system_from_psf(path: Path, masses: Sequence[float], parameters: Sequence[Pa
         ) from error
 
 
+def _read_psf(path: Path, atoms: PsfAtoms) -> Any:
+    from openmm import app
+
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            return app.CharmmPsfFile(str(plain_psf(path, atoms, Path(scratch))))
+        except Exception as error:
+            raise TopologyError(
+                f"{path} cannot be read as a PSF ({_one_line(error)}); write it again with psfgen"
+            ) from error
+
+
 def read_parameters(psf: Any, masses: Sequence[float], parameters: Sequence[Path]) -> Any:
     """CHARMM parameters in which every atom type of the PSF has its mass and element.
 
@@ -69,19 +80,21 @@ def read_parameters(psf: Any, masses: Sequence[float], parameters: Sequence[Path
 
     known = app.CharmmParameterSet()
     _declare_types(known, psf, masses)
-    for file in sorted((Path(path) for path in parameters), key=_reading_order):
-        try:
-            if _is_topology(file):
-                known.readTopologyFile(str(file))
-            elif file.suffix.lower() == ".str":
-                known.readStreamFile(str(file))
-            else:
-                known.readParameterFile(str(file), permissive=True)
-        except Exception as error:
-            raise ConfigError(
-                f"{file} cannot be read as a CHARMM parameter file ({_one_line(error)}); "
-                "give prm, rtf or str files"
-            ) from error
+    with tempfile.TemporaryDirectory() as scratch:
+        for file in sorted((Path(path) for path in parameters), key=_reading_order):
+            try:
+                copy = str(plain_copy(file, Path(scratch)))
+                if _is_topology(file):
+                    known.readTopologyFile(copy)
+                elif file.suffix.lower() == ".str":
+                    known.readStreamFile(copy)
+                else:
+                    known.readParameterFile(copy, permissive=True)
+            except Exception as error:
+                raise ConfigError(
+                    f"{file} cannot be read as a CHARMM parameter file ({_one_line(error)}); "
+                    "give prm, rtf or str files"
+                ) from error
     return known
 
 

@@ -85,5 +85,6 @@ class _Part:
         self.insertion_codes, self.masses = structure.insertion_codes[kept], structure.masses[kept]
         self.chain_ids, self.segment_ids = structure.chain_ids[kept], structure.segment_ids[kept]
         self.bonds = np.array(bonds, dtype=np.int64).reshape(-1, 2)
+        self.charges = self.types = None
         self.path: Path | None = None
         self.has_cross_terms = structure.has_cross_terms

@@ -1,6 +1,7 @@
 """Build an OpenMM System from a structure and a force field, by the most trusted route its files allow."""
 
 import functools
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from smdgen.errors import ConfigError, TopologyError
-from smdgen.physics.atoms import Molecule
 from smdgen.physics.charmm_files import system_from_psf
 from smdgen.physics.nonbonded import add_obc2, fold_lennard_jones, forces_of, remove_forces
+from smdgen.physics.plain_files import PsfAtoms, plain_copy
 
 #: OpenMM force-field files by the name a user gives; any other name is taken as the path of an XML file.
 FORCEFIELDS: dict[str, tuple[str, ...]] = {
@@ -20,7 +21,7 @@ FORCEFIELDS: dict[str, tuple[str, ...]] = {
 }
 
 
-class MolecularStructure(Molecule, Protocol):
+class MolecularStructure(PsfAtoms, Protocol):
     """What this module needs of a structure; `smdgen.data.structure.Structure` has it all."""
 
     @property
@@ -103,7 +104,7 @@ def _by_trust(
     if kind == "prmtop" and structure.path is not None:
         return _system_from_prmtop(structure.path, constraints)
     if parameters and kind == "psf" and structure.path is not None:
-        system = system_from_psf(structure.path, structure.masses.tolist(), parameters, constraints)
+        system = system_from_psf(structure.path, structure, parameters, constraints)
         names = ", ".join(Path(path).name for path in parameters)
         return MolecularSystem(system, topology, f"{structure.path.name} with {names}")
     if parameters:
@@ -120,7 +121,7 @@ def file_kind(structure: MolecularStructure) -> str:
     if structure.path is None or not structure.path.is_file():
         return ""
     with structure.path.open("rb") as stream:
-        start = stream.read(200).lstrip()
+        start = stream.read(200).removeprefix(b"\xef\xbb\xbf").lstrip()
     return "psf" if start.startswith(b"PSF") else "prmtop" if start.startswith(b"%VERSION") else ""
 
 
@@ -213,7 +214,8 @@ def _system_from_prmtop(path: Path, constraints: str) -> MolecularSystem:
     from openmm import app
 
     try:
-        prmtop = app.AmberPrmtopFile(str(path))
+        with tempfile.TemporaryDirectory() as scratch:
+            prmtop = app.AmberPrmtopFile(str(plain_copy(path, Path(scratch))))
         system = prmtop.createSystem(nonbondedMethod=app.NoCutoff, constraints=_constraint(constraints))
     except Exception as error:
         raise TopologyError(
