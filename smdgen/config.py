@@ -117,7 +117,7 @@ class RolloutConfig:
     steps: int = 0  # 0: those of the schedule file, else 10
     target: float | None = None
     schedule: Path | None = None
-    samples: int = 1
+    samples: int = 8
     relax: bool = False
     parameters: tuple[Path, ...] = ()  # with `relax`, as for `prepare`
     forcefield: str = "charmm36"  # with `relax`

@@ -47,3 +47,12 @@ class TrainingError(SmdgenError):
 
 class WorkerError(SmdgenError):
     """A process of a pool or cluster that ended without an answer."""
+
+
+#: What torch says when there is no memory left: on a processor, on a GPU, in a library of the GPU.
+_NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of the machine or of its GPU; torch has no one type for that."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)

@@ -329,7 +329,9 @@ def rollout(
         Path | None,
         typer.Option(metavar="FILE", help="Table of step against CV to follow, in place of --to."),
     ] = None,
-    samples: Annotated[int | None, typer.Option(metavar="N", min=1, help="Pulls to generate.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Pulls to generate; default: 8.")
+    ] = None,
     relax: Annotated[
         bool | None, typer.Option("--relax", help="Also minimise each frame, with all atoms of the start.")
     ] = None,

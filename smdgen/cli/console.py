@@ -24,7 +24,7 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from smdgen.errors import SmdgenError
+from smdgen.errors import SmdgenError, is_out_of_memory
 from smdgen.progress import Progress
 
 EXIT_FAILED = 1
@@ -33,9 +33,6 @@ EXIT_INTERRUPTED = 130
 
 #: Seconds between two lines of progress where there is no terminal to draw a bar on.
 PLAIN_INTERVAL = 10.0
-
-#: What torch says when there is no memory left, on a processor and on a GPU.
-_NO_MEMORY = ("DefaultCPUAllocator", "out of memory")
 
 _KEPT = "finished files are kept; the same command with --force starts this step anew"
 
@@ -201,9 +198,10 @@ def exit_code_of(error: BaseException) -> int:
         place = f"{error.filename}: " if error.filename is not None else ""
         show_error(f"{place}{error.strerror}")
         return EXIT_FAILED
-    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+    if is_out_of_memory(error):
+        place = " of the GPU; use --device cpu," if "CUDA" in str(error) else "; use"
         show_error(
-            "out of memory; use a larger --stride, a smaller --select, batch or network, or fewer --samples"
+            f"out of memory{place} a larger --stride, a smaller --select, batch or network, fewer --samples"
         )
         return EXIT_FAILED
     show_error(

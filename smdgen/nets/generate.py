@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -127,20 +127,30 @@ def build_model(
     lstm_tensors: Mapping[str, Tensor],
     lstm_header: Mapping[str, Any],
     structure: Molecule,
-    device: str = "cpu",
 ) -> PullModel:
     """Everything a rollout needs, from what `read_model` returned for both files and the modelled atoms."""
-    place = torch.device("cpu" if device == "auto" else device)
     critic = build_critic(lstm_tensors, structure)
     return PullModel(
-        build_vae(vae_tensors, vae_header).to(place),
-        build_lstm(lstm_tensors, lstm_header).to(place),
+        build_vae(vae_tensors, vae_header),
+        build_lstm(lstm_tensors, lstm_header),
         cv_from_dict(vae_header["cv"]),
         Schedule(lstm_tensors["paths"], lstm_header["duration_ps"]),
-        vae_tensors["landmarks"].to(place),
+        vae_tensors["landmarks"],
         vae_header["reach_A"],
-        nearest_allowed(structure, vae_tensors["landmarks"]).to(place),
-        None if critic is None else critic.to(vae_tensors["landmarks"]).to(place),
+        nearest_allowed(structure, vae_tensors["landmarks"]),
+        None if critic is None else critic.to(vae_tensors["landmarks"]),
+    )
+
+
+def on_device(model: PullModel, device: torch.device) -> PullModel:
+    """The model on another device; its networks are moved, not copied."""
+    return replace(
+        model,
+        vae=model.vae.to(device),
+        lstm=model.lstm.to(device),
+        landmarks=model.landmarks.to(device),
+        limits=model.limits.to(device),
+        critic=None if model.critic is None else model.critic.to(device),
     )
 
 
@@ -225,7 +235,7 @@ def generate(
         positions = _steered_path(model, start, aims, generator, progress)
     times = torch.arange(n_steps + 1, dtype=torch.float64) * aims.stride_ps
     shown = difference(model.cv, aims.values, torch.zeros(())) if model.cv.periodic else aims.values
-    return Rollout(positions.contiguous(), shown, evaluate(model.cv, positions), times)
+    return Rollout(positions.contiguous(), shown.to(positions.device), evaluate(model.cv, positions), times)
 
 
 def _aims(

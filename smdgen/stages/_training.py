@@ -13,7 +13,7 @@ from torch import Tensor, distributed, nn
 from smdgen import processes
 from smdgen.config import TrainLstmConfig, TrainVaeConfig
 from smdgen.data.dataset import Dataset
-from smdgen.errors import ArtifactError, ConfigError, TrainingError
+from smdgen.errors import ArtifactError, ConfigError, TrainingError, is_out_of_memory
 from smdgen.files import atomic_path
 from smdgen.nets.fit import BatchLosses, FitSettings, FitState, fit
 from smdgen.progress import Progress
@@ -68,7 +68,7 @@ def _resolve(name: str) -> str:
 
 
 def choose_device(name: str, n_atoms: int, threads: int) -> torch.device:
-    """The device to train on, and the thread count set to go with it.
+    """The device to compute on, and the thread count set to go with it.
 
     Raises:
         ConfigError: A device that this machine or torch does not have.
@@ -78,6 +78,8 @@ def choose_device(name: str, n_atoms: int, threads: int) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
+        if is_out_of_memory(error):
+            raise
         raise ConfigError(
             f"device {name!r} is not usable here; give --device cpu, or leave it out"
         ) from error

@@ -194,7 +194,7 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
     Raises:
         ArtifactError: A step of the run is missing, or nothing fits.
     """
-    from smdgen.nets.generate import build_model
+    from smdgen.nets.generate import build_model, on_device
     from smdgen.physics.cvs import from_dict
     from smdgen.stages._training import choose_device
     from smdgen.store.artifacts import model_hash, read_model
@@ -207,7 +207,7 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
         raise ArtifactError(f"{lstm_path} belongs to another {vae_path.name}; run `smdgen train-lstm` again")
     with taken_apart(vae_path):
         structure, cv = structure_from_json(vae_header["structure"]), from_dict(vae_header["cv"])
-    device = choose_device("cpu" if config.device == "auto" else config.device, structure.n_atoms, threads=0)
+    device = choose_device(config.device, structure.n_atoms, threads=0)
     if shipped:
         _check_shipped_fits(config, folder, structure)
         progress.note(
@@ -215,9 +215,10 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
             "train your own with `smdgen prepare`, `smdgen train-vae`, `smdgen train-lstm`"
         )
     with taken_apart(vae_path, lstm_path):
-        model = build_model(vae, vae_header, lstm, lstm_header, structure, str(device))
+        model = build_model(vae, vae_header, lstm, lstm_header, structure)
         if not _is_sound(model, structure.n_atoms) or "content_hash" not in vae_header:
             raise ValueError("landmarks, paths or times of other shapes or types")
+    model = on_device(model, device)
     return Models(model, structure, cv, vae_header, (vae_path, lstm_path), shipped)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smdgen import __version__
-from smdgen.errors import ArtifactError
+from smdgen.errors import ArtifactError, is_out_of_memory
 from smdgen.files import require_regular_file
 
 #: Number of the layout of model files; a reader refuses newer ones and migrates older ones.
@@ -82,12 +82,16 @@ def read_manifest(path: Path, content: bytes | None = None) -> Manifest:
 def taken_apart(*paths: Path) -> Iterator[None]:
     """Use what sound model files hold; a header or weights of another make-up become one clear error.
 
+    Memory that runs out says nothing of a file, so that error passes.
+
     Raises:
         ArtifactError: Anything in the block is missing, or of another type or shape than expected.
     """
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, StopIteration) as error:
+        if is_out_of_memory(error):
+            raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ArtifactError(
             f"{' or '.join(map(str, paths))} is whole, but not made up as smdgen {__version__} does it "

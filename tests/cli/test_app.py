@@ -227,6 +227,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(arguments, words, capsys, stub)
         (SimulationError("pull 3: NaN"), 1, "pull 3: NaN"),
         (OSError(28, "No space left on device", "dataset.h5"), 1, "dataset.h5: No space left on device"),
         (MemoryError(), 1, "out of memory"),
+        (RuntimeError("CUDA out of memory. Tried"), 1, "out of memory of the GPU; use --device cpu,"),
         (RuntimeError("[enforce] DefaultCPUAllocator: can't allocate memory: 4 bytes"), 1, "out of memory"),
         (KeyError("sequence"), 1, "unexpected KeyError: 'sequence'"),
     ],

@@ -26,6 +26,7 @@ from smdgen.physics import cvs
 from smdgen.physics.forcefield import geometry_terms
 from smdgen.progress import Silent
 from smdgen.stages import rollout
+from smdgen.stages._training import choose_device
 from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.run_record import RunFolder
 from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure
@@ -46,6 +47,7 @@ def run_dir(tmp_path, monkeypatch):
     landmarks = torch.from_numpy(START)[None]
     model = SimpleNamespace(vae=net, lstm=net, schedule=schedule, landmarks=landmarks, reach=1.0, cv=CV)
     monkeypatch.setattr(nets, "build_model", lambda *_: model, raising=False)
+    monkeypatch.setattr(nets, "on_device", lambda model, _: model)
     monkeypatch.setattr(nets, "start_distance", lambda *_: 0.5)
     monkeypatch.setattr(nets, "generate", stretch)
     return folder
@@ -116,6 +118,48 @@ def test_sizes_beyond_the_weights_take_no_memory(run_dir, monkeypatch):
 def test_an_unknown_device_is_refused(run_dir):
     with pytest.raises(ConfigError, match="device 'abacus'"):
         rollout.run(RolloutConfig(write_start(run_dir), device="abacus"), run_dir, Silent())
+
+
+@pytest.mark.parametrize("found", ["cuda", "cpu"])
+def test_auto_means_the_same_device_as_in_training(run_dir, monkeypatch, found):
+    """A GPU where there is one; what is computed there then needs none here."""
+    devices = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: found == "cuda")
+    monkeypatch.setattr(torch, "zeros", lambda *_, device=None: devices.append(device.type))
+    rollout.run(RolloutConfig(write_start(run_dir), samples=1), run_dir, Silent())
+    assert devices[0] == found
+    assert choose_device("auto", 40, 0).type == found
+
+
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+@pytest.mark.parametrize("place", ["build_model", "on_device"])
+def test_no_memory_left_says_nothing_of_the_model(run_dir, monkeypatch, error, place):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(nets, place, fail)
+    with pytest.raises(RuntimeError) as caught:
+        rollout.run(RolloutConfig(write_start(run_dir)), run_dir, Silent())
+    assert caught.value is error
+
+
+def test_a_full_gpu_is_not_an_unknown_device(monkeypatch):
+    monkeypatch.setattr(torch, "zeros", lambda *_, **__: (_ for _ in ()).throw(OUT_OF_MEMORY[0]))
+    with pytest.raises(torch.OutOfMemoryError):
+        choose_device("cpu", 40, 0)
+
+
+def test_eight_pulls_unless_told_otherwise(run_dir, tmp_path):
+    """As many as the two-sample test of `analyze` needs."""
+    rollout.run(RolloutConfig(write_start(tmp_path), steps=2), run_dir, Silent())
+    assert len(list((run_dir / "rollout").glob("*.dcd"))) == 8
 
 
 def write_start(folder: Path, positions=START, structure=STRUCTURE, name: str = "start.pdb") -> Path:
@@ -224,14 +268,16 @@ def test_output_is_not_replaced_unless_told(run_dir, tmp_path):
     with pytest.raises(ArtifactError, match="--force"):
         rollout.run(RolloutConfig(start=start, steps=2), run_dir, Silent())
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
-    rollout.run(RolloutConfig(start=start, steps=2, force=True), run_dir, Silent())
+    rollout.run(RolloutConfig(start=start, steps=2, samples=1, force=True), run_dir, Silent())
     assert [path.name for path in sorted(folder.glob("*.dcd"))] == ["pull_000.dcd"]
     assert (folder / "notes.txt").read_text() == "mine"
 
 
 def test_a_run_killed_while_it_replaces_files_can_be_repeated(run_dir, tmp_path, monkeypatch):
     """More pulls than before: those it had moved are known as its own."""
-    config = RolloutConfig(start=write_start(tmp_path), steps=2, output=tmp_path / "out", force=True)
+    config = RolloutConfig(
+        start=write_start(tmp_path), steps=2, samples=1, output=tmp_path / "out", force=True
+    )
     rollout.run(config, run_dir, Silent())
     real = Path.replace
 
@@ -301,7 +347,9 @@ def test_a_run_folder_of_somebody_else_gets_no_record(run_dir, tmp_path, monkeyp
 @pytest.mark.parametrize("among", [False, True])
 def test_pulls_of_the_users_own_are_never_replaced(run_dir, tmp_path, among):
     """In a folder of theirs, or put into one of an earlier rollout."""
-    config = RolloutConfig(start=write_start(tmp_path), steps=2, output=tmp_path / "pulls", force=True)
+    config = RolloutConfig(
+        start=write_start(tmp_path), steps=2, samples=1, output=tmp_path / "pulls", force=True
+    )
     if among:
         rollout.run(config, run_dir, Silent())
     config.output.mkdir(exist_ok=True)
@@ -429,7 +477,7 @@ def test_a_schedule_says_where_each_step_goes(run_dir, tmp_path, monkeypatch):
 
     monkeypatch.setattr(nets, "generate", note_values)
     (tmp_path / "schedule.csv").write_text("step,A\n2,20\n4,15\n")
-    config = RolloutConfig(start=write_start(tmp_path), schedule=tmp_path / "schedule.csv")
+    config = RolloutConfig(start=write_start(tmp_path), schedule=tmp_path / "schedule.csv", samples=1)
     result = rollout.run(config, run_dir, Silent())
     first = float(end_to_end(START))
     assert asked == [pytest.approx([(first + 20) / 2, 20, 17.5, 15], abs=1e-2)]
