@@ -48,28 +48,56 @@ def masses_of(elements: NDArray[np.str_]) -> NDArray[np.float64]:
 
 
 def elements_of_masses(
-    masses: NDArray[np.float64], names: NDArray[np.str_], residue_names: NDArray[np.str_]
+    masses: NDArray[np.float64],
+    names: NDArray[np.str_],
+    residue_names: NDArray[np.str_],
+    bonds: NDArray[np.int64] | None = None,
 ) -> NDArray[np.str_]:
     """Element of each atom by its mass, where the mass is that of an element; else by its name.
 
-    Hydrogens made heavy (1.5 to 4.1 dalton and a name that begins with H) are hydrogens still.
+    Hydrogens made heavy (1.5 to 4.1 dalton and a name that begins with H) are hydrogens still, and what
+    they gained is given back to the atoms they are bonded to (hydrogen mass repartitioning); without bonds
+    the names decide.
 
     Args:
         masses: (n,), dalton.
         names: (n,) atom names.
         residue_names: (n,).
+        bonds: (n_bonds, 2); None if unknown.
+
+    Source: C. W. Hopkins et al., J. Chem. Theory Comput. 11, 1864 (2015).
     """
-    symbols = np.array([*ATOMIC_WEIGHTS])
+    heavy = (masses > 1.5) & (masses < 4.5) & np.char.startswith(np.char.lstrip(names, "0123456789"), "H")
+    pairs = np.zeros((0, 2), dtype=np.int64) if bonds is None else np.unique(np.sort(bonds, axis=1), axis=0)
+    restored = masses.copy()
+    for one, other in (pairs.T, pairs.T[::-1]):
+        gained = heavy[one] & ~heavy[other]
+        np.add.at(restored, other[gained], masses[one[gained]] - ATOMIC_WEIGHTS["H"])
+    guessed = np.array(
+        [guess_element(name, residue) for name, residue in zip(names, residue_names, strict=True)],
+        dtype="<U2",
+    )
+    own, given_back = _nearest_element(masses), _nearest_element(restored)
+    # Some hydrogens are heavy although their partners kept their mass.
+    is_unmoved = (given_back == "") | ((own == guessed) & (own != ""))
+    found = np.where(is_unmoved, own, given_back)
+    by_name = (found == "") | (heavy.any() and not len(pairs))
+    return np.where(heavy, "H", np.where(by_name, guessed, found))
+
+
+def _nearest_element(masses: NDArray[np.float64]) -> NDArray[np.str_]:
+    """(n,). Element of each mass, dalton; '' where none has it."""
+    symbols = np.array([symbol.capitalize() for symbol in ATOMIC_WEIGHTS])
     weights = np.array([*ATOMIC_WEIGHTS.values()])
     nearest = np.abs(masses[:, None] - weights).argmin(axis=1) if len(masses) else np.zeros(0, dtype=int)
     fits = np.abs(masses - weights[nearest]) < 0.06 + 0.002 * weights[nearest]
-    found = symbols[nearest]
-    elements = [
-        element.capitalize() if fit else guess_element(name, residue)
-        for element, fit, name, residue in zip(found, fits, names, residue_names, strict=True)
-    ]
-    heavy = (masses > 1.5) & (masses < 4.5) & np.char.startswith(np.char.lstrip(names, "0123456789"), "H")
-    return np.where(heavy, "H", np.array(elements, dtype=np.str_))
+    return np.where(fits, symbols[nearest], "")
+
+
+def is_virtual_site(name: str, residue_name: str) -> bool:
+    """Whether an atom is a massless site: the fourth point of water, a lone pair."""
+    is_of_water = residue_name in WATER_RESIDUES and re.fullmatch(r"M|OM|MW\d?", name) is not None
+    return is_of_water or name[:2] in ("EP", "LP")
 
 
 def guess_element(name: str, residue_name: str) -> str:
@@ -80,6 +108,8 @@ def guess_element(name: str, residue_name: str) -> str:
     atom, residue = name.strip().upper(), residue_name.strip().upper()
     if residue in _IONS and (atom in _IONS or atom == residue):
         return _IONS.get(atom, _IONS[residue]).capitalize()
+    if is_virtual_site(atom, residue):
+        return ""
     letters = re.sub(r"^[0-9*']+", "", atom)
     if residue in PROTEIN_RESIDUES or residue in WATER_RESIDUES:
         if letters.startswith("SE") and residue in ("MSE", "SEC"):

@@ -126,6 +126,8 @@ def _geometry(structure: Structure) -> _Geometry:
     radius = np.array([COVALENT_RADII.get(str(element), np.nan) for element in elements])
     is_hydrogen = elements == "H"
     radii = np.where(is_hydrogen[first] & is_hydrogen[second], np.nan, radius[first] + radius[second])
+    shortest = np.fmax(_SHORTEST_RATIO * radii, _SHORTEST_BOND)
+    is_site = (structure.masses == 0) & (elements == "")  # virtual sites sit on their atoms
     longest = np.fmin(_LONGEST_RATIO * radii, _LONGEST_BOND)
     longest[is_hydrogen[first] & is_hydrogen[second]] = _WATER_HH
     ends = np.concatenate([structure.bonds, structure.bonds[:, ::-1]])
@@ -139,7 +141,7 @@ def _geometry(structure: Structure) -> _Geometry:
     angles, outer = angles[is_open], outer[is_open]
     has_hydrogen = is_hydrogen[outer].any(axis=1)
     return _Geometry(
-        shortest=np.fmax(_SHORTEST_RATIO * radii, _SHORTEST_BOND),
+        shortest=np.where(is_site[first] | is_site[second], 0.0, shortest),
         longest=longest,
         radii=radii,
         ends=ends,

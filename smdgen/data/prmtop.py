@@ -47,6 +47,7 @@ def read_prmtop(path: Path) -> Structure:
     charges = np.array(_read(path, sections, "CHARGE", n_atoms, float), dtype=np.float64) / _CHARGE_UNIT
     if not (((masses >= 0) & (masses < _MOST_MASS)).all() and np.isfinite(charges).all()):
         raise TopologyError(f"{path} has masses or charges that cannot be; {_ADVICE}")
+    bonds = _bonds(path, sections, n_atoms, n_terms)
     residue = _residue_of_atoms(path, sections, n_atoms, n_residues)
     labels = np.array(_read(path, sections, "RESIDUE_LABEL", n_residues, str), dtype=np.str_)
     types = _read(path, sections, "AMBER_ATOM_TYPE", n_atoms, str) if "AMBER_ATOM_TYPE" in sections else None
@@ -63,9 +64,9 @@ def read_prmtop(path: Path) -> Structure:
         insertion_codes=np.full(n_atoms, ""),
         chain_ids=chains[residue],
         segment_ids=np.full(n_atoms, ""),
-        elements=_elements(path, sections, masses, names, labels[residue]),
+        elements=_elements(path, sections, masses, names, labels[residue], bonds),
         masses=masses,
-        bonds=_bonds(path, sections, n_atoms, n_terms),
+        bonds=bonds,
         charges=charges,
         types=None if types is None else np.array(types, dtype=np.str_),
         path=Path(path),
@@ -142,8 +143,9 @@ def _elements(
     masses: NDArray[np.float64],
     names: NDArray[np.str_],
     residue_names: NDArray[np.str_],
+    bonds: NDArray[np.int64],
 ) -> NDArray[np.str_]:
-    guessed = elements_of_masses(masses, names, residue_names)
+    guessed = elements_of_masses(masses, names, residue_names, bonds)
     if "ATOMIC_NUMBER" not in sections:
         return guessed
     numbers = _read(path, sections, "ATOMIC_NUMBER", len(masses), int)

@@ -59,7 +59,7 @@ def read_psf(path: Path) -> Structure:
         insertion_codes=insertions,
         chain_ids=np.full(len(names), "", dtype=np.str_),
         segment_ids=np.array(segments),
-        elements=elements_of_masses(masses, name_array, residue_array),
+        elements=elements_of_masses(masses, name_array, residue_array, bonds),
         masses=masses,
         bonds=sorted_bonds(bonds),
         charges=charges,

@@ -299,8 +299,9 @@ def _group(structure: PlacedAtoms, selection: str, places: Mapping[int, int], se
 
 
 def _weights(structure: PlacedAtoms, group: list[int], by_mass: bool) -> tuple[float, ...]:
+    """Masses for a centre of mass, in which massless sites do not count; all alike if nothing has a mass."""
     masses = [float(structure.masses[atom]) for atom in group]
-    return tuple(masses) if by_mass and min(masses) > 0 else (1.0,) * len(group)
+    return tuple(masses) if by_mass and max(masses) > 0 else (1.0,) * len(group)
 
 
 def _reference(

@@ -30,6 +30,9 @@ from smdgen.data.elements import ATOMIC_WEIGHTS, elements_of_masses, guess_eleme
         ("O5'", "LIG", "O"),
         ("CY", "ACE", "C"),
         ("XX", "LIG", ""),
+        ("MW", "SOL", ""),
+        ("OM", "TIP4", ""),
+        ("LP1", "CLBZ", ""),
     ],
 )
 def test_names(name: str, residue: str, element: str) -> None:
@@ -48,6 +51,27 @@ def test_heavy_hydrogens_are_hydrogens() -> None:
     masses = np.array([3.024, 4.0, 1.008, 12.011])
     names = np.array(["HB1", "H", "HN", "CA"])
     assert elements_of_masses(masses, names, np.full(4, "ALA")).tolist() == ["H", "H", "H", "C"]
+
+
+def test_mass_that_moved_to_hydrogens_is_given_back() -> None:
+    """CH3-NH-OH of a ligand whose names say nothing: the bonds decide, however much moved."""
+    true = np.array(["C", "H", "H", "H", "N", "H", "O", "H", "CL"])
+    bonds = np.array([[0, 1], [0, 2], [0, 3], [0, 4], [4, 5], [4, 6], [6, 7], [3, 0]])
+    names = np.array(["X1", "H1", "H2", "H3", "X2", "H4", "X3", "H5", "X4"])
+    for moved in (1.0, 2.016, 3.024):
+        masses = masses_of(true)
+        for one, other in bonds[:-1]:
+            heavy, light = (one, other) if true[other] == "H" else (other, one)
+            if true[light] == "H":
+                masses[light] += moved
+                masses[heavy] -= moved
+        found = elements_of_masses(masses, names, np.full(9, "LIG"), bonds)
+        assert found.tolist() == ["C", "H", "H", "H", "N", "H", "O", "H", "Cl"]
+
+
+def test_without_bonds_the_names_decide_where_mass_has_moved() -> None:
+    masses, names = np.array([11.991, 3.024, 9.995]), np.array(["N", "HN", "CA"])
+    assert elements_of_masses(masses, names, np.full(3, "ALA")).tolist() == ["N", "H", "C"]
 
 
 def test_without_a_mass_the_name_decides() -> None:

@@ -1,5 +1,6 @@
 """The gate of coordinates: bonds by element, angles and planes that only damage makes."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +94,13 @@ def test_rigid_water_passes(frames: NDArray[np.float32], peptide: Structure) -> 
     )
     positions = np.array([[[0, 0, 0], [0.9572, 0, 0], [-0.24, 0.9266, 0]]])
     assert check_coordinates(positions, water) == []
+
+
+def test_a_virtual_site_may_sit_on_its_atom(frames: NDArray[np.float32], peptide: Structure) -> None:
+    """The fourth point of water lies 0.15 A from its oxygen, and some topologies list that as a bond."""
+    moved = _move_along_bond(frames, peptide, "O", 0.15)
+    site = (peptide.residue_ids == 3) & (peptide.names == "O")
+    elements, masses = np.where(site, "", peptide.elements), np.where(site, 0.0, peptide.masses)
+    check_coordinates(moved, dataclasses.replace(peptide, elements=elements, masses=masses))
+    with pytest.raises(TrajectoryError, match="the bond"):
+        check_coordinates(moved, peptide)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smdgen.data.psf import read_psf, read_psf_terms, write_psf
-from smdgen.data.structure import Structure, subset
+from smdgen.data.structure import Structure, read_structure, subset
 from smdgen.errors import SmdgenError, TopologyError
 from tests.tools.molfile import read_structure_as_vmd
 
@@ -223,3 +223,20 @@ def _write(folder: Path, text: str) -> Path:
     path = folder / "water.psf"
     path.write_bytes(text.encode("latin-1"))
     return path
+
+
+def test_repartitioned_masses_are_still_those_of_the_elements(tmp_path: Path, example_psf: Path) -> None:
+    """Every hydrogen 3.024 dalton, its partner lighter: an amide N weighs 11.991, as C nearly does."""
+    plain = read_psf(example_psf)
+    masses = plain.masses.copy()
+    for bond in plain.bonds:
+        for one, other in (bond, bond[::-1]):
+            if plain.elements[one] == "H":
+                masses[one] += 2.016
+                masses[other] -= 2.016
+    path = tmp_path / "hmr.psf"
+    write_psf(path, dataclasses.replace(plain, masses=masses), read_psf_terms(example_psf))
+    found = read_structure(path)
+    assert found.masses[plain.names == "N"].min() < 11.992
+    assert found.elements.tolist() == plain.elements.tolist()
+    assert found.notes == ()

@@ -68,6 +68,27 @@ def test_groups_are_weighted_by_mass_only_where_colvars_does(structure, modelled
     assert parse("gyration(1-2 O)", structure, modelled).weights == ((1.0, 1.0),)
 
 
+def test_a_massless_site_does_not_count_in_a_centre_of_mass(structure, modelled, frames):
+    """A virtual site or lone pair weighs nothing; the other atoms of its group keep their masses."""
+    groups = {"one": modelled[:5], "other": modelled[8:]}
+
+    def read(of):
+        return cvs.parse_cv("d=distance(one; other)", of, modelled, lambda _, text: groups[text])
+
+    cv = read(structure)
+    site = cv.groups[0][-1]
+    masses = structure.masses.copy()
+    masses[modelled[site]] = 0.0
+    changed = SimpleNamespace(**{**vars(structure), "masses": masses})
+    x = frames.numpy()
+    group, other = np.array(cv.groups[0][:-1]), np.array(cv.groups[1])
+    weights = structure.masses[modelled]
+    centres = [np.average(x[:, part], axis=1, weights=weights[part]) for part in (group, other)]
+    expected = np.linalg.norm(centres[0] - centres[1], axis=-1)
+    found = cvs.evaluate(read(changed), frames).numpy()
+    assert np.allclose(found, expected)
+
+
 def test_angles_agree_with_mdtraj_in_degrees(structure, modelled, frames):
     trajectory = mdtraj.Trajectory(frames.numpy() / 10, None)
     topology = mdtraj.Topology()
