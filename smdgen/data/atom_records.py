@@ -1,7 +1,7 @@
 """Atoms as PDB and mmCIF list them, made into a structure."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from smdgen.data.atoms import Structure, sorted_bonds
 from smdgen.data.bonding import find_bonds
-from smdgen.data.elements import PROTEIN_RESIDUES, guess_element, masses_of
+from smdgen.data.elements import PROTEIN_RESIDUES, guess_element, is_virtual_site, masses_of
 from smdgen.errors import TopologyError
 
 _LARGEST_COORDINATE = 1e5  # A
@@ -75,8 +75,7 @@ def assemble(
     parts = np.array([atom.part for atom in atoms])
     residues = _count_changes(segments, chains, parts, numbers, insertions, residue_names)
     bonds = find_bonds(names, elements, residues, _count_changes(segments, chains, parts), positions)
-    if not all(atom.element for atom in atoms):
-        notes.append(f"{path.name} has atoms without an element; theirs come from the names")
+    notes += _element_notes(path, atoms, elements)
     notes += _order_notes(path, records) + _loose_notes(path, atoms, bonds, residues)
     return Structure(
         names=names,
@@ -93,6 +92,25 @@ def assemble(
         path=Path(path),
         notes=tuple(notes),
     )
+
+
+def _element_notes(path: Path, atoms: Sequence[AtomRecord], elements: NDArray[np.str_]) -> list[str]:
+    """Elements that the file does not give, and those that nobody knows."""
+    notes = []
+    if not all(atom.element or is_virtual_site(atom.name, atom.residue_name) for atom in atoms):
+        notes.append(f"{path.name} has atoms without an element; theirs come from the names")
+    unknown = [
+        atom
+        for atom, element in zip(atoms, elements, strict=True)
+        if not element and not is_virtual_site(atom.name, atom.residue_name)
+    ]
+    if unknown:
+        first = f"{unknown[0].name} of {unknown[0].residue_name} {unknown[0].residue_id}"
+        notes.append(
+            f"{path.name}: the element of {len(unknown)} atoms is not known, so they have no mass and no "
+            f"bonds by distance, first {first}"
+        )
+    return notes
 
 
 def _order_notes(path: Path, records: Sequence[AtomRecord]) -> list[str]:
@@ -136,24 +154,40 @@ def _renumber(bonds: NDArray[np.int64], kept: Sequence[int], n_records: int) -> 
 
 
 def _choose_altlocs(path: Path, atoms: Sequence[AtomRecord]) -> tuple[list[int], list[str]]:
-    """Indices of the atoms kept, and a note if some are not."""
-    occupancies: dict[tuple[object, ...], dict[str, list[float]]] = {}
-    for atom in atoms:
-        if atom.altloc:
-            occupancies.setdefault(_residue_key(atom), {}).setdefault(atom.altloc, []).append(atom.occupancy)
-    best = {
-        residue: min(locations, key=lambda place: (-np.mean(locations[place]), place))
-        for residue, locations in occupancies.items()
-    }
-    kept = [i for i, atom in enumerate(atoms) if not atom.altloc or best[_residue_key(atom)] == atom.altloc]
+    """Indices of the atoms kept, and a note if some are not.
+
+    An atom without a letter whose name another location of its residue has is a location of its own.
+    """
+    lettered = {(_residue_key(atom), atom.name) for atom in atoms if atom.altloc}
+    places = [
+        atom.altloc if atom.altloc or (_residue_key(atom), atom.name) in lettered else None for atom in atoms
+    ]
+    residues: dict[tuple[object, ...], dict[str, dict[str, float]]] = {}
+    for atom, place in zip(atoms, places, strict=True):
+        if place is not None:
+            locations = residues.setdefault(_residue_key(atom), {})
+            locations.setdefault(place, {}).setdefault(atom.name, atom.occupancy)
+    best = {residue: _most_occupied(locations) for residue, locations in residues.items()}
+    kept = [i for i, place in enumerate(places) if place is None or best[_residue_key(atoms[i])] == place]
     left_out = len(atoms) - len(kept)
     if not left_out:
         return kept, []
-    n_residues = sum(len(locations) > 1 for locations in occupancies.values())
+    n_residues = sum(len(locations) > 1 for locations in residues.values())
     return kept, [
         f"{path.name}: {n_residues} residues have alternative locations; the highest occupancy is kept, "
         f"{left_out} atoms are left out"
     ]
+
+
+def _most_occupied(locations: Mapping[str, Mapping[str, float]]) -> str:
+    """The location of highest occupancy, judged by the atoms that all have: others only some list."""
+    shared = set.intersection(*(set(atoms) for atoms in locations.values()))
+
+    def occupancy(place: str) -> float:
+        atoms = locations[place]
+        return float(np.mean([atoms[name] for name in sorted(shared or set(atoms))]))
+
+    return min(locations, key=lambda place: (-occupancy(place), place))
 
 
 def _residue_key(atom: AtomRecord) -> tuple[object, ...]:

@@ -104,6 +104,48 @@ def test_the_location_of_highest_occupancy_is_kept(tmp_path: Path) -> None:
     assert any("alternative locations" in note and "1 atoms" in note for note in found.notes)
 
 
+SERINE = """\
+ATOM      1  N   SER A   1       0.000   0.000   0.000  1.00  0.00           N
+ATOM      2  CA  SER A   1       1.458   0.000   0.000  1.00  0.00           C
+ATOM      3  C   SER A   1       2.009   1.420   0.000  1.00  0.00           C
+ATOM      4  O   SER A   1       1.251   2.390   0.000  1.00  0.00           O
+ATOM      5  CB ASER A   1       1.988  -0.773  -1.199  0.60  0.00           C
+ATOM      6  CB BSER A   1       1.998  -0.703  -1.229  0.40  0.00           C
+ATOM      7  OG BSER A   1       1.560  -0.080  -2.430  1.00  0.00           O
+ATOM      8  HG BSER A   1       1.900  -0.570  -3.180  1.00  0.00           H
+END
+"""
+
+
+def test_occupancy_decides_not_the_number_of_atoms(tmp_path: Path) -> None:
+    """A is the more occupied of the atom that both have; the further atoms of B say 1.00."""
+    found = read_pdb(_write(tmp_path, SERINE))
+    assert found.names.tolist() == ["N", "CA", "C", "O", "CB"]
+    assert found.positions is not None
+    assert found.positions[4].tolist() == [1.988, -0.773, -1.199]
+
+
+def test_a_location_without_a_letter_is_one(tmp_path: Path) -> None:
+    found = read_pdb(_write(tmp_path, SERINE.replace("CB ASER", "CB  SER")))
+    assert found.names.tolist() == ["N", "CA", "C", "O", "CB"]
+    found = read_pdb(_write(tmp_path, SERINE.replace("CB ASER", "CB  SER").replace("0.60", "0.20")))
+    assert found.names.tolist() == ["N", "CA", "C", "O", "CB", "OG", "HG"]
+
+
+def test_atoms_of_no_known_element_are_noted(tmp_path: Path) -> None:
+    found = read_pdb(
+        _write(
+            tmp_path,
+            GLYCINES.replace("C   GLY A   2", "XX  GLY A   2").replace(
+                "SEGA C\nATOM      8", "SEGA\nATOM      8"
+            ),
+        )
+    )
+    assert any(
+        "the element of 1 atoms is not known" in note and "XX of GLY 2" in note for note in found.notes
+    )
+
+
 def test_insertion_codes_make_residues(tmp_path: Path) -> None:
     text = GLYCINES.replace("GLY A   2 ", "GLY A   1A")
     found = read_pdb(_write(tmp_path, text))
