@@ -251,7 +251,7 @@ def prepare(
     forcefield: options.ForceField = None,
     select: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Atoms to model, in ProDy's language; default: backbone."),
+        typer.Option(metavar="TEXT", help="Atoms to model, as in VMD or ProDy; default: backbone."),
     ] = None,
     cv: Annotated[
         str | None,

@@ -178,6 +178,15 @@ def parse_cv(
     return CollectiveVariable(name, kind, groups, weights, reference, unit)
 
 
+def selections(text: str) -> list[str]:
+    """The selections of a variable's text.
+
+    Raises:
+        ConfigError: Wrong form, name, kind or number of groups.
+    """
+    return _split(text)[2]
+
+
 def end_to_end(
     structure: Molecule, modelled: NDArray[np.int64], name: str = "end_to_end"
 ) -> CollectiveVariable:

@@ -22,6 +22,7 @@ from smdgen.data.gate import Remarks, check_coordinates, in_words, join, judge_c
 from smdgen.data.molecules import molecules_of, take_molecules
 from smdgen.data.periodic import Wholeness, make_whole, plan_wholeness
 from smdgen.data.pull_labels import Frames, PullLabels, read_labels
+from smdgen.data.selection import selection_notes
 from smdgen.data.splits import MINIMUM_PULLS, SPLITS, Split, split_blocks, split_pulls
 from smdgen.data.structure import Structure, select_atoms, subset
 from smdgen.data.trajectory import Trajectory, open_trajectory
@@ -183,7 +184,14 @@ def _model(
         )
     cv = _cv(config, whole, selected, (atoms, frames[0]))
     wholeness = plan_wholeness(structure.n_atoms, structure.bonds)
-    return _Model(structure, wholeness, terms, cv, config.select, whole.n_atoms, (*whole.notes, *notes))
+    notes = (*whole.notes, *_selection_notes(config, whole), *notes)
+    return _Model(structure, wholeness, terms, cv, config.select, whole.n_atoms, notes)
+
+
+def _selection_notes(config: PrepareConfig, whole: Structure) -> list[str]:
+    """Values in selections that no atom has."""
+    texts = [config.select, *(cvs.selections(config.cv) if config.cv else [])]
+    return [note for text in texts for note in selection_notes(whole, text)]
 
 
 def _atoms_of_force_field(

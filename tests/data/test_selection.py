@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from smdgen.data.selection import protein_mask, select_atoms
+from smdgen.data.selection import protein_mask, select_atoms, selection_notes
 from smdgen.data.structure import Structure, subset
 from smdgen.errors import ConfigError
 
@@ -92,3 +92,141 @@ def test_what_cannot_be_read_is_refused_in_one_line(peptide: Structure, selectio
     with pytest.raises(ConfigError) as caught:
         select_atoms(peptide, selection)
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def numbered(peptide: Structure) -> Structure:
+    """Ten residues from -2 on, with a 3A after the 3, in chains A and B, in segments of nine letters."""
+    ids = peptide.residue_ids - 3
+    codes = np.full(peptide.n_atoms, "", dtype="<U1")
+    codes[ids == 4] = "A"
+    ids[ids == 4] = 3
+    chains = np.where(ids < 2, "A", "B")
+    segments = np.where(ids < 2, "PROTEINAB", "PROTEINAC")
+    return dataclasses.replace(
+        peptide, residue_ids=ids, insertion_codes=codes, chain_ids=chains, segment_ids=segments
+    )
+
+
+def residues(structure: Structure, selection: str) -> list[str]:
+    """The residues a selection touches, in order."""
+    atoms = select_atoms(structure, selection)
+    return list(dict.fromkeys(f"{structure.residue_ids[i]}{structure.insertion_codes[i]}" for i in atoms))
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ("resid 1, 2, 3", "1 2 3 3A"),
+        ("resid 1,2,3", "1 2 3 3A"),
+        ("resid 1 2 and name N, CA", "1 2"),
+        ("resid -2", "-2"),
+        ("resid -2 -1 5", "-2 -1 5"),
+        ("resid -2 to 0", "-2 -1 0"),
+        ("resid `-2` to 0", "-2 -1 0"),
+        ("resid `-2 to 0`", "-2 -1 0"),
+        ("resid `-2`", "-2"),
+        ("resid 3A", "3A"),
+        ("resid 3_", "3"),
+        ("resid 3A 5", "3A 5"),
+        ("resid 2 to 5, 7", "2 3 3A 5 7"),
+        ("resid < 0", "-2 -1"),
+        ("0 <= resid and resid <= 2", "0 1 2"),
+        ("-1 <= resid < 2", "-1 0 1"),
+        ("residue 0 to 2", "-2 -1 0"),
+        ("segname PROTEINAB", "-2 -1 0 1"),
+        ("not segname PROTEINAB and name CA", "2 3 3A 5 6 7"),
+        ("same chain as resid 7", "2 3 3A 5 6 7"),
+        ("chain A and not resid 0 or resid 7", "-2 -1 1 7"),
+        ('chain "A" or chain "B" and resid 5', "-2 -1 0 1 5"),
+        ("(resid + 1) % 4 = 0 and resid > 0", "3 3A 7"),
+    ],
+)
+def test_every_value_counts(numbered: Structure, selection: str, expected: str) -> None:
+    """ProDy takes the last of `1, 2, 3`, the ends of `-2 to 0`, nothing of long segment names."""
+    assert residues(numbered, selection) == expected.split()
+
+
+def test_names_with_commas_are_all_taken(peptide: Structure) -> None:
+    found = select_atoms(peptide, "name N, CA, C, O")
+    assert found.tolist() == np.flatnonzero(np.isin(peptide.names, ["N", "CA", "C", "O"])).tolist()
+
+
+def test_serial_counts_from_1_as_colvars_and_vmd_do(peptide: Structure) -> None:
+    assert select_atoms(peptide, "serial 1 5 to 7").tolist() == [0, 4, 5, 6]
+    assert select_atoms(peptide, "index 0 4 to 6").tolist() == [0, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        "name CA CB and not resid 2 to 4",
+        "(name N C) and resid 2 3 or index 50 to 60",
+        'name "H.*" and resname ALA',
+        "backbone or mass < 2 and resid 1",
+        "not (hydrogen or name O)",
+        "sidechain and resid 3 to 5",
+        "x > 0 and sqrt(sq(y) + sq(z)) < 5",
+        "same residue as within 4 of index 10",
+        "exwithin 5 of resid 2 and name CA",
+        "noh and (resid 1 or resid 10)",
+        "12 <= mass <= 13.5",
+        "element C O and resid 5",
+        "abs(x) >= 3.5 or heavy and resid 9",
+    ],
+)
+def test_prody_agrees_where_it_reads_every_word(folded: Structure, selection: str) -> None:
+    import prody
+
+    from smdgen.data.selection import _atom_group
+
+    prody.LOGGER.verbosity = "none"
+    other = _atom_group(prody, folded).select(selection)
+    assert select_atoms(folded, selection).tolist() == other.getIndices().tolist()
+
+
+@pytest.mark.parametrize(
+    ("selection", "says"),
+    [
+        ("resid 1A to 4", "a range goes from number to number, without insertion codes"),
+        ("resid 1:10", "write resid 1 to 10"),
+        ("resid 1-10", "write resid 1 to 10"),
+        ("resid 5 to 2", "the smaller number comes first"),
+        ("resid 1 to", "ends too early"),
+        ("resid 1.5", "expected whole numbers after 'resid', found '1.5'"),
+        ("index CA", "expected whole numbers after 'index'"),
+        ("not name H*", 'write name "H.*"'),
+        ("name N+CA+C", "write name N CA C"),
+        ("name CA protein", "expected 'and' or 'or' before 'protein'.*backquotes"),
+        ("protein, water", "expected 'and' or 'or' before 'water'"),
+        ("name CA & resid 5", "write 'and' for '&'"),
+        ("name CA and", "expected a selection at the end"),
+        ("name CA and and resid 5", "expected a selection before 'and'"),
+        ("nmae CA", "'nmae' is not a keyword; did you mean 'name'"),
+        ("resi 5", "'resi' is not a keyword; did you mean 'resid'"),
+        ("protien", "did you mean 'protein'"),
+        ("Protein and name CA", "did you mean 'protein'"),
+        ("name", "'name' must be followed by values"),
+        ("(name CA", "expected '\\)' at the end"),
+        ("name CA) or all", "before '\\)'"),
+        ('name "CA', "quotation mark is not closed"),
+        ('name "(" ', "not a regular expression"),
+        ("within x of name CA", "expected a number, found 'x'"),
+        ("within 5 name CA", "expected 'of' before 'name'"),
+        ("name = CA", "names go without signs"),
+        ("resid 300 301", "matches no atom, no atom has resid 300, resid 301"),
+        ("__import__('os') > 3", "comparison of numbers"),
+        ("x.real > 3", "comparison of numbers"),
+    ],
+)
+def test_nothing_is_passed_over_in_silence(folded: Structure, selection: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        select_atoms(folded, selection)
+    assert "\n" not in str(caught.value)
+    assert "pyparsing" not in str(caught.value)
+
+
+def test_values_that_no_atom_has_are_noted(peptide: Structure) -> None:
+    (note,) = selection_notes(peptide, "name N CA C 0 and resid 1 to 3 40 50 to 60")
+    assert note.endswith("no atom has name 0, resid 40, resid 50 to 60")
+    assert selection_notes(peptide, "name N CA C O and resid 1 to 30") == ()

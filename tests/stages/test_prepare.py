@@ -170,6 +170,14 @@ def test_stride_and_selection(config, pull_files, tmp_path):
     )
 
 
+def test_values_that_no_atom_has_are_noted(config, pull_files, tmp_path):
+    cv = "d=distance(resid 1 41 and name CA; resid 10 and name CA)"
+    result, dataset = run(dataclasses.replace(config, select="name N CA C 0 O", cv=cv), tmp_path / "run")
+    assert dataset.structure.n_atoms == 40
+    said = [note for note in result.notes if "no atom has" in note]
+    assert [note.rpartition("no atom has ")[2] for note in said] == ["name 0", "resid 41"]
+
+
 def test_the_seed_moves_pulls_between_splits(config, tmp_path):
     splits = set()
     for seed in range(6):
