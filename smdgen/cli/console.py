@@ -5,6 +5,7 @@ import json
 import math
 import os
 import sys
+import textwrap
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -41,10 +42,10 @@ _KEPT = "finished files are kept; the same command with --force starts this step
 
 
 def show_result(result: object, *, as_json: bool, quiet: bool, seconds: float) -> None:
-    """Show what a stage returned: a table, the files, the lines to type next.
+    """Show what a stage returned: its verdict, a table, the files, the lines to type next.
 
     Args:
-        result: A stage's result. `summary()`, `outputs` and `hints` are used where it has them.
+        result: A stage's result. `verdict`, `summary()`, `outputs` and `hints` are used where it has them.
         as_json: One JSON object instead of the table.
         quiet: Nothing (but the JSON object, if asked for).
         seconds: How long the stage took.
@@ -52,6 +53,7 @@ def show_result(result: object, *, as_json: bool, quiet: bool, seconds: float) -
     if as_json:
         show_json(result_to_json(result, seconds))
     elif not quiet:
+        _show_paragraph(getattr(result, "verdict", ""))
         show_table([*_summary(result), ("time", format_seconds(seconds))])
         _show_lines("files", [str(path) for path in getattr(result, "outputs", ())])
         _show_lines("next", getattr(result, "hints", ()))
@@ -130,6 +132,14 @@ def _setting(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return "" if value is None else str(value)
+
+
+def _show_paragraph(text: str) -> None:
+    """A few sentences in lines of at most 80 columns, and an empty line."""
+    for line in textwrap.wrap(_clean(text), 78, initial_indent="  ", subsequent_indent="  "):
+        show_line(line)
+    if text:
+        show_line("")
 
 
 def _show_lines(title: str, lines: Sequence[str]) -> None:

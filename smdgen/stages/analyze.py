@@ -3,7 +3,7 @@
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,7 @@ class AnalyzeResult:
         met: Goals met.
         goals: Goals there are.
         hints: What to type next.
+        verdict: Whether the pulls can be trusted, in words.
     """
 
     outputs: tuple[Path, ...]
@@ -66,11 +67,13 @@ class AnalyzeResult:
     met: int
     goals: int
     hints: tuple[str, ...]
+    verdict: str
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows of the table."""
         compared = f"{self.n_pulls} generated with {self.n_held_out} held-out real pulls"
-        return [("compared", compared), *self.lines, ("goals met", f"{self.met} of {self.goals}")]
+        met = f"{self.met} of {self.goals}" if self.goals else "none judged"
+        return [("compared", compared), *self.lines, ("goals met", met)]
 
 
 def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResult:
@@ -115,6 +118,7 @@ def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResu
         met=sum(judged),
         goals=len(judged),
         hints=_hints(output, generated.paths[0].parent),
+        verdict=comparison.verdict,
     )
 
 
@@ -136,6 +140,7 @@ def compare(dataset: Dataset, generated: Generated, progress: Progress) -> "Comp
     from smdgen.physics.energy import BondedEnergy
     from smdgen.physics.geometry import rmsd, rmsd_matrix
     from smdgen.physics.quality import quality_table
+    from smdgen.physics.quality_verdict import unjudged, verdict
     from smdgen.physics.validity import find_stereocentres
     from smdgen.view.report import Comparison
 
@@ -163,6 +168,9 @@ def compare(dataset: Dataset, generated: Generated, progress: Progress) -> "Comp
         training=training,
         training_frames=training_places,
     )
+    independent = not any(map(dataset.is_block, pulls))
+    if not independent:
+        quality = replace(quality, rows=unjudged(quality.rows))
     progress.start("frames")
     centres = find_stereocentres(torch.from_numpy(real).flatten(0, 1).double(), dataset.structure)
     x = torch.from_numpy(generated.positions).double()
@@ -180,6 +188,7 @@ def compare(dataset: Dataset, generated: Generated, progress: Progress) -> "Comp
         aims=generated.aims,
         film=_film(generated.positions[0], real[0]),
         quality=quality,
+        verdict=verdict(quality.rows, len(generated.names), len(pulls), independent=independent),
         notes=(*generated.notes, *notes, *quality.notes),
         provenance=_provenance(dataset, generated, pulls),
     )

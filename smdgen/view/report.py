@@ -87,6 +87,7 @@ class Comparison:
         aims: (n_pulls, n_frames). The CV aimed at; None if unknown.
         film: Frames to show.
         quality: The table of figures.
+        verdict: What it says, in words.
         notes: What a reader has to know.
         provenance: Inputs, hashes, what was compared with what; for report.json.
     """
@@ -103,6 +104,7 @@ class Comparison:
     aims: Array | None
     film: FilmFrames
     quality: "QualityTable"
+    verdict: str
     notes: Sequence[str]
     provenance: Mapping[str, Any]
 
@@ -153,13 +155,53 @@ def quality_csv(table: "QualityTable") -> str:
     return lines.getvalue()
 
 
+#: Names of the figures that fit beside their numbers in 80 columns.
+_SHORT = {
+    "bond_energy_ratio": "bond energy / real",
+    "angle_energy_ratio": "angle energy / real",
+    "torsion_energy_ratio": "torsion energy / real",
+    "in_band_share": "frames in the real energy band",
+    "cv_error": "error of the mean CV",
+    "target_error": "|CV - target|, mean",
+    "target_error_worst": "|CV - target|, worst step",
+    "nearest_real": "nearest real frame, A",
+    "coverage": "nearest generated frame, A",
+    "diversity": "diversity: between pulls, A",
+    "phi_jsd": "phi histogram, divergence",
+    "psi_jsd": "psi histogram, divergence",
+    "omega_jsd": "omega histogram, divergence",
+    "hbonds_i_i4": "i,i+4 H-bonds: steps as real",
+    "hbonds_i_i3": "i,i+3 H-bonds: steps as real",
+    "positive_phi": "residues with phi > 0",
+    "left_turns": "left-handed turns",
+    "inverted_centres": "frames with inverted centre",
+    "clashes": "frames with a clash",
+    "cis_omega": "cis peptide bonds",
+    "nearest_training": "nearest training frame, A",
+    "auc": "two-sample AUC",
+}
+
+
 def quality_lines(table: "QualityTable") -> list[tuple[str, str]]:
-    """The figures with a goal, for the console; report.md has all."""
-    return [
-        (row.label, f"{_number(row.generated):>7}  real {_number(row.real):>7}  goal {row.goal}: {_met(row)}")
-        for row in table.rows
-        if row.met is not None
-    ]
+    """The figures with a goal, for the console: 80 columns at most. quality.csv and report.md have all."""
+    rows = [row for row in table.rows if row.goal and not math.isnan(row.generated)]
+    head = ("figure", _columns("generated", "real", "goal", "met"))
+    return [head, *((_short(row), _columns(*_cells(row))) for row in rows)]
+
+
+def _short(row: "QualityRow") -> str:
+    unit = (
+        ", deg" if row.label.endswith(", deg") else ", A" if row.key in ("cv_error", "target_error") else ""
+    )
+    return _SHORT.get(row.key, row.label) + unit
+
+
+def _cells(row: "QualityRow") -> tuple[str, str, str, str]:
+    return _number(row.generated), _number(row.real), row.goal, _met(row) or "-"
+
+
+def _columns(generated: str, real: str, goal: str, met: str) -> str:
+    return f"{generated:>9} {real:>8}  {goal:<19}  {met}".rstrip()
 
 
 def _draw(folder: Path, comparison: Comparison) -> list[tuple[str, str]]:
@@ -257,6 +299,10 @@ def _page(comparison: Comparison, figures: Sequence[tuple[str, str]]) -> str:
         "",
         *(f"* {note}" for note in comparison.notes),
         *([""] if comparison.notes else []),
+        "## Can these pulls be trusted?",
+        "",
+        comparison.verdict,
+        "",
         "## Figures in numbers",
         "",
         "*real* is the same figure of real pulls against other real pulls: what a perfect generator gets.",
@@ -297,6 +343,7 @@ def _json(comparison: Comparison) -> str:
         "held_out_pulls": list(comparison.real_names),
         "notes": list(comparison.notes),
         "quality": comparison.quality.to_dict(),
+        "verdict": comparison.verdict,
         "faults": [
             {"share_of": name, "generated": generated, "real": real}
             for name, generated, real in _fault_rows(comparison)
@@ -332,7 +379,7 @@ def _symbol(unit: str) -> str:
 
 
 def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3g}"
+    return "-" if math.isnan(value) else "0" if abs(value) < 5e-5 else f"{value:.3g}"
 
 
 def _met(row: "QualityRow") -> str:

@@ -99,3 +99,20 @@ def test_json_has_no_words_that_json_lacks():
     assert console._to_plain({"a": (np.int64(3), math.inf, np.bool_(True), {1: None})}) == {
         "a": [3, None, True, {"1": None}]
     }
+
+
+def test_a_verdict_stands_above_the_table(capsys):
+    """In lines of a usual terminal, apart from the table by an empty line."""
+
+    class Judged:
+        verdict = "Close to real pulls. " * 20
+
+        def summary(self):
+            return [("goals met", "3 of 4")]
+
+    console.show_result(Judged(), as_json=False, quiet=False, seconds=1.0)
+    lines = capsys.readouterr().out.splitlines()
+    table = lines.index("  goals met  3 of 4")
+    assert lines[table - 1] == ""
+    assert " ".join(lines[: table - 1]).split() == Judged.verdict.split()
+    assert max(map(len, lines)) <= 80

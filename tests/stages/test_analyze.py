@@ -87,6 +87,10 @@ def test_real_pulls_pass_for_real(run_dir):
     result = analyze.run(AnalyzeConfig(), run_dir, Silent())
     folder = run_dir / "analysis"
     assert {path.name for path in result.outputs} == set(analyze.FILES.patterns)
+    assert max(len(f"  {label:<30}  {cells}") for label, cells in result.lines) <= 80
+    assert max(len(label) for label, _ in result.summary()) <= 30
+    assert result.verdict.startswith("Close to real pulls")
+    assert result.verdict in (folder / "report.md").read_text()
     np.testing.assert_allclose(column(folder, "end_to_end_A"), end_to_end(pulls).ravel(), rtol=1e-4)
     np.testing.assert_allclose(column(folder, "rmsd_to_nearest_real_A"), 0, atol=1e-3)
     np.testing.assert_allclose(column(folder, "time_ps"), np.tile(20.0 * np.arange(11), N_TEST), rtol=1e-5)
@@ -100,7 +104,8 @@ def test_broken_pulls_do_not(run_dir):
     """The same frames with an angstrom of noise: energies far above, nothing near them, goals missed."""
     noise = np.random.default_rng(0).normal(0, 1, PULLS[N_TRAIN:, ::2].shape)
     write_pulls(run_dir / "rollout", (PULLS[N_TRAIN:, ::2] + noise).astype(np.float32))
-    analyze.run(AnalyzeConfig(), run_dir, Silent())
+    result = analyze.run(AnalyzeConfig(), run_dir, Silent())
+    assert result.verdict.startswith("Do not take these pulls for real ones")
     rows = {row["key"]: row for row in table(run_dir / "analysis", "quality.csv")}
     assert float(rows["bond_energy_ratio"]["generated"]) > 100
     assert rows["bond_energy_ratio"]["met"] == rows["in_band_share"]["met"] == "0"
@@ -328,7 +333,12 @@ def test_blocks_of_one_trajectory_are_compared_at_the_same_cv(run_dir, tmp_path)
     text = "\n".join(["frame,time_ps,pull,end_to_end_A,end_to_end_aim_A", *aims])
     (run_dir / "rollout" / "cv.csv").write_text(text)
     progress = Silent()
-    analyze.run(AnalyzeConfig(paths), run_dir, progress)
+    result = analyze.run(AnalyzeConfig(paths), run_dir, progress)
+    assert (result.met, result.goals) == (0, 0)
+    assert result.verdict.startswith("Not judged: there are no independent pulls")
+    assert ("goals met", "none judged") in result.summary()
+    assert {row["met"] for row in table(run_dir / "analysis", "quality.csv")} == {""}
+    assert not {cells.split()[-1] for _, cells in result.lines} & {"yes", "no"}
     away = column(run_dir / "analysis", "rmsd_to_nearest_real_A")
     assert away[slice(*bounds["test"])].max() < 1e-3
     assert away[[0, -1]].min() > 1
