@@ -27,7 +27,7 @@ class SimulateConfig:
     cmap: bool = True
     pulled: str = ""  # a distance as for `prepare --cv`; empty: first to last CA
     start_centre: float | None = None  # A; None: the value of the start structure
-    end_centre: float = 34.0  # A
+    end_centre: float | None = None  # A; has to be given
     duration_ps: float = 1000.0
     spring_constant: float = 1.0  # kcal/mol/A^2, E = k/2 (d - d0)^2
     temperature: float = 300.0  # K

@@ -191,7 +191,7 @@ def simulate(
         typer.Option("--from", metavar="A", help="Restraint centre at the start; default: as found."),
     ] = None,
     end: Annotated[
-        float | None, typer.Option("--to", metavar="A", help="Restraint centre at the end.")
+        float | None, typer.Option("--to", metavar="A", help="Restraint centre at the end; has to be given.")
     ] = None,
     duration: Annotated[float | None, typer.Option(metavar="PS", help="Length of one pull.")] = None,
     spring: Annotated[

@@ -16,6 +16,7 @@ from smdgen.config import MAX_SEED, SimulateConfig
 from smdgen.data.gate import check_coordinates
 from smdgen.data.structure import Structure, match_atoms, read_positions, read_structure, select_atoms
 from smdgen.errors import ConfigError, TopologyError
+from smdgen.files import read_json
 from smdgen.physics.cvs import CollectiveVariable, end_to_end, parse_cv, to_dict
 from smdgen.physics.pulling import (
     SMALL_SYSTEM,
@@ -31,6 +32,12 @@ from smdgen.physics.system import MolecularSystem, build_system, file_kind
 
 #: The restraint centre jumps at least this often; the accumulated work is exact for any value.
 _MAX_STEPS_PER_MOVE = 10
+
+#: What pulls of one set have in common, in their folder.
+PROTOCOL_FILE = "protocol.json"
+
+#: A. In the advice to give a target.
+_EXAMPLE_PULL = 10.0
 
 #: A. No molecule is longer.
 MAX_CENTRE = 10_000.0
@@ -84,13 +91,15 @@ def plan_pulls(config: SimulateConfig) -> PullPlan:
     """
     _check(config)
     structure, given, notes = _start(config)
+    end_centre, told = _target(config, structure, given)
+    notes += told
     built, structure, positions, more = _build(config, structure, given)
     check_coordinates(positions[None], structure)
     cv = _pulled(config, structure)
-    distance = PulledDistance(cv.groups[0], cv.groups[1], cv.weights[0], cv.weights[1])
+    distance = _distance(cv)
     system = _to_xml(built.system)
     add_restraint(built.system, distance)
-    protocol = _protocol(config, distance.value(positions))
+    protocol = _protocol(config, distance.value(positions), end_centre)
     platform = _platform(config, structure.n_atoms)
     identity = {
         "cv": to_dict(cv),
@@ -139,6 +148,29 @@ def _start(config: SimulateConfig) -> tuple[Structure, NDArray[np.float64], list
         assert found.positions is not None
         return structure, np.asarray(found.positions[match_atoms(structure, found)], dtype=np.float64), notes
     return structure, np.asarray(read_positions(source, structure.n_atoms), dtype=np.float64), notes
+
+
+def _target(
+    config: SimulateConfig, structure: Structure, positions: NDArray[np.float64]
+) -> tuple[float, list[str]]:
+    """Where the centre ends: as given, or as the pulls of the output folder have it; and a note."""
+    if config.end_centre is not None:
+        return config.end_centre, []
+    file = config.output / PROTOCOL_FILE
+    known = None if config.force else read_json(file)
+    found = known.get("end_centre") if isinstance(known, dict) else None
+    if isinstance(found, int | float):
+        return float(found), [f"--to {found:g}, as the pulls in {config.output} have it ({file.name})"]
+    cv = _pulled(config, structure)
+    now = _distance(cv).value(positions)
+    raise ConfigError(
+        f"--to is missing: {cv.name} is {now:.1f} A in the start structure; give the distance to pull to, "
+        f"for instance --to {now + _EXAMPLE_PULL:.0f} for {_EXAMPLE_PULL:g} A more"
+    )
+
+
+def _distance(cv: CollectiveVariable) -> PulledDistance:
+    return PulledDistance(cv.groups[0], cv.groups[1], cv.weights[0], cv.weights[1])
 
 
 def _build(
@@ -205,13 +237,13 @@ def _pulled(config: SimulateConfig, structure: Structure) -> CollectiveVariable:
     return cv
 
 
-def _protocol(config: SimulateConfig, start_value: float) -> PullProtocol:
+def _protocol(config: SimulateConfig, start_value: float, end_centre: float) -> PullProtocol:
     timestep_ps = config.timestep_fs / 1000
     n_intervals = config.frames - 1
     steps_per_frame = max(1, round(config.duration_ps / timestep_ps / n_intervals))
     return PullProtocol(
         start_centre=start_value if config.start_centre is None else config.start_centre,
-        end_centre=config.end_centre,
+        end_centre=end_centre,
         spring_constant=config.spring_constant,
         n_steps=steps_per_frame * n_intervals,
         steps_per_frame=steps_per_frame,

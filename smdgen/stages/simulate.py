@@ -22,10 +22,8 @@ from smdgen.physics.replicas import ReplicaEvents, run_replicas
 from smdgen.physics.system import file_kind
 from smdgen.physics.work import jarzynski_profile
 from smdgen.progress import Progress
-from smdgen.stages._pull_plan import PullPlan, n_workers, plan_pulls
+from smdgen.stages._pull_plan import PROTOCOL_FILE, PullPlan, n_workers, plan_pulls
 from smdgen.store.folder import own_files
-
-PROTOCOL_FILE = "protocol.json"
 
 #: What a pull leaves in the folder.
 PULL_FILES = ("pull_#.dcd", "pull_#.colvars.traj", "pull_#.colvars.in")

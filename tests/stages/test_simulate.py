@@ -146,6 +146,29 @@ def test_force_makes_pulls_of_the_same_settings_again(config):
     assert (config.output / "pull_folder" / "pull_000.dcd").read_text() == "mine"
 
 
+def test_the_target_has_to_be_given(config):
+    """The error says where the distance is now, in the start structure and for the CV that was chosen."""
+    aimless = dataclasses.replace(config, end_centre=None)
+    for run_or_plan in (run, lambda of: plan(of, Path("unused"))):
+        with pytest.raises(ConfigError, match=r"--to is missing: end_to_end is 14\.\d A .* --to 25 for 10 A"):
+            run_or_plan(aimless)
+    with pytest.raises(ConfigError, match=r"--to is missing: d is 2\.\d A"):
+        run(dataclasses.replace(aimless, pulled="d=distance(resid 1 and name N; resid 1 and name C)"))
+    assert not config.output.exists()
+
+
+def test_pulls_that_exist_tell_their_target(config):
+    """The command without --to continues them; --force, which deletes them, needs the target again."""
+    run(config)
+    progress = Silent()
+    aimless = dataclasses.replace(config, end_centre=None, replicas=3)
+    assert simulate.run(aimless, Path("unused"), progress).n_made == 1
+    assert any(note.startswith("--to 16, as the pulls in") for note in progress.notes)
+    with pytest.raises(ConfigError, match="--to is missing"):
+        run(dataclasses.replace(aimless, force=True))
+    assert len(list(config.output.glob("pull_*.dcd"))) == 3
+
+
 def test_pulls_of_another_start_or_other_charges_are_refused(config, tmp_path):
     run(config)
     before = contents(config.output)
