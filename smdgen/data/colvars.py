@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from smdgen.data.pull_table import Line, read_rows, settle
 from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import atomic_path, require_regular_file
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,17}")
 _VECTOR = re.compile(r"\([^()]*\)")
 _ROWS_A_HEADER = 1000
-_EXPECTED = "expected a Colvars trajectory (`# step name ...`, then one row of numbers a frame)"
+_EXPECTED = "a Colvars trajectory (`# step name ...`, then one row of numbers a frame)"
 
 
 @dataclass(frozen=True)
@@ -32,40 +33,36 @@ class ColvarsTable:
 def read_colvars_traj(path: Path) -> ColvarsTable:
     """The scalar columns of a `.colvars.traj`.
 
-    Where a restart repeats steps, the later rows count. A cut last row is left out with a note, and so
-    are vector columns.
+    Where a restart repeats steps, the later rows count; work that begins again there is joined. A cut last
+    row, vector columns, and columns that not all parts have are left out with a note.
 
     Raises:
         TrajectoryError: The file is missing, has no header or no rows, or a row does not fit the header.
     """
     require_regular_file(path, "a .colvars.traj table", TrajectoryError)
-    names: list[str] = []
-    steps: list[int] = []
-    rows: list[list[float]] = []
-    notes: list[str] = []
-    lines = Path(path).read_text(encoding="latin-1").splitlines()
-    for number, line in enumerate(lines, start=1):
-        tokens = _VECTOR.sub("vector", line).split()
+    parts: list[tuple[list[str], list[Line]]] = []
+    for number, line in enumerate(Path(path).read_text(encoding="latin-1").splitlines(), start=1):
+        text = _VECTOR.sub("nan", line)
+        tokens = text.split()
         if not tokens:
             continue
         if tokens[0].startswith("#"):
-            names = _merge_header(path, number, names, _header_names(tokens))
-            continue
-        row = _parse_row(tokens, len(names))
-        if row is None and number == len(lines) and rows:
-            notes.append(f"the last row of {Path(path).name} is cut and left out")
-            break
-        if row is None:
-            raise TrajectoryError(f"{path}, line {number}: {line.strip()[:60]!r} does not fit; {_EXPECTED}")
-        while steps and steps[-1] >= row[0]:
-            steps.pop()
-            rows.pop()
-            notes = _note_once(notes, f"steps repeat in {Path(path).name} (a restart); the later rows count")
-        steps.append(row[0])
-        rows.append(row[1])
-    if not rows:
-        raise TrajectoryError(f"{path} has no rows; {_EXPECTED}")
-    return _table(path, names, steps, rows, notes)
+            names = _header_names(tokens)
+            if names:
+                parts.append((["step", *names], []))
+        elif parts:
+            parts[-1][1].append((number, text))
+        else:
+            found = line.strip()[:60]
+            raise TrajectoryError(f"{path}, line {number}: {found!r} has no header; expected {_EXPECTED}")
+    rows = read_rows(path, parts, _EXPECTED)
+    steps = rows.values[:, rows.names.index("step")]
+    if not ((np.abs(steps) < 2**53) & (steps == np.rint(steps)))[np.isfinite(steps)].all():
+        raise TrajectoryError(f"{path} has steps that are no whole numbers; expected {_EXPECTED}")
+    keys, columns, notes = settle(rows, "step", lambda name: name.startswith("W_"))
+    if not columns:
+        raise TrajectoryError(f"{path} has no column of finite numbers; expected {_EXPECTED}")
+    return ColvarsTable(keys.astype(np.int64), columns, tuple(notes))
 
 
 def write_colvars_traj(path: Path, table: ColvarsTable) -> None:
@@ -109,47 +106,6 @@ def _header_names(tokens: list[str]) -> list[str]:
     """Column names of a header line; none for another comment."""
     words = tokens[1:] if tokens[0] == "#" else [tokens[0][1:], *tokens[1:]]
     return words[1:] if words and words[0] == "step" else []
-
-
-def _merge_header(path: Path, number: int, known: list[str], found: list[str]) -> list[str]:
-    if found and known and found != known:
-        raise TrajectoryError(
-            f"{path}, line {number}: the columns change from {' '.join(known)} to {' '.join(found)}; "
-            "split the file there"
-        )
-    if len(set(found)) != len(found):
-        raise TrajectoryError(f"{path}, line {number}: a column name is there twice; rename one")
-    return found or known
-
-
-def _parse_row(tokens: list[str], n_columns: int) -> tuple[int, list[float]] | None:
-    """Step and values of a row, NaN for a vector; None if it is no row of that many columns."""
-    if n_columns == 0 or len(tokens) != n_columns + 1:
-        return None
-    try:
-        step = int(tokens[0])
-        values = [np.nan if token == "vector" else float(token) for token in tokens[1:]]
-    except ValueError:
-        return None
-    return (step, values) if abs(step) < 2**62 else None
-
-
-def _note_once(notes: list[str], note: str) -> list[str]:
-    return notes if note in notes else [*notes, note]
-
-
-def _table(
-    path: Path, names: list[str], steps: list[int], rows: list[list[float]], notes: list[str]
-) -> ColvarsTable:
-    values = np.array(rows, dtype=np.float64)
-    scalar = np.atleast_1d(np.isfinite(values).all(axis=0))
-    if not scalar.any():
-        raise TrajectoryError(f"{path} has no column of finite numbers; {_EXPECTED}")
-    if not scalar.all():
-        left_out = ", ".join(name for name, kept in zip(names, scalar, strict=True) if not kept)
-        notes = [*notes, f"columns of {Path(path).name} left out (vectors or not finite): {left_out}"]
-    columns = {name: values[:, i] for i, name in enumerate(names) if scalar[i]}
-    return ColvarsTable(np.array(steps, dtype=np.int64), columns, tuple(notes))
 
 
 def _checked_columns(path: Path, steps: ArrayLike, columns: Mapping[str, ArrayLike]) -> NDArray[np.float64]:

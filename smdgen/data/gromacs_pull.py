@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smdgen.data.pull_table import Column, PullTable, kept_rows, read_rows, restart_notes
+from smdgen.data.pull_table import Column, PullTable, read_rows, settle
 from smdgen.errors import TrajectoryError
 from smdgen.files import read_text_lines, require_regular_file
 from smdgen.physics.spring import accumulated_work, fit_spring
@@ -94,7 +94,5 @@ def _read_xvg(path: Path) -> tuple[Column, dict[str, Column], list[str]]:
         legends = {0: "1"}  # GROMACS names columns only where there are several
     if not legends or sorted(legends) != list(range(len(legends))):
         raise TrajectoryError(f"{path} has no legends s0, s1, ...; expected {_EXPECTED}")
-    values = read_rows(path, lines, 1 + len(legends), _EXPECTED)
-    kept = kept_rows(values[:, 0])
-    columns = {legends[i]: values[kept, 1 + i] for i in range(len(legends))}
-    return values[kept, 0], columns, restart_notes(path, values[:, 0], kept)
+    names = ["time", *(legends[i] for i in range(len(legends)))]
+    return settle(read_rows(path, [(names, lines)], _EXPECTED), "time")

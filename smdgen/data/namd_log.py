@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smdgen.data.pull_table import Column, PullTable, kept_rows, read_rows, restart_notes
+from smdgen.data.pull_table import Column, PullTable, read_rows, settle
 from smdgen.errors import TrajectoryError
 from smdgen.files import require_regular_file
 from smdgen.physics.spring import accumulated_work, fit_spring
@@ -14,6 +14,8 @@ from smdgen.physics.spring import accumulated_work, fit_spring
 PN_PER_KCAL_MOL_A = 69.479
 
 _EXPECTED = "lines `SMD  step x y z fx fy fz` of a NAMD log"
+_FORCES = ("fx", "fy", "fz")
+_COLUMNS = ("ts", "x", "y", "z", *_FORCES)
 _NUMBER = r"([-+.\deE]+)"
 _VELOCITY = re.compile(rf"Info:\s+SMD VELOCITY\s+{_NUMBER}")
 _DIRECTION = re.compile(rf"Info:\s+SMD DIRECTION\s+{_NUMBER}\s+{_NUMBER}\s+{_NUMBER}")
@@ -46,10 +48,11 @@ def read_namd_log(path: Path) -> PullTable:
                 lines.append((number, line[4:]))
             elif line.startswith("Info: SMD "):
                 head += line
-    values = read_rows(path, lines, 7, _EXPECTED)
-    kept = kept_rows(values[:, 0])
-    notes = restart_notes(path, values[:, 0], kept)
-    steps, positions, forces = values[kept, 0], values[kept, 1:4], values[kept, 4:7] / PN_PER_KCAL_MOL_A
+    steps, columns, notes = settle(read_rows(path, [(_COLUMNS, lines)], _EXPECTED), "ts")
+    if len(columns) < len(_COLUMNS) - 1:
+        raise TrajectoryError(f"{notes[-1]}; expected {_EXPECTED}")
+    positions, forces = (np.stack([columns[name] for name in part], axis=1) for part in ("xyz", _FORCES))
+    forces = forces / PN_PER_KCAL_MOL_A
     centre_way, more = _spring_way(path, head, steps, positions, forces)
     works: dict[str, Column] = {}
     if centre_way is not None:

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from smdgen.data.pull_table import Column, PullTable, kept_rows, read_rows, restart_notes
+from smdgen.data.pull_table import Column, Line, PullTable, read_rows, settle
 from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import read_text_lines, require_regular_file
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
@@ -19,6 +19,9 @@ UNIT_KEYS = {"length_unit": "nm", "energy_unit": "kJ/mol", "time_unit": "ps"}
 #: Ends of column names that are no variable: bias, force, kappa.
 _NO_VARIABLE = ("bias", "force2", "_kappa", "_cntr", "work", "_steps")
 
+#: Ends of column names that add up over the run.
+_SUMS = (".work", "_work")
+
 
 def read_plumed(path: Path, units: str = "") -> PullTable:
     """Variables, centres and work of a COLVAR file; restarts may repeat its header and times.
@@ -33,33 +36,29 @@ def read_plumed(path: Path, units: str = "") -> PullTable:
 
     Raises:
         ConfigError: A unit that is not known.
-        TrajectoryError: The file is none, its columns change, or a row does not fit.
+        TrajectoryError: The file is none, or a row does not fit.
     """
     require_regular_file(path, _EXPECTED, TrajectoryError)
-    names: list[str] = []
     told = dict(UNIT_KEYS)
-    lines = []
+    parts: list[tuple[list[str], list[Line]]] = []
     for number, line in enumerate(read_text_lines(path), start=1):
         words = line.split()
         if words[:2] == ["#!", "FIELDS"]:
-            if names and words[2:] != names:
-                raise TrajectoryError(f"{path}, line {number}: the columns change; split the file there")
-            names = words[2:]
+            parts.append((words[2:], []))
         elif words[:2] == ["#!", "SET"] and len(words) == 4 and words[2] in told:
             told[words[2]] = words[3]
-        elif words and not words[0].startswith("#"):
-            lines.append((number, line))
-    if "time" not in names or len(set(names)) != len(names):
-        raise TrajectoryError(f"{path} has no `#! FIELDS time ...` with each name once; expected {_EXPECTED}")
+        elif words and not words[0].startswith("#") and parts:
+            parts[-1][1].append((number, line))
+    if not parts or any("time" not in names for names, _ in parts):
+        raise TrajectoryError(f"{path} has no `#! FIELDS time ...`; expected {_EXPECTED}")
     length, energy, time = _units(path, units, told)
-    values = read_rows(path, lines, len(names), _EXPECTED)
-    times = values[:, names.index("time")] * time
-    kept = kept_rows(times)
-    columns = {name: values[kept, i] for i, name in enumerate(names) if name != "time"}
+    times, columns, notes = settle(
+        read_rows(path, parts, _EXPECTED), "time", lambda name: name.endswith(_SUMS)
+    )
     is_sure = bool(units) or told != UNIT_KEYS
     return PullTable(
         path=path,
-        keys=times[kept],
+        keys=times * time,
         clock="ps",
         variables={name: column for name, column in columns.items() if not name.endswith(_NO_VARIABLE)},
         centres={
@@ -70,7 +69,7 @@ def read_plumed(path: Path, units: str = "") -> PullTable:
         works={name: column * energy for name, column in _works(columns).items()},
         scale={"A": length, "deg": 180 / math.pi},
         bare_scale=None if is_sure else {"A": 1.0, "deg": 1.0},
-        notes=tuple(restart_notes(path, times, kept)),
+        notes=tuple(notes),
     )
 
 

@@ -1,6 +1,6 @@
 """What a program wrote beside a trajectory while it pulled: variables, restraint centres, work."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -52,34 +52,153 @@ class PullTable:
         return f"step {key}" if self.clock == "step" else f"{key} ps"
 
 
-def read_rows(path: Path, lines: Sequence[tuple[int, str]], n_columns: int, expected: str) -> Column:
-    """(n_rows, n_columns). Numbers of some lines of a file; a cut last line is left out.
+#: A line of a file: its number, from 1, and its text.
+Line = tuple[int, str]
+
+#: A restart that begins later than so many usual distances of rows has left some out.
+_GAP = 1.5
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a file, before restarts are sorted out.
+
+    Attributes:
+        path: The file.
+        names: Names of the columns.
+        values: (n_rows, n_columns), in the file's units; not finite where the file has no number.
+        lines: (n_rows,). Line of each row, from 1.
+        starts: (n_parts,). First row below each header.
+        notes: What was odd while reading.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    values: Column
+    lines: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    notes: tuple[str, ...]
+
+
+def read_rows(path: Path, parts: Sequence[tuple[Sequence[str], Sequence[Line]]], expected: str) -> Rows:
+    """Numbers of a file; of columns that change at a restart those that all parts have.
 
     Args:
         path: The file, for the message.
-        lines: Number (from 1) and text of each line.
-        n_columns: Numbers a line.
+        parts: Names of the columns and the lines below each header. A last line that is cut is left out.
         expected: What the file should be, for the message.
 
     Raises:
-        TrajectoryError: No row at all, or one that does not fit.
+        TrajectoryError: No row at all, one that does not fit, or no column that all parts have.
     """
+    notes: list[str] = []
+    filled = [(tuple(names), lines) for names, lines in parts if lines]
+    blocks = [_numbers(path, names, lines, expected, notes) for names, lines in filled]
+    if not sum(map(len, blocks)):
+        raise TrajectoryError(f"{path} has no rows; expected {expected}")
+    first = filled[0][0]
+    common = tuple(name for name in first if all(name in names for names, _ in filled))
+    changed = [lines[0][0] for names, lines in filled if names != first]
+    if changed:
+        lost = ", ".join(dict.fromkeys(name for names, _ in filled for name in names if name not in common))
+        change = f"the columns change at line {changed[0]}" + f" (not in all parts: {lost})" * bool(lost)
+        if len(common) < 2:
+            raise TrajectoryError(f"{path}: {change}; split the file there")
+        notes.append(f"{path.name}: {change}" + "; those are left out" * bool(lost))
+    kept = [
+        block[:, [names.index(name) for name in common]]
+        for (names, _), block in zip(filled, blocks, strict=True)
+    ]
+    numbers = [
+        number for (_, lines), block in zip(filled, blocks, strict=True) for number, _ in lines[: len(block)]
+    ]
+    starts = np.cumsum([0, *map(len, blocks)])[:-1]
+    return Rows(path, common, np.concatenate(kept), np.array(numbers), starts, tuple(notes))
+
+
+def _numbers(
+    path: Path, names: tuple[str, ...], lines: Sequence[Line], expected: str, notes: list[str]
+) -> Column:
+    """(n_rows, n_columns). Values that are not finite stay; a last line that does not fit is left out."""
+    if len(set(names)) != len(names):
+        raise TrajectoryError(f"{path} has a column name twice ({' '.join(names)}); rename one")
     rows: list[list[float]] = []
-    for place, (number, line) in enumerate(lines):
+    for number, line in lines:
         try:
             row = [float(word) for word in line.split()]
         except ValueError:
             row = []
-        if len(row) != n_columns or not np.isfinite(row).all():
-            if place == len(lines) - 1 and rows:
-                break
-            raise TrajectoryError(
-                f"{path}, line {number}: {line.strip()[:60]!r} is not {n_columns} numbers, as in {expected}"
-            )
-        rows.append(row)
-    if not rows:
-        raise TrajectoryError(f"{path} has no rows; expected {expected}")
-    return np.array(rows, dtype=np.float64)
+        if len(row) == len(names):
+            rows.append(row)
+        elif (number, line) == lines[-1] and rows:
+            notes.append(f"{path.name}: line {number} is cut and left out")
+        else:
+            raise TrajectoryError(f"{path}, line {number}: {_misfit(names, line)}, as in {expected}")
+    return np.array(rows, dtype=np.float64).reshape(-1, len(names))
+
+
+def _misfit(names: tuple[str, ...], line: str) -> str:
+    """Why a line is no row: the number of its words, or a word that is no number."""
+    words = line.split()
+    if len(words) == len(names):
+        for name, word in zip(names, words, strict=True):
+            try:
+                float(word)
+            except ValueError:
+                return f"{name} is {word[:60]!r}, expected {len(names)} numbers"
+    return f"{line.strip()[:60]!r} is not {len(names)} numbers"
+
+
+def settle(
+    rows: Rows, key: str, is_sum: Callable[[str], bool] = lambda _: False
+) -> tuple[Column, dict[str, Column], list[str]]:
+    """One row a step or time: of those that a restart repeats, the later ones count.
+
+    Args:
+        rows: As they were read.
+        key: The column that should rise.
+        is_sum: Whether a column adds up over the run, and so begins again at 0 at some restarts.
+
+    Returns:
+        (n,) keys, strictly rising; the other columns (n,), all finite; what was odd.
+
+    Raises:
+        TrajectoryError: A key that is not finite.
+    """
+    path, place = rows.path, rows.names.index(key)
+    keys = rows.values[:, place]
+    if not np.isfinite(keys).all():
+        line = rows.lines[int(np.argmin(np.isfinite(keys)))]
+        raise TrajectoryError(f"{path}, line {line}: {key} is not finite; cut the file there")
+    kept = kept_rows(keys)
+    notes = [*rows.notes]
+    if len(kept) < len(keys):
+        notes.append(f"{path.name}: steps or times repeat (a restart); the later rows count")
+    sums = {name: join_sum(keys, rows.values[:, i], rows.starts)
+            for i, name in enumerate(rows.names) if is_sum(name)}  # fmt: skip
+    columns, left_out = {}, []
+    for i, name in enumerate(rows.names):
+        values = rows.values[kept, i]
+        is_finite = np.isfinite(values)
+        if not is_finite.all():
+            left_out.append(f"{name} (line {rows.lines[kept[int(np.argmin(is_finite))]]})")
+        elif i != place and (joined := sums.get(name, rows.values[:, i])) is not None:
+            columns[name] = joined[kept]
+    if left_out:
+        notes.append(f"{path.name}: columns left out (vectors or not finite): {', '.join(left_out)}")
+    return keys[kept], columns, [*notes, *_sum_notes(rows, sums)]
+
+
+def _sum_notes(rows: Rows, sums: dict[str, Column | None]) -> list[str]:
+    """What became of the sums that begin again at a restart."""
+    notes = []
+    for name, joined in sums.items():
+        begins = f"{rows.path.name}: {name} begins again at 0 at a restart"
+        if joined is None:
+            notes.append(f"{begins} and rows are missing there; it is left out")
+        elif not np.array_equal(joined, rows.values[:, rows.names.index(name)], equal_nan=True):
+            notes.append(f"{begins}; the parts are joined")
+    return notes
 
 
 def kept_rows(keys: Column) -> NDArray[np.int64]:
@@ -89,8 +208,37 @@ def kept_rows(keys: Column) -> NDArray[np.int64]:
     return np.flatnonzero(is_kept)
 
 
-def restart_notes(path: Path, keys: Column, kept: NDArray[np.int64]) -> list[str]:
-    """A note if rows were left out."""
-    if len(kept) == len(keys):
-        return []
-    return [f"{path.name}: steps or times repeat (a restart); the later rows count"]
+def join_sum(keys: Column, values: Column, starts: NDArray[np.int64]) -> Column | None:
+    """A sum over a run whose restarts may have begun again at 0.
+
+    A restart is where a header is, where keys go back, and where the sum falls to 0. The sum begins again if
+    its first value there is nearer to 0 than to what the rows before say.
+
+    Args:
+        keys: (n,). Step or time, repeats included.
+        values: (n,). The sum.
+        starts: (n_parts,). Rows below headers.
+
+    Returns:
+        (n,), or None where rows between the parts are missing, or a value fits neither.
+    """
+    joined, offset = values.copy(), 0.0
+    falls = (values[1:] == 0) & (values[:-1] != 0)
+    restarts = {*starts.tolist(), *(np.flatnonzero((np.diff(keys) <= 0) | falls) + 1).tolist()} - {0}
+    inside = np.delete(np.arange(len(keys)), sorted({0, *restarts}))
+    spacing, usual = (np.abs(x[inside] - x[inside - 1]) for x in (keys, values))
+    for start in sorted(restarts):
+        value, goes_on = values[start], keys[start] > keys[start - 1]
+        if goes_on and abs(value - values[start - 1]) <= abs(value):
+            continue
+        before = kept_rows(keys[:start])
+        expected = float(np.interp(keys[start], keys[before], joined[before]))
+        if abs(value + offset - expected) <= abs(value):
+            continue
+        late = keys[start] - keys[before[-1]] > _GAP * np.median(spacing) if len(spacing) else False
+        if late or abs(value) > _GAP * usual.max(initial=0.0):
+            return None
+        is_overlap = keys[start] <= keys[before[-1]]
+        offset = expected - (value if is_overlap else 0.0)
+        joined[start:] = values[start:] + offset
+    return joined

@@ -448,7 +448,12 @@ def _labels(
         cv_unit=cv.unit,
         cv_values=values,
     )
-    return read_labels(source.tables, frames, source.label_units)
+    try:
+        return read_labels(source.tables, frames, source.label_units)
+    except TrajectoryError as error:  # labels are optional
+        reason = str(error).removeprefix(str(source.tables[0])).lstrip(", ")
+        name = source.tables[0].name
+        return PullLabels(notes=(f"{name}: not read, so work and centre are left out: {reason}",))
 
 
 def _collect(

@@ -33,6 +33,15 @@ def test_a_restart_replaces_what_it_repeats(tmp_path: Path) -> None:
     assert any("com" in note for note in found.notes)
 
 
+def test_columns_and_work_after_a_restart_without_a_state_file(tmp_path: Path) -> None:
+    """Colvars counts the work from 0 again, and writes one column more."""
+    text = "# step d W_p\n0 1.0 0.0\n10 1.1 0.5\n20 1.2 0.9\n# step d e W_p\n20 1.2 7 0.0\n30 1.3 7 0.4\n"
+    found = read_colvars_traj(_write(tmp_path, text))
+    assert list(found.columns) == ["d", "W_p"]
+    np.testing.assert_allclose(found.columns["W_p"], [0.0, 0.5, 0.9, 1.3])
+    assert sum("columns change at line 6" in note or "joined" in note for note in found.notes) == 2
+
+
 def test_a_cut_last_row_is_left_out_with_a_note(tmp_path: Path) -> None:
     found = read_colvars_traj(_write(tmp_path, NAMD[: NAMD.rindex("1.2030")]))
     assert found.steps.tolist() == [0, 10, 20]

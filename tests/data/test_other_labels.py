@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from smdgen.data.plumed import read_plumed
 from smdgen.data.pull_labels import Frames, read_labels, tables_beside
 from smdgen.errors import ConfigError, TrajectoryError
 
@@ -90,6 +91,73 @@ def test_a_restart_and_a_cut_last_row(tmp_path):
     path.write_text("".join([head, *rows[:40], "1.0 2.0\n", *rows[40:]]))
     with pytest.raises(TrajectoryError, match=r"line 42: '1.0 2.0' is not 8 numbers"):
         read_labels((path,), frames())
+
+
+@pytest.mark.parametrize("overlap", [0, 7])
+def test_work_that_begins_again_at_a_restart_is_joined(tmp_path, overlap):
+    """PLUMED counts from 0 after a restart, which goes back by some rows or goes on with the next."""
+    path = plumed(tmp_path)
+    head, *rows = path.read_text().splitlines(keepends=True)
+    work = exact_work() * 4.184
+    begin = 50 - overlap
+    since = work - work[begin] if overlap else work - work[49]
+    later = []
+    for row, w in zip(rows, since, strict=True):
+        words = row.split()
+        words[5] = words[7] = f"{w:.6f}"
+        later.append(" ".join(words) + "\n")
+    path.write_text("".join([head, *rows[:50], head, *later[begin:]]))
+    found = read_labels((path,), frames())
+    check(found)
+    assert any("r.work begins again at 0 at a restart; the parts are joined" in note for note in found.notes)
+    if not overlap:
+        path.write_text("".join([head, *rows[:50], head, *later[55:]]))
+        table = read_plumed(path)
+        assert table.works == {}, "the work between the parts is not known"
+        assert any("rows are missing there" in note for note in table.notes)
+
+
+def test_a_restart_that_goes_on_counting_is_left_as_it_is(tmp_path):
+    path = plumed(tmp_path)
+    head, *rows = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([head, *rows[:50], head, *rows[43:]]))
+    found = read_labels((path,), frames())
+    check(found)
+    assert not any("begins again" in note for note in found.notes)
+
+
+def test_columns_that_change_at_a_restart_are_those_of_all_parts(tmp_path):
+    """Another order, and one column more than before."""
+    path = plumed(tmp_path)
+    head, *rows = path.read_text().splitlines(keepends=True)
+    fields = "#! FIELDS time r.work e d r.d_cntr\n"
+    later = [" ".join(row.split()[i] for i in (0, 7, 2, 1, 4)) + "\n" for row in rows]
+    path.write_text("".join([head, *rows[:50], fields, *later[50:]]))
+    found = read_labels((path,), frames())
+    check(found)
+    assert any("the columns change at line 53 (not in all parts: " in note for note in found.notes)
+    path.write_text("".join([head, *rows[:50], "#! FIELDS time other\n", "50 1.0\n"]))
+    with pytest.raises(TrajectoryError, match=r"columns change at line 53.*split the file there"):
+        read_plumed(path)
+
+
+def test_a_nan_costs_its_own_column_only(tmp_path):
+    path = plumed(tmp_path)
+    head, *rows = path.read_text().splitlines(keepends=True)
+    spoilt = rows[10].split()
+    spoilt[2] = "nan"  # the bias
+    path.write_text("".join([head, *rows[:10], " ".join(spoilt) + "\n", *rows[11:]]))
+    found = read_labels((path,), frames())
+    check(found)
+    assert any("columns left out (vectors or not finite): r.bias (line 12)" in note for note in found.notes)
+    spoilt[2], spoilt[5], spoilt[7] = "0", "nan", "nan"
+    path.write_text("".join([head, *rows[:10], " ".join(spoilt) + "\n", *rows[11:]]))
+    found = read_labels((path,), frames())
+    check(found, work=False)
+    spoilt[7] = "1.25x"
+    path.write_text("".join([head, *rows[:10], " ".join(spoilt) + "\n", *rows[11:]]))
+    with pytest.raises(TrajectoryError, match=r"line 12: r.work is '1.25x'"):
+        read_plumed(path)
 
 
 def test_rows_at_other_times_are_not_taken(tmp_path):

@@ -302,6 +302,19 @@ def test_labels_of_another_program_are_found_and_remembered(config, pull_files, 
     assert set(expected.values()) <= dataset.provenance["inputs"].keys()
 
 
+def test_a_table_that_cannot_be_read_costs_the_labels_of_its_pull_only(config, pull_files, tmp_path):
+    table = pull_files.folder / "pull_2.colvars.traj"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join([*lines[:8], "once upon a time\n", *lines[9:]]))
+    result, dataset = run(config, tmp_path / "run")
+    assert result.n_with_work == 5
+    pull = dataset.pulls[2]
+    assert np.isnan(dataset.work[pull.start : pull.stop]).all()
+    (note,) = [note for note in result.notes if "pull_2.colvars.traj" in note]
+    assert "line 9: step is 'once', expected 4 numbers" in note
+    assert "work and centre are left out" in note
+
+
 def test_a_dataset_is_replaced_only_with_force_and_only_by_a_whole_one(config, pull_files, tmp_path):
     folder = tmp_path / "run"
     run(config, folder)
