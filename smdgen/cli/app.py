@@ -14,7 +14,7 @@ import typer
 
 import smdgen
 from smdgen import processes
-from smdgen.cli import console, options
+from smdgen.cli import console, habits, options
 from smdgen.config import (
     AnalyzeConfig,
     PrepareConfig,
@@ -43,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.prepare_streams()
     try:
         command = typer.main.get_command(app)
+        arguments = sys.argv[1:] if arguments is None else arguments
+        if wrong := habits.misread_word(command, arguments):
+            console.show_error(wrong)
+            return console.EXIT_USAGE
         return int(command.main(args=arguments, prog_name="smdgen", standalone_mode=False) or 0)
     except Exception as error:
         if hasattr(error, "format_message"):  # what Typer says about a wrong flag or a missing argument

@@ -25,6 +25,7 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
+from smdgen.cli.habits import usage_message
 from smdgen.errors import SmdgenError, is_out_of_memory
 from smdgen.progress import Progress
 
@@ -181,11 +182,11 @@ def show_error(text: str) -> None:
 
 
 def show_usage_error(error: Exception) -> int:
-    """Report a wrong flag or argument in Typer's words; bare `smdgen` shows its help instead."""
+    """Report a wrong flag or argument; bare `smdgen` shows its help instead."""
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
         return EXIT_USAGE
-    message = str(error.format_message()).rstrip(".")  # type: ignore[attr-defined]
+    message = usage_message(error)
     path = context.command_path if context is not None else "smdgen"
     show_error(f"{message} ({path} --help)")
     return int(getattr(error, "exit_code", EXIT_USAGE))

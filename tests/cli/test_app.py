@@ -205,6 +205,24 @@ def test_no_command_shows_the_help(capsys):
         (["simulate", "a.pdb", "--to", "far"], ["--to", "number"]),
         (["train-vae", "--preset", "best"], ["--preset", "best", "paper"]),
         (["trainvae"], ["trainvae"]),
+        (["prepare", "a.dcd", "-top", "x.psf"], ["-top", "did you mean --top?"]),
+        (["prepare", "a.dcd", "-top=x.psf"], ["-top", "did you mean --top?"]),
+        (["prepare", "a.dcd", "-sel", "name CA"], ["-sel", "did you mean --select?"]),
+        (["prepare", "a.dcd", "-xyz"], ["-xyz", "long flags begin with two dashes"]),
+        (["rollout", "a.pdb", "-output", "x"], ["-output", "did you mean --output?"]),
+        (["rollout", "a.pdb", "-seed", "3"], ["-seed", "did you mean --seed?"]),
+        (["prepare", "a.dcd", "--psf", "x"], ["--psf", "did you mean --top?"]),
+        (["prepare", "a.dcd", "--batch_size", "3"], ["no flag --batch_size"]),
+        (["prepare", "-f", "a.dcd"], ["TRAJECTORY is named without a flag"]),
+        (["rollout", "--pdb", "a.pdb"], ["START is named without a flag"]),
+        (["rollout", "a.pdb", "--target", "30"], ["--target", "did you mean --to?"]),
+        (["rollout", "a.pdb", "-n", "3"], ["did you mean --steps or --samples?"]),
+        (["simulate", "a.pdb", "-n", "3"], ["did you mean --replicas?"]),
+        (["train-vae", "--batch_size", "3"], ["did you mean --batch-size?"]),
+        (["train-vae", "--lr", "0.1"], ["learning_rate is a setting for a TOML file"]),
+        (["rollout", "--steps", "ten"], ["--steps", "expected a whole number, found 'ten'"]),
+        (["rollout", "--samples", "0"], ["--samples", "expected 1 or more, found 0"]),
+        (["rollout", "--to", "ten"], ["--to", "expected a number, found 'ten'"]),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments, words, capsys, stub):
@@ -217,6 +235,19 @@ def test_wrong_usage_is_one_line_and_exit_code_2(arguments, words, capsys, stub)
     assert shown.err.count("\n") == 1
     for word in words:
         assert word in shown.err
+
+
+def test_words_of_pydantic_are_not_shown(capsys):
+    for line in ("rollout --steps ten", "rollout --to x", "simulate a.pdb --solvent water --frames 1"):
+        assert cli.main(line.split()) == 2
+        shown = capsys.readouterr().err
+        assert not any(word in shown for word in ("Input should", "parse", "Value error")), shown
+
+
+def test_short_flags_may_still_stand_before_their_value_and_negative_numbers_are_values(stub):
+    stage = stub("rollout")
+    assert cli.main(["rollout", "-oresults", "-q", "--to", "-3.5"]) == 0
+    assert (stage.config.output, stage.config.target) == (Path("results"), -3.5)
 
 
 @pytest.mark.parametrize(
