@@ -12,6 +12,7 @@ from smdgen.data.dcd import DcdFile
 from smdgen.data.dcd_layout import DcdLayout
 from smdgen.data.structure import read_pdb_models, read_structure, structure_format
 from smdgen.data.trajectory import Trajectory, has_times, open_trajectory
+from smdgen.physics.atoms import residue_numbers
 from smdgen.physics.backbone import find_backbone
 
 _SAME = 1e-3  # A, deg. Cells that differ less are the same
@@ -57,14 +58,12 @@ def describe_structure(path: Path) -> Description:
     """
     kind = structure_format(path)
     structure = read_structure(path)
-    keys = (structure.segment_ids, structure.chain_ids, structure.residue_ids, structure.insertion_codes)
-    residues = dict.fromkeys(zip(*keys, structure.residue_names, strict=True))
     backbone = find_backbone(structure)
     n_models = len(read_pdb_models(path)[0]) if kind == "PDB" else 0
     facts = [
         size(path),
         fact("atoms", structure.n_atoms),
-        fact("residues", len(residues)),
+        fact("residues", int(residue_numbers(structure).max()) + 1),
         fact("protein", {"residues": backbone.n_residues, "chains": _n_chains(backbone.chains)}),
         _names("segments", structure.segment_ids),
         _names("chains", structure.chain_ids),

@@ -13,6 +13,7 @@ from smdgen.data.dataset import Dataset, open_dataset
 from smdgen.data.splits import SPLITS
 from smdgen.hdf5 import written_by
 from smdgen.physics import cvs
+from smdgen.physics.atoms import residue_numbers
 from smdgen.physics.cvs import CollectiveVariable
 from smdgen.store.latents import read_latents
 from smdgen.store.manifest import Manifest, read_manifest, taken_apart
@@ -116,9 +117,9 @@ def _vae(manifest: Manifest) -> Sequence[Fact]:
     header = manifest.header
     structure = structure_from_json(header["structure"])
     cv = cvs.from_dict(header["cv"])
-    residues = dict.fromkeys(zip(structure.segment_ids, structure.residue_ids, strict=True))
+    n_residues = int(residue_numbers(structure).max()) + 1
     names = some(dict.fromkeys(structure.names.tolist()))
-    atoms = {"modelled": structure.n_atoms, "residues": len(residues)}
+    atoms = {"modelled": structure.n_atoms, "residues": n_residues}
     error, reach = header["validation_rmsd_A"], header["reach_A"]
     return (
         fact("preset", header["preset"]),
@@ -126,7 +127,7 @@ def _vae(manifest: Manifest) -> Sequence[Fact]:
         fact("epochs", header["epochs"]),
         fact("reconstruction", error, f"{error:.3f} A RMSD of validation frames"),
         fact("reach", reach, f"{reach:.2f} A from a training frame, for validation frames"),
-        fact("atoms", atoms, f"{structure.n_atoms} ({names}) of {len(residues)} residues"),
+        fact("atoms", atoms, f"{structure.n_atoms} ({names}) of {n_residues} residues"),
         fact("CV", header["cv"], f"{cv.name} ({cv.kind}, {cv.unit})"),
         fact("bonded terms", header["terms"]),
         fact("settings", header["settings"], _listed(header["settings"])),

@@ -68,7 +68,13 @@ def _key(structure: Structure, atom: int) -> tuple[str, str, int, str]:
 
 
 def _in_parts(structure: Structure, starts: NDArray[np.int64], runs: Sequence[int]) -> list[str]:
-    seen = Counter(_key(structure, start) for start in starts.tolist())
+    """Amino acids of a number that another has, or that continue in a run beside them; not waters far off."""
+    seen = Counter(_key(structure, int(starts[run])) for run in runs)
+    amino_acids = set(runs)
+    for run in runs:
+        own = _key(structure, int(starts[run]))
+        for beside in {run - 1, run + 1} - amino_acids:
+            seen[own] += 0 <= beside < len(starts) and _key(structure, int(starts[beside])) == own
     return [structure.label(int(starts[run])) for run in runs if seen[_key(structure, int(starts[run]))] > 1]
 
 

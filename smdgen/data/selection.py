@@ -26,6 +26,7 @@ from smdgen.data.selection_language import (
     parse,
 )
 from smdgen.errors import ConfigError
+from smdgen.physics.atoms import residue_numbers
 from smdgen.physics.connectivity import molecule_numbers
 
 _SHOWN = 12
@@ -76,19 +77,6 @@ def protein_mask(structure: Structure) -> NDArray[np.bool_]:
     backbone: NDArray[np.bool_] = (has["N"] & has["CA"] & has["C"])[residues]
     known = np.isin(structure.residue_names, list(PROTEIN_RESIDUES - CAPS))
     return backbone | (known & has["CA"][residues])
-
-
-def residue_numbers(structure: Structure) -> NDArray[np.int64]:
-    """(n_atoms,). Number of the residue each atom is in, counted from 0 by first appearance."""
-    keys = zip(
-        structure.segment_ids.tolist(),
-        structure.chain_ids.tolist(),
-        structure.residue_ids.tolist(),
-        structure.insertion_codes.tolist(),
-        strict=True,
-    )
-    seen: dict[tuple[str, str, int, str], int] = {}
-    return np.array([seen.setdefault(key, len(seen)) for key in keys], dtype=np.int64)
 
 
 class _Evaluation:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from smdgen.physics.atoms import Molecule, is_carbon
+from smdgen.physics.atoms import Molecule, is_carbon, residue_numbers
 
 Indices = NDArray[np.int64]
 
@@ -92,13 +92,13 @@ def find_backbone(structure: Molecule) -> Backbone:
     Args:
         structure: The modelled atoms.
     """
-    residues: dict[tuple[str, str, int, str], dict[str, int]] = {}
-    for i in range(len(structure.names)):
-        residues.setdefault(_residue_key(structure, i), {}).setdefault(str(structure.names[i]), i)
+    residues: dict[_Key, dict[str, int]] = {}
+    for i, number in enumerate(residue_numbers(structure).tolist()):
+        residues.setdefault(_residue_key(structure, i, number), {}).setdefault(str(structure.names[i]), i)
     chains = {chain: place for place, chain in enumerate(dict.fromkeys(key[:2] for key in residues))}
     keys = sorted(
         (key for key, atoms in residues.items() if "CA" in atoms and is_carbon(structure, atoms["CA"])),
-        key=lambda key: (chains[key[:2]], key[2], key[3]),
+        key=lambda key: (chains[key[:2]], *key[2:]),
     )
     bonds = {tuple(sorted(map(int, bond))) for bond in structure.bonds}
     linked = [_is_linked(residues, a, b, bonds) for a, b in pairwise(keys)]
@@ -110,19 +110,23 @@ def find_backbone(structure: Molecule) -> Backbone:
     return Backbone(atoms, np.array(names, dtype=np.str_), np.array(linked, dtype=bool))
 
 
-def _residue_key(structure: Molecule, i: int) -> tuple[str, str, int, str]:
+_Key = tuple[str, str, int, str, int]  # segment, chain, residue number, insertion code, count from 0
+
+
+def _residue_key(structure: Molecule, i: int, number: int) -> _Key:
     return (
         str(structure.segment_ids[i]),
         str(structure.chain_ids[i]),
         int(structure.residue_ids[i]),
         str(structure.insertion_codes[i]),
+        number,
     )
 
 
 def _is_linked(
-    residues: Mapping[tuple[str, str, int, str], Mapping[str, int]],
-    a: tuple[str, str, int, str],
-    b: tuple[str, str, int, str],
+    residues: Mapping[_Key, Mapping[str, int]],
+    a: _Key,
+    b: _Key,
     bonds: set[tuple[int, ...]],
 ) -> bool:
     """Whether residue b follows residue a in the chain."""

@@ -1,13 +1,16 @@
 """Selections name the atoms they say, in any naming, and errors tell what there is."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from smdgen.data.selection import protein_mask, select_atoms, selection_notes
-from smdgen.data.structure import Structure, subset
+from smdgen.data.structure import Structure, read_structure, subset
 from smdgen.errors import ConfigError
+from smdgen.physics.atoms import residue_numbers
+from smdgen.physics.backbone import find_backbone
 
 
 @pytest.mark.parametrize(
@@ -28,6 +31,30 @@ from smdgen.errors import ConfigError
 )
 def test_counts_on_the_peptide(peptide: Structure, selection: str, count: int) -> None:
     assert len(select_atoms(peptide, selection)) == count
+
+
+def test_water_is_no_protein_where_residue_numbers_start_again(tmp_path: Path, example_pdb: Path) -> None:
+    """After 9999 the numbers of a PDB begin anew, so waters have the protein's, twice, in one chain."""
+    lines = [line[:72] for line in example_pdb.read_text().splitlines() if line.startswith("ATOM")]
+    for water in range(20):
+        for name in ("OW", "HW1", "HW2"):
+            place = f"{40 + 5 * water + 0.5 * (name == 'HW1'):8.3f}{0.8 * (name != 'OW'):8.3f}{0:8.3f}"
+            start = f"ATOM  {len(lines) + 1:5d}  {name:<3} SOL A{water % 10 + 1:4d}"
+            lines.append(f"{start}    {place}  1.00  0.00".ljust(72))
+    (tmp_path / "system.pdb").write_text("\n".join([*lines, "END", ""]))
+    system = read_structure(tmp_path / "system.pdb")
+    assert select_atoms(system, "protein").tolist() == list(range(104))
+    assert (residue_numbers(system)[104:] == 10 + np.arange(60) // 3).all()
+    assert select_atoms(system, "same residue as serial 135").tolist() == [134, 135, 136]
+    assert not any("two parts" in note for note in system.notes)
+    assert find_backbone(system).n_residues == 10
+
+
+def test_a_residue_may_continue_at_the_end_of_the_file(peptide: Structure) -> None:
+    """Programs that add hydrogens append them; they belong to the residue that lacks them."""
+    order = np.argsort(peptide.elements == "H", kind="stable")
+    found = residue_numbers(subset(peptide, order))
+    assert (found == peptide.residue_ids[order] - 1).all()
 
 
 def test_indices_are_those_of_the_structure(peptide: Structure) -> None:
