@@ -9,7 +9,7 @@ from smdgen.about.facts import Description, Fact, fact, size, typed
 from smdgen.data.dataset import open_dataset
 from smdgen.data.splits import SPLITS
 from smdgen.errors import ArtifactError, ConfigError
-from smdgen.files import sha256_file
+from smdgen.files import read_json, sha256_file
 from smdgen.store.latents import read_latents
 from smdgen.store.manifest import read_manifest, taken_apart
 from smdgen.store.run_record import RunFolder
@@ -51,7 +51,8 @@ def describe_run(path: Path) -> Description:
             f"{path} is a folder without any file of a run; name a run folder, or the files in it"
         )
     states = _states(folder)
-    last = {entry["command"]: entry for entry in folder.entries() if entry.keys() >= _ENTRY}
+    own = [entry for entry in folder.entries() if entry.keys() >= _ENTRY and "elsewhere" not in entry]
+    last = {entry["command"]: entry for entry in own}
     steps = tuple(_step(name, states[name], last.get(name)) for name in _STEPS)
     following = next((name for name in _STEPS if states[name].word != "done"), None)
     hints: tuple[str, ...] = ()
@@ -88,14 +89,14 @@ def _checked(folder: RunFolder) -> Iterator[tuple[str, _State]]:
     if folder.lstm.exists():
         state, _ = _guarded(_lstm, folder, vae_hash)
         yield "train-lstm", state
-    rollouts = sorted(folder.rollout.glob("*.dcd"))
+    rollouts = sorted(folder.rollout.glob("pull_*.dcd"))
     if rollouts:
-        stale = _has_other_inputs(folder, "rollout", [folder.vae, folder.lstm])
+        stale = _is_of_others(folder.rollout / "rollout.json", "models", [folder.vae, folder.lstm])
         text = f"{len(rollouts)} pulls" + ("; the networks are newer" if stale else "")
         yield "rollout", _State("out of date" if stale else "done", text)
     if (folder.analysis / "report.json").exists():
-        stale = _has_other_inputs(folder, "analyze", rollouts)
-        text = "the rollouts are newer" if stale else str(folder.analysis / "report.md")
+        stale = _is_of_others(folder.analysis / "report.json", "trajectories", rollouts)
+        text = "it is of other pulls than those in rollout" if stale else str(folder.analysis / "report.md")
         yield "analyze", _State("out of date" if stale else "done", text)
 
 
@@ -145,13 +146,18 @@ def _lstm(folder: RunFolder, vae_hash: str | None) -> tuple[_State, str]:
     return _State("done", text), manifest.sha256
 
 
-def _has_other_inputs(folder: RunFolder, command: str, files: list[Path]) -> bool:
-    """Whether the last such command read other bytes than these files have now."""
-    entries = [entry["inputs"] for entry in folder.entries() if entry.get("command") == command]
-    known = {Path(path).name: digest for path, digest in entries[-1].items()} if entries else {}
-    return any(
-        file.name in known and file.is_file() and known[file.name] != sha256_file(file) for file in files
-    )
+def _is_of_others(report: Path, inputs: str, files: list[Path]) -> bool:
+    """Whether results were made from other files than these; their own report says from which.
+
+    Args:
+        report: A JSON file beside the results.
+        inputs: Its entry with SHA-256 by name.
+        files: What they should have been made from.
+    """
+    found = read_json(report)
+    made_from = found.get(inputs) if isinstance(found, dict) else None
+    now = {file.name: sha256_file(file) for file in files if file.is_file()}
+    return isinstance(made_from, dict) and made_from != now and bool(now)
 
 
 def _step(name: str, state: _State, entry: dict[str, Any] | None) -> Fact:

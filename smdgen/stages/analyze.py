@@ -107,7 +107,7 @@ def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResu
         write_report(new, comparison)
         names = sorted(file.name for file in new.iterdir())
     inputs = [folder.dataset, *generated.paths]
-    folder.record_or_note("analyze", time.monotonic() - began, inputs, progress)
+    folder.record_or_note("analyze", time.monotonic() - began, inputs, output, progress)
     judged = [row.met for row in comparison.quality.rows if row.met is not None]
     return AnalyzeResult(
         outputs=tuple(output / name for name in names),

@@ -168,7 +168,7 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
             *models.paths,
             *(path for path in (config.start, config.schedule, *config.parameters) if path),
         ]
-        folder.record_or_note("rollout", time.monotonic() - began, inputs, progress)
+        folder.record_or_note("rollout", time.monotonic() - began, inputs, output, progress)
     result = _result(
         tuple(output / name for name in names), rollout, models, start, config, distance, run_dir
     )

@@ -97,6 +97,7 @@ class RunFolder:
         command: str,
         seconds: float,
         inputs: Mapping[str, str] | Iterable[Path],
+        elsewhere: Path | None = None,
     ) -> None:
         """Add one entry to record.json, with the command line of this process; a damaged one is put aside.
 
@@ -104,6 +105,7 @@ class RunFolder:
             command: "prepare", "train-vae" and so on.
             seconds: s. How long it took.
             inputs: Path to checksum where they are known already, else the files, which are hashed here.
+            elsewhere: Where the results are, if not in this folder; such a run is none of its steps.
 
         Raises:
             ArtifactError: The folder cannot be written.
@@ -116,6 +118,7 @@ class RunFolder:
             "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seconds": round(seconds, 3),
             "inputs": hashes,
+            **({} if elsewhere is None else {"elsewhere": str(elsewhere)}),
         }
         self.create()
         guard = self.path / ".record.lock"
@@ -128,18 +131,20 @@ class RunFolder:
                 temporary.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
 
     def record_or_note(
-        self, command: str, seconds: float, inputs: Iterable[Path], progress: Progress
+        self, command: str, seconds: float, inputs: Iterable[Path], output: Path, progress: Progress
     ) -> None:
-        """As `record`, after results went elsewhere: a run folder that may not be written to gets a note.
+        """As `record`, when results may be elsewhere: a run folder that may not be written to gets a note.
 
         Args:
             command: As for `record`.
             seconds: s.
             inputs: Files, hashed here.
+            output: Folder of the results.
             progress: Gets the note.
         """
+        own = {path.resolve() for path in (self.rollout, self.analysis)}
         try:
-            self.record(command, seconds, inputs)
+            self.record(command, seconds, inputs, None if output.resolve() in own else output)
         except (OSError, WriteError) as error:
             reason = error.__cause__ if isinstance(error, WriteError) else error
             if getattr(reason, "errno", None) not in _NOT_PERMITTED:

@@ -5,6 +5,7 @@ import errno
 import json
 import math
 import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from smdgen.data.dataset import Pull, open_dataset, write_dataset
 from smdgen.data.dcd import DcdFile, write_dcd
 from smdgen.data.structure import read_structure, structure_to_json, subset, write_pdb, write_psf
 from smdgen.errors import ArtifactError, ConfigError, SmdgenError, TopologyError
+from smdgen.files import sha256_file
 from smdgen.nets import generate as nets
 from smdgen.nets.directions import Schedule
 from smdgen.physics import cvs
@@ -528,6 +530,49 @@ def test_relaxing_needs_a_start_of_its_own_and_a_force_field_that_fits(run_dir, 
     with pytest.raises(ConfigError, match="no-such-field"):
         rollout.run(config, run_dir, Silent())
     assert not (run_dir / "rollout").exists()
+
+
+def test_what_is_written_elsewhere_does_not_count_for_the_run(run_dir, tmp_path, monkeypatch):
+    """`info` shows the run's own rollout and analysis as they are, whatever was done in other folders."""
+
+    def state():
+        found = describe_run(run_dir).as_json()
+        return {name: (found[name]["state"], found[name].get("argv")) for name in ("rollout", "analyze")}
+
+    def generate(words, **settings):
+        monkeypatch.setattr(sys, "argv", ["smdgen", *words.split()])
+        start = write_start(tmp_path)
+        rollout.run(RolloutConfig(start, steps=2, samples=2, **settings), run_dir, Silent())
+
+    def analyse(words, folder, output):
+        """As `analyze` leaves it, without its figures."""
+        monkeypatch.setattr(sys, "argv", ["smdgen", *words.split()])
+        output.mkdir(exist_ok=True)
+        used = {path.name: sha256_file(path) for path in folder.glob("pull_*.dcd")}
+        (output / "report.json").write_text(json.dumps({"trajectories": used}))
+        RunFolder(run_dir).record_or_note("analyze", 1.0, folder.glob("pull_*.dcd"), output, Silent())
+
+    generate("rollout start.pdb", seed=1)
+    analyse("analyze", run_dir / "rollout", run_dir / "analysis")
+    own = {
+        "rollout": ("done", ["smdgen", "rollout", "start.pdb"]),
+        "analyze": ("done", ["smdgen", "analyze"]),
+    }
+    assert state() == own
+    generate("rollout start.pdb -o other", seed=2, output=tmp_path / "other")
+    analyse("analyze other/*.dcd -o there", tmp_path / "other", tmp_path / "there")
+    assert state() == own
+    assert [entry.get("elsewhere") for entry in RunFolder(run_dir).entries()] == [
+        None, None, str(tmp_path / "other"), str(tmp_path / "there"),
+    ]  # fmt: skip
+    generate("rollout start.pdb --force", seed=3, force=True)
+    assert [word for word, _ in state().values()] == ["done", "out of date"]
+    analyse("analyze other/*.dcd --force", tmp_path / "other", run_dir / "analysis")
+    assert state()["analyze"][0] == "out of date"
+    analyse("analyze --force", run_dir / "rollout", run_dir / "analysis")
+    assert state()["analyze"][0] == "done"
+    write_models(run_dir, content_hash="1" * 64)
+    assert state()["rollout"][0] == "out of date"
 
 
 def test_record_and_report(run_dir, tmp_path):
