@@ -1,5 +1,6 @@
 """Which steps of a run folder are done, whether they belong together, and what comes next."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from smdgen.data.dataset import open_dataset
 from smdgen.data.splits import SPLITS
 from smdgen.errors import ArtifactError, ConfigError
 from smdgen.files import read_json, sha256_file
+from smdgen.store.checkpoints import Unfinished, checkpoint_of, unfinished
 from smdgen.store.latents import read_latents
 from smdgen.store.manifest import read_manifest, taken_apart
 from smdgen.store.run_record import RunFolder
@@ -50,21 +52,27 @@ def describe_run(path: Path) -> Description:
         raise ConfigError(
             f"{path} is a folder without any file of a run; name a run folder, or the files in it"
         )
-    states = _states(folder)
+    states, stopped = _states(folder), _stopped(folder)
     own = [entry for entry in folder.entries() if entry.keys() >= _ENTRY and "elsewhere" not in entry]
     last = {entry["command"]: entry for entry in own}
     steps = tuple(_step(name, states[name], last.get(name)) for name in _STEPS)
     following = next((name for name in _STEPS if states[name].word != "done"), None)
     hints: tuple[str, ...] = ()
-    if following is not None:
+    if following in stopped:
+        hints = (_resuming(folder, following, stopped[following]),)
+    elif following is not None:
         force = "" if states[following] is _NOT_DONE else " --force"
         hints = (folder.next_command(_STEPS[following] + force),)
     notes = ["record.json is damaged"] if folder.record_file.exists() and not last else []
-    unfinished = [name for name in ("vae", "lstm") if (path / f"{name}.checkpoint").exists()]
+    checkpoints = [model.stem for model in (folder.vae, folder.lstm) if checkpoint_of(model).exists()]
+    notes += [
+        f"{name} was stopped after {found.text}: `{_resuming(folder, name, found)}` continues"
+        for name, found in stopped.items()
+    ]
     return Description(
         path,
         "run folder of smdgen",
-        (size(path), *steps, fact("checkpoints", unfinished)),
+        (size(path), *steps, fact("checkpoints", checkpoints)),
         tuple(notes),
         hints,
     )
@@ -100,6 +108,23 @@ def _checked(folder: RunFolder) -> Iterator[tuple[str, _State]]:
         yield "analyze", _State("out of date" if stale else "done", text)
 
 
+def _stopped(folder: RunFolder) -> dict[str, Unfinished]:
+    """Trainings that were stopped and can be continued, by command."""
+    found = {"train-vae": unfinished(folder.vae), "train-lstm": unfinished(folder.lstm)}
+    sources = {"train-vae": _dataset, "train-lstm": _autoencoder}
+    return {
+        name: state
+        for name, state in found.items()
+        if state is not None and _guarded(sources[name], folder)[1] == state.made_from
+    }
+
+
+def _resuming(folder: RunFolder, name: str, stopped: Unfinished) -> str:
+    """The line that continues a training: as it was typed, where that is known."""
+    typed_line = shlex.join(stopped.command) if name in stopped.command else folder.next_command(name)
+    return f"{typed_line} --resume"
+
+
 def _guarded(look: Any, folder: RunFolder, *made_from: str | None) -> tuple[_State, str | None]:
     """State and content hash of a step; a damaged file is its state."""
     try:
@@ -118,13 +143,13 @@ def _dataset(folder: RunFolder) -> tuple[_State, str]:
     return _State("done", text), dataset.content_hash
 
 
-def _autoencoder(folder: RunFolder, dataset_hash: str | None) -> tuple[_State, str]:
+def _autoencoder(folder: RunFolder, dataset_hash: str | None = None) -> tuple[_State, str]:
     manifest = read_manifest(folder.require(folder.vae, "train-vae"))
     latents = read_latents(folder.require(folder.latents, "train-vae"))
     header = manifest.header
     with taken_apart(folder.vae):
         text = (
-            f"preset {header['preset']}, {header['epochs']} epochs, "
+            f"preset {header['preset']}, {_epochs(header)}, "
             f"reconstruction {header['validation_rmsd_A']:.3f} A"
         )
     if latents.vae_hash != manifest.sha256:
@@ -138,12 +163,16 @@ def _lstm(folder: RunFolder, vae_hash: str | None) -> tuple[_State, str]:
     manifest = read_manifest(folder.lstm)
     header = manifest.header
     with taken_apart(folder.lstm):
-        text = (
-            f"preset {header['preset']}, {header['epochs']} epochs, pulls of {header['duration_ps']:.4g} ps"
-        )
+        text = f"preset {header['preset']}, {_epochs(header)}, pulls of {header['duration_ps']:.4g} ps"
     if header.get("vae_sha256") != vae_hash:
         return _State("out of date", f"{text}; it was trained on another vae.safetensors"), manifest.sha256
     return _State("done", text), manifest.sha256
+
+
+def _epochs(header: dict[str, Any]) -> str:
+    """`40 epochs`, or `2 of 40 epochs` of a training that was stopped."""
+    epochs, asked = header["epochs"], header.get("settings", {}).get("epochs", 0)
+    return f"{epochs} of {asked:g} epochs" if epochs < asked else f"{epochs} epochs"
 
 
 def _is_of_others(report: Path, inputs: str, files: list[Path]) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,12 +15,13 @@ from smdgen import processes
 from smdgen.config import TrainLstmConfig, TrainVaeConfig
 from smdgen.data.dataset import Dataset
 from smdgen.errors import ArtifactError, ConfigError, TrainingError, is_out_of_memory
-from smdgen.files import atomic_path
+from smdgen.files import atomic_path, refuse_overwrite
 from smdgen.nets.fit import BatchLosses, FitSettings, FitState, fit
 from smdgen.progress import Progress
 from smdgen.store.artifacts import read_model, write_model
+from smdgen.store.checkpoints import checkpoint_of, is_finished, unfinished, without_beginning
 from smdgen.store.manifest import taken_apart
-from smdgen.store.run_record import RunFolder
+from smdgen.store.run_record import RunFolder, command_line
 from smdgen.view.figures import plot_history
 
 #: Modelled atoms up to which one thread is the fastest.
@@ -48,6 +50,24 @@ def training_group(device: str) -> Iterator[None]:
         yield
     finally:
         distributed.destroy_process_group()
+
+
+@contextlib.contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, which clusters send before they end a job, stop a training as Ctrl-C does."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread, which alone may do so
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def leads() -> bool:
@@ -163,11 +183,46 @@ def train(job: Job, *, resume: bool, progress: Progress) -> FitState:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C after at least one epoch; carries the state to save."""
+    """Ctrl-C or SIGTERM after at least one epoch; carries the state to save."""
 
     def __init__(self, state: FitState) -> None:
-        super().__init__(f"kept what {state.epoch} epochs reached; go on with --resume")
+        super().__init__(f"kept what {state.epoch} epochs reached; --resume continues")
         self.state = state
+
+
+def refuse_to_begin(config: TrainVaeConfig | TrainLstmConfig, model: Path, made_from: str) -> None:
+    """Raise if a new training would replace a network, or begin anew what `--resume` continues.
+
+    Args:
+        config: Of the training.
+        model: Where its network goes; the checkpoint lies beside it.
+        made_from: Content hash of what it learns from.
+
+    Raises:
+        ArtifactError: So it would, and `force` is false.
+    """
+    if config.resume or config.force:
+        return
+    stopped = unfinished(model)
+    if stopped is not None and stopped.made_from == made_from:
+        raise ArtifactError(
+            f"{checkpoint_of(model)} holds {stopped.text} of a training that was stopped; "
+            "add --resume to continue it or --force to begin anew"
+        )
+    refuse_overwrite(model, force=False)
+
+
+def keep_finished(stop: KeyboardInterrupt | None, model: Path) -> None:
+    """Raise an interruption of a training where a finished network stands: that one stays.
+
+    Raises:
+        KeyboardInterrupt: Saying so.
+    """
+    if stop is not None and is_finished(model):
+        raise KeyboardInterrupt(
+            f"{model} is still the finished one; what the new training reached is in "
+            f"{checkpoint_of(model).name}: --resume continues it"
+        ) from stop
 
 
 def training_plan(dataset: Dataset, preset: str, outputs: Sequence[Path]) -> list[tuple[str, str]]:
@@ -205,7 +260,10 @@ def _write(path: Path, state: FitState, identity: dict[str, Any]) -> None:
     tensors = {f"{letter}:{name}": value for letter, group in groups.items() for name, value in group.items()}
     best = None if math.isinf(state.best_loss) else state.best_loss
     history = list(state.history.items())  # a JSON object would come back in another order
-    header = {"epoch": state.epoch, "best_loss": best, "history": history, "identity": identity}
+    header = {
+        "epoch": state.epoch, "best_loss": best, "history": history, "identity": identity,
+        "command": without_beginning(command_line()),
+    }  # fmt: skip
     write_model(path, "checkpoint", tensors, header)
 
 

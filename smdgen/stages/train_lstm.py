@@ -17,7 +17,6 @@ from smdgen.data.dataset import Dataset, Pull, open_dataset
 from smdgen.data.structure import Structure
 from smdgen.data.windows import windows
 from smdgen.errors import ArtifactError, ConfigError
-from smdgen.files import refuse_overwrite
 from smdgen.nets.directions import Schedule
 from smdgen.nets.fit import FitSettings
 from smdgen.nets.generate import PullModel, build_vae, generate, nearest_allowed, next_frames
@@ -36,15 +35,19 @@ from smdgen.stages._training import (
     Job,
     choose_device,
     history_files,
+    keep_finished,
     leads,
     lock_once,
     refuse_negative,
+    refuse_to_begin,
+    stopped_by_sigterm,
     train,
     training_group,
     training_plan,
     write_history,
 )
 from smdgen.store.artifacts import model_hash, read_model, write_model
+from smdgen.store.checkpoints import checkpoint_of
 from smdgen.store.latents import Latents, read_latents
 from smdgen.store.manifest import taken_apart
 from smdgen.store.run_record import RunFolder
@@ -132,7 +135,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
     folder = RunFolder(run_dir)
     dataset, latents, vae_tensors, vae_header, preset = _inputs(config, folder)
     latents = replace(latents, cv_values=_without_jumps(latents, dataset))
-    with training_group(config.device), lock_once(folder):
+    with training_group(config.device), lock_once(folder), stopped_by_sigterm():
         device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
         parts = {split: sequences(latents, split) for split in ("train", "validation")}
         settings = {**PRESETS[preset], **{k: v for k in PRESETS[preset] if (v := getattr(config, k))}}
@@ -149,6 +152,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             state, stop = train(job, resume=config.resume, progress=progress), None
         except Interrupted as interruption:
             state, stop = interruption.state, interruption
+        keep_finished(stop, folder.lstm)
         schedule = cv_schedule(latents, [pull.source for pull in dataset.pulls])
         model = PullModel(
             vae.to(device), lstm, dataset.cv, schedule, landmarks, reach,
@@ -160,6 +164,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
                 judge = train_critic(model, parts, dataset.structure, config, progress)
             except KeyboardInterrupt:
                 stop = Interrupted(state)
+                keep_finished(stop, folder.lstm)
         model = replace(model, vae=vae.cpu(), lstm=lstm.cpu(), critic=judge.critic)
         files = history_files(folder.path, "lstm")
         header = {
@@ -206,8 +211,7 @@ def _inputs(
             f"{folder.vae} is of preset {vae_header['preset']}, asked for {preset}; "
             f"run `smdgen train-vae --preset {preset}` first"
         )
-    if not config.resume:
-        refuse_overwrite(folder.lstm, config.force)
+    refuse_to_begin(config, folder.lstm, latents.vae_hash)
     return dataset, latents, vae_tensors, vae_header, preset
 
 
@@ -325,7 +329,7 @@ def _job(
             gradient_norm=math.inf if preset == "paper" else 1.0, seed=config.seed,
         ),
         identity={"kind": "lstm", "preset": preset, "values": settings, "vae": latents.vae_hash},
-        checkpoint=folder.path / "lstm.checkpoint",
+        checkpoint=checkpoint_of(folder.lstm),
         label="train-lstm",
     )  # fmt: skip
 

@@ -17,7 +17,6 @@ from smdgen.data.frames import Frames
 from smdgen.data.splits import Split
 from smdgen.data.structure import structure_to_json
 from smdgen.errors import ArtifactError
-from smdgen.files import refuse_overwrite
 from smdgen.nets.features import InternalFeatures
 from smdgen.nets.fit import FitSettings, FitState
 from smdgen.nets.losses import TERM_NAMES, internal_losses, paper_losses
@@ -36,15 +35,19 @@ from smdgen.stages._training import (
     Job,
     choose_device,
     history_files,
+    keep_finished,
     leads,
     lock_once,
     refuse_negative,
+    refuse_to_begin,
+    stopped_by_sigterm,
     train,
     training_group,
     training_plan,
     write_history,
 )
 from smdgen.store.artifacts import model_hash, write_model
+from smdgen.store.checkpoints import checkpoint_of
 from smdgen.store.latents import write_latents
 from smdgen.store.run_record import RunFolder
 
@@ -103,7 +106,7 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
     """
     began = time.monotonic()
     folder, dataset = _inputs(config, run_dir)
-    with training_group(config.device), lock_once(folder):
+    with training_group(config.device), lock_once(folder), stopped_by_sigterm():
         device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
         notes = tuple(thin_data(dataset))
         for note in notes:
@@ -117,6 +120,7 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
             state, stop = train(job, resume=config.resume, progress=progress), None
         except Interrupted as interruption:
             state, stop = interruption.state, interruption
+        keep_finished(stop, folder.vae)
         result = _save(folder, config, settings, dataset, vae, frames, state)
         if leads():
             folder.record("train-vae", time.monotonic() - began, [folder.dataset])
@@ -137,8 +141,7 @@ def _inputs(config: TrainVaeConfig, run_dir: Path) -> tuple[RunFolder, Dataset]:
     refuse_negative(config)
     folder = RunFolder(run_dir)
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
-    if not config.resume:
-        refuse_overwrite(folder.vae, config.force)
+    refuse_to_begin(config, folder.vae, dataset.content_hash)
     return folder, dataset
 
 
@@ -234,7 +237,7 @@ def _job(
         ),
         identity={"kind": "vae", "preset": config.preset, "values": settings, "dataset": dataset.content_hash,
                   "precision": config.precision},
-        checkpoint=folder.path / "vae.checkpoint",
+        checkpoint=checkpoint_of(folder.vae),
         label="train-vae",
     )  # fmt: skip
 

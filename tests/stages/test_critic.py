@@ -84,6 +84,10 @@ def test_ctrl_c_in_the_critic_keeps_the_dynamics_and_resuming_gives_all_of_it(tr
     monkeypatch.setattr(_critic, "draw_next", sampled(2.0))
     train_lstm.run(CONFIG, trained, Silent())
     expected, header = read_model(trained / "lstm.safetensors", "lstm")
+    with pytest.raises(KeyboardInterrupt, match="still the finished one"):
+        train_lstm.run(dataclasses.replace(CONFIG, force=True), trained, StopInCritic())
+    assert "critic" in read_model(trained / "lstm.safetensors", "lstm")[1]
+    (trained / "lstm.safetensors").unlink()
     with pytest.raises(KeyboardInterrupt, match="resume"):
         train_lstm.run(dataclasses.replace(CONFIG, force=True), trained, StopInCritic())
     assert "critic" not in read_model(trained / "lstm.safetensors", "lstm")[1]

@@ -2,13 +2,17 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 import large_protein
+from smdgen.about.run_folder import describe_run
 from smdgen.config import PrepareConfig, RolloutConfig, TrainLstmConfig, TrainVaeConfig
 from smdgen.data.dataset import Pull, open_dataset, write_dataset
 from smdgen.data.trajectory import open_trajectory
@@ -115,14 +119,86 @@ def test_ctrl_c_keeps_the_best_and_resuming_gives_the_undisturbed_model(run_dir,
     run(config, run_dir, Silent())
     file = run_dir / f"{stage}.safetensors"
     expected = read_model(file, stage)[0]
-    with pytest.raises(KeyboardInterrupt, match="resume"):
-        run(dataclasses.replace(config, force=True), run_dir, StopAfter(2))
-    assert read_model(file, stage)[1]["epochs"] in (1, 2)
+    (run_dir / f"{stage}.checkpoint").unlink()
+    file.unlink()
+    with pytest.raises(KeyboardInterrupt, match="kept what 2 epochs reached; --resume continues"):
+        run(config, run_dir, StopAfter(2))
+    assert read_model(file, stage)[1]["epochs"] == 2
+    assert "2 of 3 epochs" in dict(describe_run(run_dir).summary())[f"train-{stage}"]
     run(dataclasses.replace(config, resume=True), run_dir, Silent())
     found, header = read_model(file, stage)
     assert header["epochs"] == 3
     for name, value in expected.items():
         assert torch.equal(found[name], value), name
+
+
+@pytest.mark.parametrize("stage", ["vae", "lstm"])
+def test_a_finished_network_is_replaced_only_by_a_finished_one(run_dir, stage):
+    """Ctrl-C leaves all files but the checkpoint; what was begun is continued or given up by choice."""
+    run, config = {"vae": (train_vae.run, VAE), "lstm": (train_lstm.run, LSTM)}[stage]
+    train_vae.run(VAE, run_dir, Silent())
+    train_lstm.run(LSTM, run_dir, Silent())
+    before = {path.name: path.read_bytes() for path in run_dir.iterdir()}
+    other = dataclasses.replace(config, seed=5)
+    with pytest.raises(KeyboardInterrupt, match=rf"{stage}\.safetensors is still the finished one.*--resume"):
+        run(dataclasses.replace(other, force=True), run_dir, StopAfter(2))
+    after = {path.name: path.read_bytes() for path in run_dir.iterdir()}
+    assert {name for name in after if after[name] != before.get(name)} == {f"{stage}.checkpoint"}
+    with pytest.raises(
+        ArtifactError, match="holds 2 of 3 epochs of a training that was stopped; add --resume"
+    ):
+        run(other, run_dir, Silent())
+    run(dataclasses.replace(other, resume=True), run_dir, Silent())
+    assert (run_dir / f"{stage}.safetensors").read_bytes() != before[f"{stage}.safetensors"]
+    with pytest.raises(ArtifactError, match="exists already"):
+        run(other, run_dir, Silent())
+
+
+class TerminateAfter(StopAfter):
+    """Has a scheduler send SIGTERM after some epochs."""
+
+    def advance(self, n=1, note=""):
+        try:
+            super().advance(n, note)
+        except KeyboardInterrupt:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_sigterm_stops_as_ctrl_c_does_and_info_says_how_to_continue(run_dir, monkeypatch):
+    """Also where nothing but the checkpoint was written, as after SIGKILL; nothing begins anew without a word."""
+    typed = ["smdgen", "train-vae", "--epochs", "3", "--run", str(run_dir), "--force"]
+    monkeypatch.setattr(sys, "argv", typed)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt, match="kept what 2 epochs reached"):
+            train_vae.run(VAE, run_dir, TerminateAfter(2))
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    line = f"smdgen train-vae --epochs 3 --run {run_dir} --resume"
+    assert any(f"2 of 3 epochs: `{line}`" in note for note in describe_run(run_dir).notes)
+    for name in ("vae.safetensors", "latents.h5"):
+        (run_dir / name).unlink()
+    assert describe_run(run_dir).hints == (line,)
+    with pytest.raises(ArtifactError, match="--resume to continue it or --force"):
+        train_vae.run(VAE, run_dir, Silent())
+    assert train_vae.run(dataclasses.replace(VAE, resume=True), run_dir, Silent()).epochs == 3
+    assert describe_run(run_dir).hints == (f"smdgen train-lstm --run {run_dir}",)
+    assert not describe_run(run_dir).notes
+
+
+def test_a_checkpoint_of_other_data_is_in_nobodys_way(run_dir, pull_files):
+    with pytest.raises(KeyboardInterrupt):
+        train_vae.run(VAE, run_dir, StopAfter(1))
+    (run_dir / "vae.safetensors").unlink()
+    (run_dir / "latents.h5").unlink()
+    config = PrepareConfig(
+        pull_files.trajectories, pull_files.topology, (pull_files.parameters,), select="name N CA C O", stride=2,
+        force=True,
+    )  # fmt: skip
+    prepare.run(config, run_dir, Silent())
+    assert describe_run(run_dir).hints == (f"smdgen train-vae --run {run_dir}",)
+    assert train_vae.run(VAE, run_dir, Silent()).epochs == 3
 
 
 FORGED = {
