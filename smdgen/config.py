@@ -23,7 +23,7 @@ class SimulateConfig:
     structure: Path
     coordinates: Path | None = None
     parameters: tuple[Path, ...] = ()
-    forcefield: str = "charmm36"
+    forcefield: str = ""  # empty: the parameter file beside a PSF, else charmm36
     cmap: bool = True
     pulled: str = ""  # a distance as for `prepare --cv`; empty: first to last CA
     start_centre: float | None = None  # A; None: the value of the start structure

@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from smdgen.errors import ConfigError, TopologyError
+from smdgen.errors import ConfigError, SmdgenError, TopologyError
 from smdgen.physics.plain_files import PsfAtoms, plain_copy, plain_psf
+
+#: Endings of files that may hold nonbonded parameters, and the section that shows that one does.
+_PARAMETER_SUFFIXES = {".prm", ".par", ".inp", ".str"}
+_NONBONDED = re.compile(rb"^\s*NONB", re.IGNORECASE | re.MULTILINE)
 
 #: Endings of residue topologies; an .inp file tells by its name. Source: CHARMM's toppar folder.
 _TOPOLOGY_SUFFIXES = {".rtf", ".top"}
@@ -68,6 +72,35 @@ def _read_psf(path: Path, atoms: PsfAtoms) -> Any:
             raise TopologyError(
                 f"{path} cannot be read as a PSF ({_one_line(error)}); write it again with psfgen"
             ) from error
+
+
+def parameter_files_beside(path: Path, atoms: PsfAtoms) -> tuple[list[Path], list[Path]]:
+    """The CHARMM parameter files in the folder of a PSF.
+
+    Args:
+        path: The PSF.
+        atoms: What was read from it.
+
+    Returns:
+        Those that describe the PSF, each by itself, and the others.
+    """
+    beside = [
+        file
+        for file in sorted(Path(path).parent.iterdir())
+        if file.suffix.lower() in _PARAMETER_SUFFIXES and file.is_file() and not _is_topology(file)
+    ]
+    contents = {file.read_bytes(): file for file in reversed(beside)}  # of copies the first
+    beside = sorted(file for content, file in contents.items() if _NONBONDED.search(content))
+    fitting = [file for file in beside if _describes(file, path, atoms)]
+    return fitting, [file for file in beside if file not in fitting]
+
+
+def _describes(file: Path, path: Path, atoms: PsfAtoms) -> bool:
+    try:
+        system_from_psf(path, atoms, (file,), "none")
+    except SmdgenError:
+        return False
+    return True
 
 
 def read_parameters(psf: Any, masses: Sequence[float], parameters: Sequence[Path]) -> Any:

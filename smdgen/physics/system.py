@@ -20,6 +20,9 @@ FORCEFIELDS: dict[str, tuple[str, ...]] = {
     "amber14": ("amber14-all.xml", "amber14/tip3p.xml"),
 }
 
+#: The one taken when none is named.
+DEFAULT_FORCEFIELD = "charmm36"
+
 
 class MolecularStructure(PsfAtoms, Protocol):
     """What this module needs of a structure; `smdgen.data.structure.Structure` has it all."""

@@ -17,6 +17,7 @@ from smdgen.data.gate import check_coordinates
 from smdgen.data.structure import Structure, match_atoms, read_positions, read_structure, select_atoms
 from smdgen.errors import ConfigError, TopologyError
 from smdgen.files import read_json
+from smdgen.physics.charmm_files import parameter_files_beside
 from smdgen.physics.cvs import CollectiveVariable, end_to_end, parse_cv, to_dict
 from smdgen.physics.pulling import (
     SMALL_SYSTEM,
@@ -28,7 +29,7 @@ from smdgen.physics.pulling import (
 )
 from smdgen.physics.rebuild import rebuild
 from smdgen.physics.replicas import PullJob
-from smdgen.physics.system import MolecularSystem, build_system, file_kind
+from smdgen.physics.system import DEFAULT_FORCEFIELD, MolecularSystem, build_system, file_kind
 
 #: The restraint centre jumps at least this often; the accumulated work is exact for any value.
 _MAX_STEPS_PER_MOVE = 10
@@ -51,6 +52,7 @@ class PullPlan:
     job: PullJob
     cv: CollectiveVariable
     identity: dict[str, Any]  # what pulls of one set have in common; kept beside them
+    parameters: tuple[Path, ...]  # files of the user that describe the forces
     notes: tuple[str, ...]
 
 
@@ -91,8 +93,8 @@ def plan_pulls(config: SimulateConfig) -> PullPlan:
     """
     _check(config)
     structure, given, notes = _start(config)
-    end_centre, told = _target(config, structure, given)
-    notes += told
+    end_centre, how = _target(config, structure, given)
+    config, whose = _with_parameters(config, structure)
     built, structure, positions, more = _build(config, structure, given)
     check_coordinates(positions[None], structure)
     cv = _pulled(config, structure)
@@ -119,7 +121,8 @@ def plan_pulls(config: SimulateConfig) -> PullPlan:
         platform,
         _threads(config, platform, structure.n_atoms),
     )
-    return PullPlan(structure, job, cv, identity, (*structure.notes, *notes, *more, *built.notes))
+    told = (*structure.notes, *notes, *how, *whose, *more, *built.notes)
+    return PullPlan(structure, job, cv, identity, config.parameters, told)
 
 
 def _start(config: SimulateConfig) -> tuple[Structure, NDArray[np.float64], list[str]]:
@@ -156,17 +159,49 @@ def _target(
     """Where the centre ends: as given, or as the pulls of the output folder have it; and a note."""
     if config.end_centre is not None:
         return config.end_centre, []
-    file = config.output / PROTOCOL_FILE
-    known = None if config.force else read_json(file)
-    found = known.get("end_centre") if isinstance(known, dict) else None
+    found = _known(config).get("end_centre")
     if isinstance(found, int | float):
-        return float(found), [f"--to {found:g}, as the pulls in {config.output} have it ({file.name})"]
+        return float(found), [f"--to {found:g}, as the pulls in {config.output} have it ({PROTOCOL_FILE})"]
     cv = _pulled(config, structure)
     now = _distance(cv).value(positions)
     raise ConfigError(
         f"--to is missing: {cv.name} is {now:.1f} A in the start structure; give the distance to pull to, "
         f"for instance --to {now + _EXAMPLE_PULL:.0f} for {_EXAMPLE_PULL:g} A more"
     )
+
+
+def _known(config: SimulateConfig) -> dict[str, Any]:
+    """What the pulls that the output folder has and that stay have in common; empty if there are none."""
+    known = None if config.force else read_json(config.output / PROTOCOL_FILE)
+    return known if isinstance(known, dict) else {}
+
+
+def _with_parameters(config: SimulateConfig, structure: Structure) -> tuple[SimulateConfig, list[str]]:
+    """With the force field settled: the only parameter file beside a PSF that describes it, else charmm36.
+
+    Raises:
+        ConfigError: Several files describe it.
+    """
+    default = dataclasses.replace(config, forcefield=config.forcefield or DEFAULT_FORCEFIELD)
+    psf = structure.path
+    if config.parameters or config.forcefield or psf is None or file_kind(structure) != "psf":
+        return default, []
+    if _known(config).get("forces", [""])[:1] == [f"force field {DEFAULT_FORCEFIELD}"]:
+        return default, []  # pulls of that force field continue
+    fitting, others = parameter_files_beside(psf, structure)
+    names = ", ".join(file.name for file in fitting or others)
+    if len(fitting) > 1:
+        raise ConfigError(
+            f"{names}: each of these files beside {psf.name} describes it; "
+            f"choose one with --params, or OpenMM's own with --forcefield {DEFAULT_FORCEFIELD}"
+        )
+    if fitting:
+        note = f"parameters from {names} beside {psf.name}, not OpenMM's (--forcefield {DEFAULT_FORCEFIELD})"
+        return dataclasses.replace(default, parameters=tuple(fitting)), [note]
+    if others:
+        note = f"{names} beside {psf.name}: not used, because it needs more; name all its files with --params"
+        return default, [note]
+    return default, []
 
 
 def _distance(cv: CollectiveVariable) -> PulledDistance:

@@ -1,6 +1,7 @@
 """Make pulls of a structure with constant-velocity steered MD: a DCD and a table of CV and work each."""
 
 import json
+import shlex
 import shutil
 import time
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ class SimulateResult:
     pulls: tuple[SimulatedPull, ...]  # all finished ones, earlier runs included
     n_made: int  # by this run
     failed: tuple[str, ...]  # a line each
+    parameters: tuple[Path, ...]
+    forces: tuple[str, ...]  # force field and parameters, what is left out, solvent, constraints
     jarzynski: float | None  # kcal/mol over all pulls; None for a single one
     n_atoms: int
     platform: str
@@ -82,7 +85,8 @@ class SimulateResult:
     @property
     def hints(self) -> tuple[str, ...]:
         """The next command."""
-        return (f"smdgen prepare {self.output}/pull_*.dcd",) if self.pulls else ()
+        named = "".join(f" --params {shlex.quote(str(file))}" for file in self.parameters)
+        return (f"smdgen prepare {self.output}/pull_*.dcd{named}",) if self.pulls else ()
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows of the table shown at the end."""
@@ -90,6 +94,7 @@ class SimulateResult:
         values = np.array([pull.final_cv for pull in self.pulls])
         rows = [
             ("pulls", f"{len(self.pulls)} ({self.n_made} made now) of {self.n_atoms} atoms"),
+            ("forces", ", ".join(self.forces)),
             ("final value", _mean_and_spread(values, "A")),
             ("final work", _mean_and_spread(work, "kcal/mol")),
         ]
@@ -306,6 +311,8 @@ def _result(config: SimulateConfig, plan: PullPlan, farm: _Farm) -> SimulateResu
         pulls=tuple(pulls),
         n_made=len(farm.made),
         failed=tuple(farm.failed),
+        parameters=plan.parameters,
+        forces=tuple(plan.identity["forces"]),
         jarzynski=float(jarzynski_profile(works, config.temperature)) if len(works) > 1 else None,
         n_atoms=plan.structure.n_atoms,
         platform=plan.job.platform,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from smdgen.errors import ArtifactError, ConfigError, SimulationError, TopologyE
 from smdgen.physics import replicas
 from smdgen.progress import Silent
 from smdgen.stages import simulate
+from smdgen.stages._pull_plan import plan_pulls
 from smdgen.stages.simulate import SimulateResult, plan
+from tests.conftest import PullFiles
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deca_alanine"
 
@@ -167,6 +170,61 @@ def test_pulls_that_exist_tell_their_target(config):
     with pytest.raises(ConfigError, match="--to is missing"):
         run(dataclasses.replace(aimless, force=True))
     assert len(list(config.output.glob("pull_*.dcd"))) == 3
+
+
+def backbone_pulls(pull_files: PullFiles, tmp_path: Path) -> SimulateConfig:
+    """Pulls of the made-up backbone, whose PSF has one parameter file beside it."""
+    start = tmp_path / "start.pdb"
+    write_pdb(start, pull_files.structure, pull_files.positions[0][0])
+    return SimulateConfig(
+        pull_files.topology, start, end_centre=15.0, duration_ps=0.02, timestep_fs=1.0, minimisation_steps=5,
+        frames=5, solvent="vacuum", output=tmp_path / "pulls",
+    )  # fmt: skip
+
+
+def test_the_parameter_file_beside_a_psf_is_used_and_named(pull_files, tmp_path):
+    """It gives the pulls that naming it gives; the table, protocol.json and the next command name it."""
+    config, progress = backbone_pulls(pull_files, tmp_path), Silent()
+    result = simulate.run(config, Path("unused"), progress)
+    assert any(note.startswith("parameters from backbone.prm beside system.psf") for note in progress.notes)
+    assert dict(result.summary())["forces"].startswith("system.psf with backbone.prm, ")
+    assert json.loads((config.output / "protocol.json").read_text())["forces"][0].endswith("backbone.prm")
+    assert result.hints[0].endswith(f"pull_*.dcd --params {pull_files.parameters}")
+    named = dataclasses.replace(config, parameters=(pull_files.parameters,))
+    assert run(named).n_made == 0
+    assert run(dataclasses.replace(config, replicas=2)).n_made == 1
+
+
+def test_of_several_parameter_files_beside_a_psf_one_has_to_be_chosen(pull_files, tmp_path):
+    config = backbone_pulls(pull_files, tmp_path)
+    shutil.copyfile(pull_files.parameters, pull_files.folder / "a_copy.prm")
+    (pull_files.folder / "other.prm").write_text(pull_files.parameters.read_text().replace("620.0", "630.0"))
+    with pytest.raises(ConfigError, match=r"a_copy\.prm, other\.prm: each of these files"):
+        run(config)
+    assert run(dataclasses.replace(config, parameters=(pull_files.folder / "other.prm",))).n_made == 1
+
+
+def test_a_parameter_file_that_does_not_describe_the_psf_is_left_and_named(tmp_path):
+    for file in ("deca_alanine.psf", "deca_alanine.pdb"):
+        shutil.copyfile(EXAMPLE / file, tmp_path / file)
+    (tmp_path / "water.prm").write_text("NONBONDED\nOT 0.0 -0.15 1.77\nEND\n")
+    (tmp_path / "run.inp").write_text("* a script, no parameters\n")
+    config = SimulateConfig(tmp_path / "deca_alanine.psf", end_centre=15.0, output=tmp_path / "pulls")
+    made = plan_pulls(config)
+    assert made.identity["forces"][0] == "force field charmm36"
+    assert any(note.startswith("water.prm beside deca_alanine.psf: not used") for note in made.notes)
+    chosen = plan_pulls(dataclasses.replace(config, forcefield="charmm36"))
+    assert not any("water.prm" in note for note in chosen.notes)
+
+
+def test_pulls_of_a_force_field_continue_though_a_parameter_file_lies_beside(pull_files, tmp_path):
+    """Versions before this rule made them with charmm36."""
+    config = backbone_pulls(pull_files, tmp_path)
+    config.output.mkdir()
+    (config.output / "protocol.json").write_text('{"forces": ["force field charmm36", "vacuum"]}')
+    with pytest.raises(TopologyError, match="force field charmm36 does not fit"):
+        plan_pulls(config)
+    assert plan_pulls(dataclasses.replace(config, force=True)).parameters == (pull_files.parameters,)
 
 
 def test_pulls_of_another_start_or_other_charges_are_refused(config, tmp_path):
