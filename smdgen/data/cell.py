@@ -33,7 +33,8 @@ def cell_from_dcd(raw: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None,
         cells = ordered
     else:
         cells = _from_shape(np.where(is_number[:, None], raw, 0.0))
-    return real_cells(np.where(is_number[:, None], cells, np.nan))
+    sides = np.where(is_number[:, None], cells[:, :3], -np.inf)  # no program writes such a cell on purpose
+    return real_cells(np.concatenate([sides, cells[:, 3:]], axis=1))
 
 
 def real_cells(cells: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, list[str]]:
@@ -43,17 +44,20 @@ def real_cells(cells: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, 
         cells: (n_frames, 6), A A A deg deg deg.
 
     Returns:
-        The cells, and a note where some frames have a cell and others none, or one far from the others.
+        The cells, and a note where some frames have a cell and others none or one far from the others, or
+        where cells are impossible.
     """
     sides, angles = cells[:, :3], cells[:, 3:]
     alpha, beta, gamma = np.cos(np.radians(angles)).T
     volume_squared = 1 - alpha**2 - beta**2 - gamma**2 + 2 * alpha * beta * gamma
     fits = (sides > 2.0) & (sides < _LONGEST_SIDE) & (angles > 1.0) & (angles < 179.0)
     is_real = fits.all(axis=1) & (volume_squared > 1e-6)  # NaN compares as false
+    if not is_real.any():
+        return None, _impossible_note(sides)
     if not is_real.all():
         missing = np.flatnonzero(~is_real)
         words = f"{len(missing)} of {len(cells)} frames have no unit cell, first frame {missing[0] + 1}"
-        return None, [f"{words}; none is used, so molecules cut by the box stay so"] if is_real.any() else []
+        return None, [f"{words}; none is used, so molecules cut by the box stay so"]
     usual = np.median(cells, axis=0)
     is_odd = (np.abs(np.log(sides / usual[:3])) > _MOST_CHANGE).any(axis=1)
     if not is_odd.any():
@@ -63,6 +67,17 @@ def real_cells(cells: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, 
     return cells, [
         f"{int(is_odd.sum())} of {len(cells)} frames have a unit cell far from the others', first frame "
         f"{first + 1} ({shown[0]} A, mostly {shown[1]} A); if it is wrong there, so are molecules made whole"
+    ]
+
+
+def _impossible_note(sides: NDArray[np.float64]) -> list[str]:
+    """Sides (n_frames, 3), A, below 0; 0, 1 and NaN mean that there is no cell."""
+    impossible = np.flatnonzero((sides < 0).any(axis=1))
+    if not len(impossible):
+        return []
+    return [
+        f"{len(impossible)} of {len(sides)} frames have an impossible unit cell (a negative length, or no "
+        f"number), first frame {impossible[0] + 1}; none is used, so molecules cut by the box stay so"
     ]
 
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from smdgen.data.atoms import Structure
 from smdgen.data.bonding import COVALENT_RADII
-from smdgen.data.periodic import nearest_image
+from smdgen.data.lattice import nearest_image
 from smdgen.errors import TrajectoryError
 
 _LARGEST_COORDINATE = 1e5  # A

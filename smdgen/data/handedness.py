@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.data.atoms import Structure, subset
-from smdgen.data.periodic import nearest_image
+from smdgen.data.lattice import nearest_image
 from smdgen.physics.backbone import find_backbone
 
 _FEWEST_TORSIONS = 4  # few residues have phi above zero, but some do

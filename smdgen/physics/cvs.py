@@ -95,6 +95,14 @@ def evaluate(cv: CollectiveVariable, x: "Tensor") -> "Tensor":
     return turn(centres, order)[..., 0] * (180 / torch.pi)
 
 
+def between_groups(cv: CollectiveVariable, x: "Tensor") -> "Tensor":
+    """(..., n_groups - 1, 3), A. From the centre of each group to that of the next; `x` as in `evaluate`."""
+    import torch
+
+    centres = torch.stack([_centre(x, *group) for group in zip(cv.groups, cv.weights, strict=True)], -2)
+    return centres.diff(dim=-2)
+
+
 def difference(cv: CollectiveVariable, a: "Tensor", b: "Tensor") -> "Tensor":
     """Subtract b from a, the short way round for dihedrals.
 

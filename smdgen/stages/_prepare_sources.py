@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from smdgen.config import PrepareConfig
 from smdgen.data.dcd import DcdFile, SoundDcd
+from smdgen.data.images import Images, Reach, first_images, plan_reach
 from smdgen.data.pull_labels import tables_beside
 from smdgen.data.structure import Structure, find_topology, match_atoms, read_structure, select_atoms, subset
 from smdgen.data.sums import hold_to_sum, read_sums
@@ -30,6 +31,10 @@ class Source:
     path: Path
     topology: Path
     atoms: NDArray[np.int64]  # (n_modelled,). Where the modelled atoms are in this trajectory
+    reach: Reach  # the atoms that are read
+    first: NDArray[np.float32]  # (n_modelled, 3), A. The first frame
+    images: Images  # of the first frame
+    odd_images: dict[str, str]  # notes on it, by kind
     n_topology_atoms: int
     n_frames: int
     chosen: NDArray[np.int64]  # (n,). Frames that are kept
@@ -50,7 +55,7 @@ class _Candidate:
     path: Path
     topology: Path
     structure: Structure
-    atoms: NDArray[np.int64]  # as of `Source`
+    reach: Reach  # as of `Source`
     stride: int
     salvage: bool
     label_units: str
@@ -60,32 +65,33 @@ def look(
     config: PrepareConfig, progress: Progress | None, executor: Executor | None = None
 ) -> tuple[Structure, NDArray[np.int64], tuple[Source, ...]]:
     """The first trajectory's topology, its modelled atoms, and every trajectory."""
-    known: dict[Path, tuple[Structure, NDArray[np.int64]]] = {}
+    known: dict[Path, tuple[Structure, Reach]] = {}
     sources = []
     for source in in_order(executor, _look_at, _candidates(config, known)):
         sources.append(source)
         if progress is not None:
             progress.advance()
-    whole, selected = next(iter(known.values()))
-    return whole, selected, tuple(sources)
+    whole, reach = next(iter(known.values()))
+    return whole, reach.atoms[: reach.n_modelled], tuple(sources)
 
 
-def _candidates(
-    config: PrepareConfig, known: dict[Path, tuple[Structure, NDArray[np.int64]]]
-) -> Iterator[_Candidate]:
-    """Every trajectory; fills in each topology with its modelled atoms, the first trajectory's first."""
+def _candidates(config: PrepareConfig, known: dict[Path, tuple[Structure, Reach]]) -> Iterator[_Candidate]:
+    """Every trajectory; fills in each topology with the atoms to read, the first trajectory's first."""
     for path in config.trajectories:
         require_regular_file(path, "a trajectory", TrajectoryError)
         topology = config.topology or _topology_of(path)
         if topology not in known:
             found = read_structure(topology)
             if known:
-                whole, selected = next(iter(known.values()))
-                known[topology] = found, match_atoms(subset(whole, selected), found)
+                whole, reach = next(iter(known.values()))
+                model = subset(whole, reach.atoms[: reach.n_modelled])
+                atoms = match_atoms(model, found)
             else:
-                known[topology] = found, select_atoms(found, config.select)
-        structure, atoms = known[topology]
-        yield _Candidate(path, topology, structure, atoms, config.stride, config.salvage, config.label_units)
+                atoms = select_atoms(found, config.select)
+                model = subset(found, atoms)
+            known[topology] = found, plan_reach(found, atoms, model.bonds)
+        structure, reach = known[topology]
+        yield _Candidate(path, topology, structure, reach, config.stride, config.salvage, config.label_units)
 
 
 def _topology_of(path: Path) -> Path:
@@ -107,10 +113,15 @@ def _look_at(candidate: _Candidate) -> Source:
             odd = check_topology(trajectory, structure)
         except TrajectoryError as error:
             raise TrajectoryError(f"{path}: {error}") from error
+        first, images, apart = first_images(trajectory, candidate.reach, chosen)
         return Source(
             path=path,
             topology=candidate.topology,
-            atoms=candidate.atoms,
+            atoms=candidate.reach.atoms[: candidate.reach.n_modelled],
+            reach=candidate.reach,
+            first=first,
+            images=images,
+            odd_images=apart,
             n_topology_atoms=structure.n_atoms,
             n_frames=trajectory.n_frames,
             chosen=chosen,

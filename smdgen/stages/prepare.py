@@ -19,8 +19,10 @@ from smdgen import __version__
 from smdgen.config import PrepareConfig
 from smdgen.data.dataset import DatasetWriter, Pull, create_dataset, open_dataset
 from smdgen.data.gate import Remarks, check_coordinates, in_words, join, judge_coordinates
+from smdgen.data.images import follow, image_notes, joint_notes, offsets_of
+from smdgen.data.lattice import box_shares
 from smdgen.data.molecules import molecules_of, take_molecules
-from smdgen.data.periodic import Wholeness, make_whole, plan_wholeness
+from smdgen.data.periodic import make_whole, plan_wholeness
 from smdgen.data.pull_labels import Frames, PullLabels, read_labels
 from smdgen.data.selection import selection_notes
 from smdgen.data.splits import MINIMUM_PULLS, SPLITS, Split, split_blocks, split_pulls
@@ -56,7 +58,6 @@ class _Model:
     """The modelled atoms."""
 
     structure: Structure
-    wholeness: Wholeness
     terms: Terms
     cv: CollectiveVariable
     selection: str
@@ -132,7 +133,7 @@ def plan(config: PrepareConfig, run_dir: Path) -> list[tuple[str, str]]:
     _check(config)
     refuse_overwrite(RunFolder(run_dir).dataset, config.force)
     whole, selected, sources = look(config, None)
-    cv = _cv(config, whole, selected, (selected, _sample(sources[0], whole, selected)[0]))
+    cv = _cv(config, whole, selected, sources[0].first)
     parts = _split(config, sources)
     counts = [f"{sum(part.split == split for part in parts)} {split}" for split in SPLITS]
     return [
@@ -182,10 +183,9 @@ def _model(
             forcefield=config.forcefield,
             frames=frames,
         )
-    cv = _cv(config, whole, selected, (atoms, frames[0]))
-    wholeness = plan_wholeness(structure.n_atoms, structure.bonds)
+    cv = _cv(config, whole, selected, sources[0].first)
     notes = (*whole.notes, *_selection_notes(config, whole), *notes)
-    return _Model(structure, wholeness, terms, cv, config.select, whole.n_atoms, notes)
+    return _Model(structure, terms, cv, config.select, whole.n_atoms, notes)
 
 
 def _selection_notes(config: PrepareConfig, whole: Structure) -> list[str]:
@@ -208,21 +208,21 @@ def _sample(source: Source, whole: Structure, atoms: NDArray[np.int64]) -> NDArr
     wholeness = plan_wholeness(len(atoms), subset(whole, atoms).bonds)
     with open_trajectory(source.path, whole.n_atoms, source.salvage, source.sound) as trajectory:
         cells = None if trajectory.cells is None else trajectory.cells[chosen]
-        return make_whole(trajectory.read(chosen, atoms), wholeness, cells)
+        return make_whole(trajectory.read(chosen, atoms), wholeness, cells)[0]
 
 
 def _cv(
     config: PrepareConfig,
     whole: Structure,
     selected: NDArray[np.int64],
-    first: tuple[NDArray[np.int64], NDArray[np.float32]],
+    first: NDArray[np.float32],
 ) -> CollectiveVariable:
-    """The CV; the reference of an RMSD is the topology's own, else the first frame: atoms and positions."""
+    """The CV; the reference of an RMSD is the topology's own, else the first frame: (n_modelled, 3), A."""
     if config.cv:
         reference = whole.positions
         if reference is None:
             reference = np.full((whole.n_atoms, 3), np.nan)
-            reference[first[0]] = first[1]
+            reference[selected] = first
         return cvs.parse_cv(config.cv, whole, selected, select_atoms, reference)
     return cvs.end_to_end(whole, selected)
 
@@ -299,16 +299,17 @@ def _write(
     n_frames = sum(part.stop - part.first for part in parts)
     columns = _Columns([], [], [], [])
     notes: list[str] = []
+    odd_images: list[tuple[str, dict[str, str]]] = []
     pulls: list[Pull] = []
     labelled: dict[str, str] = {}  # trajectory to the file its labels came from
     progress.start("reading frames", total=n_frames)
     own_parts = [[part for part in parts if part.source == index] for index in range(len(sources))]
     with create_dataset(path, n_frames, len(parts), model.structure) as writer:
-        chunks = _read_all(executor, model, sources, own_parts)
+        chunks = _read_all(executor, sources, own_parts)
         for source, own in zip(sources, own_parts, strict=True):
-            values, found = _store(
-                writer, source, chunks, sum(part.stop - part.first for part in own), progress
-            )
+            kept = np.concatenate([source.chosen[part.first : part.stop] for part in own])
+            values, found, odd = _store(writer, model.cv, source, chunks, kept, progress)
+            odd_images.append((source.path.name, {**source.odd_images, **odd}))
             labels = _labels(source, model.cv, own, values)
             _collect(columns, source, own, values, labels)
             if labels.centre is not None or labels.work is not None:
@@ -328,15 +329,16 @@ def _write(
             work=_or_none(np.concatenate(columns.work)),
             provenance={**provenance, "labels": labelled},
         )
-    return notes
+    return [*notes, *joint_notes(odd_images)]
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Some frames as they are stored."""
+    """Some frames in which every molecule is in one piece."""
 
     positions: NDArray[np.float32]  # (n, n_modelled, 3), A
-    cv_values: NDArray[np.float64]
+    offsets: NDArray[np.float64]  # (n, n_molecules, 3), A, of `offsets_of`
+    cells: NDArray[np.float64] | None  # (n, 6)
     remarks: Remarks
 
 
@@ -344,23 +346,21 @@ class _Chunk:
 class _Task:
     """Chunks of one trajectory that are read together."""
 
-    model: _Model
     source: Source
     chunks: tuple[NDArray[np.int64], ...]  # frames of the trajectory
 
 
 def _read_all(
     executor: Executor | None,
-    model: _Model,
     sources: Sequence[Source],
     own_parts: Sequence[Sequence[_Part]],
 ) -> Iterator[_Chunk]:
     """All frames in order; the chunks are the same wherever they are read."""
     tasks = []
     for source, own in zip(sources, own_parts, strict=True):
-        chunks = tuple(_chunks(source, own, model.structure.n_atoms))
+        chunks = tuple(_chunks(source, own, len(source.reach.atoms)))
         size = _CHUNKS_A_TASK if executor is not None and source.sound is not None else len(chunks)
-        tasks += [_Task(model, source, chunks[i : i + size]) for i in range(0, len(chunks), size)]
+        tasks += [_Task(source, chunks[i : i + size]) for i in range(0, len(chunks), size)]
     if executor is None:
         for task in tasks:
             yield from _read(task)
@@ -371,14 +371,12 @@ def _read_all(
 
 def _read(task: _Task) -> Iterator[_Chunk]:
     """The chunks of one task, one at a time."""
-    source, model = task.source, task.model
+    source = task.source
     with open_trajectory(
         source.path, source.n_topology_atoms, salvage=source.salvage, known=source.sound
     ) as trajectory:
         for frames in task.chunks:
-            positions, remarks = _read_whole(trajectory, source, frames, model)
-            values = cvs.evaluate(model.cv, torch.from_numpy(positions).double()).numpy()
-            yield _Chunk(positions, values, remarks)
+            yield _read_whole(trajectory, source, frames)
 
 
 def _read_together(task: _Task) -> list[_Chunk]:
@@ -388,33 +386,45 @@ def _read_together(task: _Task) -> list[_Chunk]:
 
 
 def _store(
-    writer: DatasetWriter, source: Source, chunks: Iterator[_Chunk], n_frames: int, progress: Progress
-) -> tuple[NDArray[np.float64], list[str]]:
-    """Store the frames of one trajectory; its CV values and what was odd."""
-    values = np.empty(n_frames)  # small arrays kept between the large ones of the chunks would strew the heap
-    remarks, last, done = Remarks(), None, 0
-    while done < n_frames:
+    writer: DatasetWriter,
+    cv: CollectiveVariable,
+    source: Source,
+    chunks: Iterator[_Chunk],
+    kept: NDArray[np.int64],
+    progress: Progress,
+) -> tuple[NDArray[np.float64], list[str], dict[str, str]]:
+    """Store the frames `kept` of one trajectory, molecules followed; CV values, odd frames, odd images."""
+    # small arrays kept between the large ones of the chunks would strew the heap
+    values, widths, shares = np.empty(len(kept)), np.empty(len(kept)), np.zeros(len(kept))
+    remarks, last, images, done = Remarks(), None, source.images, 0
+    while done < len(kept):
         chunk = next(chunks)
         size = len(chunk.positions)
-        values[done : done + size] = chunk.cv_values
+        rows = slice(done, done + size)
+        positions, images, widths[rows] = follow(
+            chunk.positions, chunk.offsets, chunk.cells, source.reach.molecules, images
+        )
+        x = torch.from_numpy(positions).double()
+        values[rows] = cvs.evaluate(cv, x).numpy()
+        if chunk.cells is not None and len(cv.groups) > 1:
+            shares[rows] = box_shares(cvs.between_groups(cv, x).numpy(), chunk.cells).max(axis=1)
         done += size
         remarks = join(remarks, chunk.remarks)
-        if last is not None and np.array_equal(last, chunk.positions[0]):
+        if last is not None and np.array_equal(last, positions[0]):
             remarks = join(remarks, Remarks(n_repeated=1))
-        last = chunk.positions[-1].copy()
-        writer.append(chunk.positions)
+        last = positions[-1].copy()
+        writer.append(positions)
         progress.advance(size, source.path.name)
-    return values, in_words(remarks)
+    return values, in_words(remarks), image_notes(kept, widths, shares, values, cv.unit)
 
 
-def _read_whole(
-    trajectory: Trajectory, source: Source, frames: NDArray[np.int64], model: _Model
-) -> tuple[NDArray[np.float32], Remarks]:
-    """(n, n_modelled, 3), A: checked, with whole molecules; and what was odd, by frames of the trajectory."""
-    positions = trajectory.read(frames, source.atoms)
+def _read_whole(trajectory: Trajectory, source: Source, frames: NDArray[np.int64]) -> _Chunk:
+    """Some frames, checked, with whole molecules; what was odd is told by frames of the trajectory."""
+    reach = source.reach
+    positions = trajectory.read(frames, reach.atoms)
     cells = None if trajectory.cells is None else trajectory.cells[frames]
     try:
-        remarks = judge_coordinates(positions, model.structure, cells)
+        remarks = judge_coordinates(positions, reach.structure, cells)
     except TrajectoryError as error:
         # the check counts from the frames it got
         text = re.sub(r"^frame (\d+)", lambda found: f"frame {frames[int(found[1]) - 1] + 1}", str(error))
@@ -422,7 +432,9 @@ def _read_whole(
     if remarks.first_strained is not None:
         frame, atom = remarks.first_strained
         remarks = replace(remarks, first_strained=(int(frames[frame]), atom))
-    return make_whole(positions, model.wholeness, cells), remarks
+    positions, _ = make_whole(positions, reach.wholeness, cells)
+    offsets = offsets_of(positions, reach.wholeness)
+    return _Chunk(np.ascontiguousarray(positions[:, : reach.n_modelled]), offsets, cells, remarks)
 
 
 def _chunks(source: Source, parts: Sequence[_Part], n_atoms: int) -> Iterator[NDArray[np.int64]]:

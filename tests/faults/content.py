@@ -72,7 +72,7 @@ def _trajectory(path: Path, topology: Path, salvage: bool) -> Content:
         positions = trajectory.read(source.chosen, source.atoms)
         cells = None if trajectory.cells is None else trajectory.cells[source.chosen]
     notes = check_coordinates(positions, structure, cells)
-    positions = make_whole(positions, plan_wholeness(structure.n_atoms, structure.bonds), cells)
+    positions, _ = make_whole(positions, plan_wholeness(structure.n_atoms, structure.bonds), cells)
     return Content(arrays={"positions": positions}, notes=(*source.notes, *notes))
 
 

@@ -117,8 +117,6 @@ def _dcd_legal() -> Iterator[Variant]:
         "dummy cell of zeros": {"cell": [0.0] * 6},
         "dummy cell of ones": {"cell": [1.0, 0.0, 1.0, 0.0, 0.0, 1.0]},
         "cell without volume": {"cell": [90.0, 1.0, 90.0, 1.0, 1.0, 90.0]},
-        "cell of NaN": {"cell": [float("nan")] * 6},
-        "infinite cell": {"cell": [float("inf"), 0.0, 90.0, 0.0, 0.0, 90.0]},
         "first step later": {"first_step": 5000},
         "other cell flag": {"cell": cell, "cell_flag": 2},
     }
@@ -140,6 +138,9 @@ def _dcd_legal() -> Iterator[Variant]:
         "VMD's time step": ({"delta": 1.0, "every": 1}, "no meaningful time"),
         "no steps between frames": ({"every": 0}, "no meaningful time"),
         "negative steps between frames": ({"every": -3}, "no meaningful time"),
+        "cell of NaN": ({"cell": [float("nan")] * 6}, "impossible unit cell"),
+        "infinite cell": ({"cell": [float("inf"), 0.0, 90.0, 0.0, 0.0, 90.0]}, "impossible unit cell"),
+        "negative cell": ({"cell": [-90.0, 0.0, 90.0, 0.0, 0.0, 90.0]}, "impossible unit cell"),
     }
     for name, options in silent.items():
         yield Variant("dcd", name, _dialect(**options), READ)

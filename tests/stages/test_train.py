@@ -165,7 +165,7 @@ class TerminateAfter(StopAfter):
 
 
 def test_sigterm_stops_as_ctrl_c_does_and_info_says_how_to_continue(run_dir, monkeypatch):
-    """Also where nothing but the checkpoint was written, as after SIGKILL; nothing begins anew without a word."""
+    """Also where only the checkpoint was written, as after SIGKILL; nothing begins anew without a word."""
     typed = ["smdgen", "train-vae", "--epochs", "3", "--run", str(run_dir), "--force"]
     monkeypatch.setattr(sys, "argv", typed)
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -193,8 +193,8 @@ def test_a_checkpoint_of_other_data_is_in_nobodys_way(run_dir, pull_files):
     (run_dir / "vae.safetensors").unlink()
     (run_dir / "latents.h5").unlink()
     config = PrepareConfig(
-        pull_files.trajectories, pull_files.topology, (pull_files.parameters,), select="name N CA C O", stride=2,
-        force=True,
+        pull_files.trajectories, pull_files.topology, (pull_files.parameters,),
+        select="name N CA C O", stride=2, force=True,
     )  # fmt: skip
     prepare.run(config, run_dir, Silent())
     assert describe_run(run_dir).hints == (f"smdgen train-vae --run {run_dir}",)
