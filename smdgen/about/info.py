@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from smdgen.about.facts import Description
-from smdgen.about.molecular import describe_structure, describe_trajectory
+from smdgen.about.molecular import describe_coordinates, describe_structure, describe_trajectory
 from smdgen.about.run_folder import describe_run
 from smdgen.about.stored import describe_dataset, describe_latents, describe_model
+from smdgen.data.kinds import COORDINATE_KINDS, TRAJECTORY_KINDS, coordinate_kind
 from smdgen.data.structure import TOPOLOGY_SUFFIXES
-from smdgen.data.trajectory import GUARDED_SUFFIXES
 from smdgen.errors import ConfigError, TopologyError
 from smdgen.files import refuse_packed, require_regular_file
 
@@ -41,8 +41,11 @@ def _describer(path: Path, head: bytes) -> Callable[[Path], Description]:
         return _SEALED[kind]
     if suffix in (".safetensors", ".checkpoint"):
         return describe_model
-    if suffix == ".dcd" or b"CORD" in head[:16] or b"VELD" in head[:16] or suffix in GUARDED_SUFFIXES:
+    found = coordinate_kind(path)
+    if found in TRAJECTORY_KINDS:
         return describe_trajectory
+    if found in COORDINATE_KINDS:
+        return describe_coordinates
     return describe_structure if suffix in TOPOLOGY_SUFFIXES else _describe_unknown
 
 

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.about.facts import Description, Fact, counts, fact, size, some
+from smdgen.data.coordinates import COORDINATE_READERS
 from smdgen.data.dcd import DcdFile
 from smdgen.data.dcd_layout import DcdLayout
+from smdgen.data.kinds import coordinate_kind
 from smdgen.data.structure import read_pdb_models, read_structure, structure_format
 from smdgen.data.trajectory import Trajectory, has_times, open_trajectory
 from smdgen.physics.atoms import residue_numbers
@@ -25,7 +27,7 @@ def describe_trajectory(path: Path) -> Description:
         TrajectoryError: It is damaged.
     """
     with open_trajectory(path) as trajectory:
-        kind, facts = f"{path.suffix.lstrip('.').upper()} trajectory", []
+        kind, facts = f"{coordinate_kind(path)} trajectory", []
         declared: dict[str, int] = {}
         if isinstance(trajectory, DcdFile):
             kind, facts = "DCD trajectory", _dcd_facts(trajectory.layout)
@@ -48,6 +50,26 @@ def describe_trajectory(path: Path) -> Description:
             ),
             trajectory.notes,
         )
+
+
+def describe_coordinates(path: Path) -> Description:
+    """Atoms and extent of one set of coordinates.
+
+    Raises:
+        TopologyError: It is damaged.
+    """
+    kind = coordinate_kind(path)
+    positions = COORDINATE_READERS[kind](path)
+    extent = np.ptp(positions, axis=0)
+    return Description(
+        path,
+        f"{kind}, one set",
+        (
+            size(path),
+            fact("atoms", len(positions)),
+            Fact("extent", " x ".join(f"{length:.2f}" for length in extent) + " A", extent.tolist()),
+        ),
+    )
 
 
 def describe_structure(path: Path) -> Description:

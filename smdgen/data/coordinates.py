@@ -1,5 +1,6 @@
-"""Coordinate files without atom names: Amber's inpcrd and NAMD's .coor."""
+"""Files with one set of coordinates: Amber's inpcrd and restart, NAMD's .coor, CHARMM's CRD."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ from numpy.typing import NDArray
 
 from smdgen.errors import TopologyError
 from smdgen.files import read_text_lines
+
+_FROM_EXTENDED = 100_000  # atoms, from which CHARMM writes the extended layout unasked
 
 
 def read_inpcrd(path: Path) -> NDArray[np.float64]:
@@ -49,3 +52,34 @@ def read_namd_coordinates(path: Path) -> NDArray[np.float64]:
         if n_atoms > 0 and len(content) == 4 + 24 * n_atoms:
             return np.frombuffer(content, f"{order}f8", offset=4).astype(np.float64).reshape(n_atoms, 3)
     raise TopologyError(f"{path} ({len(content)} bytes) is no whole binary NAMD .coor file; write it again")
+
+
+def read_charmm_coordinates(path: Path) -> NDArray[np.float64]:
+    """Coordinates of a CHARMM CRD file, of the standard or the extended layout.
+
+    Returns:
+        (n_atoms, 3), A.
+
+    Raises:
+        TopologyError: It is no CRD file, or cut.
+
+    Source: CHARMM's io.doc.
+    """
+    lines = [line for line in read_text_lines(path) if not line.startswith("*")]
+    try:
+        count = lines[0].split()
+        n_atoms = int(count[0])
+        first, width = (40, 20) if "EXT" in count or n_atoms >= _FROM_EXTENDED else (20, 10)
+        text = lines[1 : 1 + n_atoms]
+        values = [float(line[first + width * i :][:width]) for line in text for i in range(3)]
+        return np.array(values, dtype=np.float64).reshape(n_atoms, 3)
+    except (ValueError, IndexError) as error:
+        raise TopologyError(f"{path} is no CHARMM CRD file, or cut ({error}); write it again") from error
+
+
+#: By the kinds of `smdgen.data.kinds`.
+COORDINATE_READERS: dict[str, Callable[[Path], NDArray[np.float64]]] = {
+    "NAMD coordinates": read_namd_coordinates,
+    "Amber restart": read_inpcrd,
+    "CHARMM coordinates": read_charmm_coordinates,
+}

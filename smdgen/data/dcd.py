@@ -16,15 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from smdgen.data.cell import cell_from_dcd, cell_to_dcd
 from smdgen.data.dcd_layout import DcdLayout, frame_dtype, read_layout
+from smdgen.data.times import NUMBERED
 from smdgen.errors import TrajectoryError
 from smdgen.files import atomic_path
 from smdgen.units import PS_PER_AKMA
 
 Frames = slice | NDArray[np.integer] | Sequence[int] | None
 Columns = slice | NDArray[np.int64]
-
-#: What the note says of a trajectory without times of its own.
-NUMBERED = "frames are numbered instead"
 
 _SHORTER = "became shorter while it was read; wait for its writer and try again"
 _BLOCK_BYTES = 8 << 20  # of the map that are in memory at a time

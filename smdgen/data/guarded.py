@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.data.cell import real_cells
-from smdgen.data.dcd import NUMBERED, Frames
-from smdgen.data.netcdf import check_netcdf
+from smdgen.data.dcd import Frames
+from smdgen.data.times import read_timeline
 from smdgen.data.xdr import check_frames
 from smdgen.errors import TrajectoryError
 
@@ -22,31 +22,28 @@ _MIN_SECONDS = 120.0  # until an answer, on a busy machine
 _MIN_CPU_SECONDS = 15.0  # of computing for an answer
 _BYTES_A_SECOND = 5e6  # slower than this is taken for a hang
 _BLOCK_BYTES = 16 << 20
-_LATEST = 1e12  # ps, a second
-_MOST_STEPS = 1.5  # between two frames, times the usual one
-_NO_TIMES = f"the file holds no meaningful times; {NUMBERED}"
-_XDR_SUFFIXES = (".xtc", ".trr")
-_NETCDF_SUFFIXES = (".nc", ".ncdf", ".netcdf")
 _CHILD = Path(__file__).with_name("guarded_child.py")
 
 
 class GuardedTrajectory:
-    """An XTC, TRR, NetCDF or H5 file, every frame of which has been read once.
+    """An XTC, TRR or H5 file, every frame of which has been read once.
 
     Args:
-        path: The file; its ending tells the format.
+        path: The file.
+        kind: "XTC", "TRR" or "H5".
 
     Raises:
         TrajectoryError: The file is damaged, or the library that reads it failed, crashed or hung.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: str) -> None:
         self.path = path
-        declared, has_cells = _look(path)
+        # H5 checks itself, and its library can be believed about cells
+        declared, has_cells = (None, True) if kind == "H5" else check_frames(path, is_xtc=kind == "XTC")
         self._limit = _MIN_SECONDS + path.stat().st_size / _BYTES_A_SECOND
         self._cpu_limit = _MIN_CPU_SECONDS + path.stat().st_size / _BYTES_A_SECOND
         self._child = subprocess.Popen(
-            [sys.executable, "-P", str(_CHILD), str(path.resolve()), str(self._cpu_limit)],
+            [sys.executable, "-P", str(_CHILD), str(path.resolve()), str(self._cpu_limit), kind],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -56,18 +53,19 @@ class GuardedTrajectory:
         except BaseException:
             self.close()
             raise
-        self.n_frames: int = summary["n_frames"]
+        n_found: int = summary["n_frames"]
         self.n_atoms: int = summary["n_atoms"]
-        if declared is not None and declared != self.n_frames:
+        if declared is not None and declared != n_found:
             self.close()
-            raise self._failure(f"{declared} frames stand in it, {self.n_frames} can be read")
-        table = np.frombuffer(content, dtype=np.float64).reshape(self.n_frames, 8)
-        self.times_ps, has_times = _times(table[:, 0])
+            raise self._failure(f"{declared} frames stand in it, {n_found} can be read")
+        table = np.frombuffer(content, dtype=np.float64).reshape(n_found, 8)
+        timeline = read_timeline(table[:, 0])
+        table = table[timeline.kept]
+        self._kept, self.n_frames, self.times_ps = timeline.kept, len(table), timeline.times_ps
         has_steps = np.isfinite(table[:, 1]).all() and (np.diff(table[:, 1]) > 0).all()
         self.steps: NDArray[np.int64] | None = table[:, 1].astype(np.int64) if has_steps else None
         self.cells, cell_notes = real_cells(table[:, 2:].copy()) if has_cells else (None, [])
-        notes = [*(_jumps(self.times_ps) if has_times else [_NO_TIMES]), *cell_notes]
-        self.notes: tuple[str, ...] = (*summary["notes"], *notes)
+        self.notes: tuple[str, ...] = (*summary["notes"], *timeline.notes, *cell_notes)
 
     def read(self, frames: Frames = None, atoms: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
         """(n, n_selected, 3), A. Some frames and atoms, 0-based; None for all.
@@ -76,7 +74,7 @@ class GuardedTrajectory:
             IndexError: A frame or atom outside the file.
             TrajectoryError: The library failed, crashed or hung.
         """
-        rows = np.arange(self.n_frames)[slice(None) if frames is None else frames]
+        rows = self._kept[slice(None) if frames is None else frames]
         columns = np.arange(self.n_atoms)[slice(None) if atoms is None else np.asarray(atoms)]
         out = np.empty((len(rows), len(columns), 3), dtype=np.float32)
         size = max(1, _BLOCK_BYTES // (12 * max(len(columns), 1)))
@@ -155,34 +153,3 @@ class GuardedTrajectory:
         return TrajectoryError(
             f"{self.path} is damaged or of another kind ({reason}); write or copy it again"
         )
-
-
-def _look(path: Path) -> tuple[int | None, bool]:
-    """Frames that stand in the file by its own records, and whether its library can be believed about cells.
-
-    None where the library checks the records itself.
-    """
-    suffix = path.suffix.lower()
-    if suffix in _XDR_SUFFIXES:
-        return check_frames(path)
-    return check_netcdf(path) if suffix in _NETCDF_SUFFIXES else None, True
-
-
-def _times(raw: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:
-    """(n_frames,), ps, and whether they are the file's own."""
-    is_meaningful = bool((np.abs(raw) < _LATEST).all() and (np.diff(raw) > 0).all())  # NaN compares as false
-    return (raw.copy() if is_meaningful else np.arange(len(raw), dtype=np.float64)), is_meaningful
-
-
-def _jumps(times_ps: NDArray[np.float64]) -> list[str]:
-    """A note where frames are much further apart than they mostly are, as where some are missing."""
-    apart = np.diff(times_ps)
-    usual = float(np.median(apart)) if len(apart) else 0.0
-    jumps = np.flatnonzero(apart > _MOST_STEPS * usual)
-    if not len(jumps):
-        return []
-    before, after = times_ps[jumps[0] : jumps[0] + 2]
-    return [
-        f"{len(jumps)} jumps in time, first from {before:g} to {after:g} ps at frame {jumps[0] + 2} "
-        f"(mostly {usual:g} ps apart); frames may be missing there"
-    ]

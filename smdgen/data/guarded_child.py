@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 _MEMORY_BYTES = 4 << 30  # of address space, of which the libraries take about 1 GB
 _SCAN_BYTES = 16 << 20
-_HDF5_SUFFIXES = (".h5", ".hdf5", ".h5md")
+_NM = 10.0  # A
 
 #: A and ps in the units that HDF5 files name.
 _ANGSTROM = {
@@ -27,7 +27,8 @@ _ANGSTROM = {
     "pm": 0.01, "fm": 1e-5,
 }  # fmt: skip
 _PS = {
-    "picoseconds": 1.0, "ps": 1.0, "nanoseconds": 1e3, "ns": 1e3, "femtoseconds": 1e-3, "fs": 1e-3, "us": 1e6
+    "picoseconds": 1.0, "picosecond": 1.0, "ps": 1.0, "nanoseconds": 1e3, "ns": 1e3, "femtoseconds": 1e-3,
+    "fs": 1e-3, "us": 1e6, "AKMA": 4.888821e-2,
 }  # fmt: skip
 
 
@@ -39,13 +40,13 @@ class _Reader(Protocol):
         """(n, n_atoms, 3) A, and (n, 8): time ps, step, cell; NaN for what is not known."""
 
 
-class _MdtrajReader:
+class _XdrReader:
+    """XTC and TRR, in nm."""
+
     def __init__(self, path: Path) -> None:
         import mdtraj
 
         self._file = mdtraj.open(str(path))
-        self._scale = 10.0 if str(_unit(self._file)).startswith("nano") else 1.0
-        self._has_steps = path.suffix in (".xtc", ".trr")
         self.n_frames = len(self._file)
         self.notes: list[str] = []
         self._place = 0
@@ -59,19 +60,14 @@ class _MdtrajReader:
             raise ValueError(f"{stop - start} frames wanted from frame {start + 1}, {len(positions)} found")
         self._place = stop
         table = np.full((len(positions), 8), np.nan)
-        table[:, 0] = found[1]
-        if self._has_steps:
-            table[:, 1] = found[2]
-            if found[3] is not None:
-                table[:, 2:] = _cells_of_vectors(np.asarray(found[3], dtype=np.float64) * self._scale)
-        elif found[2] is not None and found[3] is not None:
-            table[:, 2:5] = np.asarray(found[2]) * self._scale
-            table[:, 5:] = found[3]
-        return positions * np.float32(self._scale), table
+        table[:, 0], table[:, 1] = found[1], found[2]
+        if found[3] is not None:
+            table[:, 2:] = _cells_of_vectors(np.asarray(found[3], dtype=np.float64) * _NM)
+        return positions * np.float32(_NM), table
 
 
 class _Hdf5Reader:
-    """MDTraj's own H5 layout (nm) and H5MD with one group of particles."""
+    """MDTraj's own H5 layout (nm), Amber's in NetCDF 4 (A), and H5MD with one group of particles."""
 
     def __init__(self, path: Path) -> None:
         import h5py
@@ -96,7 +92,9 @@ class _Hdf5Reader:
         positions = _own(groups[0], "position/value") if len(groups) == 1 else None
         if positions is not None:
             scale = _unit_of(positions, _ANGSTROM, 1.0)
-            return positions, _own(groups[0], "position/time"), _own(groups[0], "box/edges/value"), scale
+            edges = _own(groups[0], "box/edges")  # a group if they change, else the edges themselves
+            edges = _own(edges, "value") if hasattr(edges, "keys") else edges
+            return positions, _own(groups[0], "position/time"), edges, scale
         raise ValueError("an H5 file with neither /coordinates (MDTraj) nor one group of /particles (H5MD)")
 
     def block(self, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -104,25 +102,42 @@ class _Hdf5Reader:
         table = np.full((len(positions), 8), np.nan)
         if self._times is not None and self._times.shape == (self.n_frames,):
             table[:, 0] = self._times[start:stop] * self._ps
+        elif self._times is not None and self._times.shape == ():  # the time from one frame to the next
+            first = float(self._times.attrs.get("offset", 0.0))
+            table[:, 0] = (first + np.arange(start, stop) * float(self._times[()])) * self._ps
         lengths, angles = self._cells
         if lengths is not None and angles is not None:
             table[:, 2:5] = lengths[start:stop] * self._scale
             table[:, 5:] = angles[start:stop]
-        if self._boxes is not None and self._boxes.shape in ((self.n_frames, 3), (self.n_frames, 3, 3)):
-            boxes = np.asarray(self._boxes[start:stop], dtype=np.float64) * self._scale
-            table[:, 2:] = _cells_of_vectors(boxes if boxes.ndim == 3 else boxes[:, None] * np.eye(3))
+        boxes = self._box_vectors(start, stop)
+        if boxes is not None:
+            table[:, 2:] = _cells_of_vectors(boxes)
         return positions, table
 
+    def _box_vectors(self, start: int, stop: int) -> NDArray[np.float64] | None:
+        """(n or 1, 3, 3), A, of edges by frame or the same for all, as lengths or vectors; None without."""
+        data = self._boxes
+        if data is None:
+            return None
+        if data.shape in ((3,), (3, 3)):
+            boxes = np.asarray(data[()], dtype=np.float64)[None]
+        elif data.shape in ((self.n_frames, 3), (self.n_frames, 3, 3)):
+            boxes = np.asarray(data[start:stop], dtype=np.float64)
+        else:
+            return None
+        boxes = boxes * _unit_of(data, _ANGSTROM, self._scale)
+        return boxes if boxes.ndim == 3 else boxes[:, None] * np.eye(3)
 
-def main(path: Path, requests: BinaryIO, answers: BinaryIO, cpu_seconds: float) -> None:
+
+def main(path: Path, kind: str, requests: BinaryIO, answers: BinaryIO, cpu_seconds: float) -> None:
     """Answer with the summary, then with each request's coordinates, until the input ends.
 
     Whatever takes longer than `cpu_seconds` of computing ends the process, with SIGPROF.
     """
     try:
         _allow(cpu_seconds)
-        with _plain_name(path) as plain:
-            reader: _Reader = _Hdf5Reader(plain) if plain.suffix in _HDF5_SUFFIXES else _MdtrajReader(plain)
+        with _plain_name(path, kind) as plain:
+            reader: _Reader = _Hdf5Reader(plain) if kind == "H5" else _XdrReader(plain)
             summary, table = _scan(reader)
             _send(answers, summary, table)
             for line in requests:
@@ -135,12 +150,10 @@ def main(path: Path, requests: BinaryIO, answers: BinaryIO, cpu_seconds: float) 
 
 
 @contextlib.contextmanager
-def _plain_name(path: Path) -> Iterator[Path]:
-    """A name for the file that MDTraj takes: it refuses capitals in endings and letters beyond ASCII."""
+def _plain_name(path: Path, kind: str) -> Iterator[Path]:
+    """A name for the file that MDTraj takes: it chooses by the ending and refuses letters beyond ASCII."""
     with tempfile.TemporaryDirectory(prefix="smdgen-") as folder:
-        plain = Path(folder) / f"trajectory{path.suffix.lower()}"
-        if plain.suffix in (".ncdf", ".netcdf"):
-            plain = plain.with_suffix(".nc")
+        plain = Path(folder) / f"trajectory.{kind.lower()}"
         try:
             plain.symlink_to(path)
         except OSError:
@@ -187,10 +200,6 @@ def _send(answers: BinaryIO, header: dict[str, Any], content: NDArray[Any]) -> N
     answers.write(json.dumps({**header, "n_bytes": len(raw)}).encode() + b"\n")
     answers.write(raw)
     answers.flush()
-
-
-def _unit(file: Any) -> str:
-    return getattr(file, "distance_unit", "angstroms")
 
 
 def _cells_of_vectors(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -262,4 +271,4 @@ if __name__ == "__main__":
     # Libraries print to C's stdout, so the answers get a descriptor of their own.
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    main(Path(sys.argv[1]), sys.stdin.buffer, channel, float(sys.argv[2]))
+    main(Path(sys.argv[1]), sys.argv[3], sys.stdin.buffer, channel, float(sys.argv[2]))

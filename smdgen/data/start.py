@@ -16,7 +16,7 @@ from smdgen.files import require_regular_file
 TOPOLOGY_SUFFIXES = (".pdb", ".ent", ".psf", ".prmtop", ".parm7", ".top")
 
 #: Where the coordinates of a PSF or prmtop are looked for: files of the same name beside it.
-COORDINATE_SUFFIXES = (".pdb", ".coor", ".inpcrd", ".rst7", ".dcd")
+COORDINATE_SUFFIXES = (".pdb", ".coor", ".inpcrd", ".rst7", ".ncrst", ".crd", ".dcd")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,8 +48,8 @@ def read_start(path: Path, wanted: Structure) -> Start:
     """Read a start structure and pick the modelled atoms from it.
 
     Args:
-        path: A PDB; a PSF or prmtop with coordinates of the same name beside it; or a trajectory
-            with its topology beside it, of which the first frame counts.
+        path: A PDB; a PSF or prmtop with coordinates of the same name beside it; or coordinates (of a
+            trajectory the first frame) with their topology beside them.
         wanted: The atoms a model was trained on.
 
     Raises:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.data.atoms import Structure, structure_from_json, structure_to_json, subset
+from smdgen.data.coordinates import COORDINATE_READERS
+from smdgen.data.kinds import PDB_RECORDS, TRAJECTORY_KINDS, coordinate_kind
 from smdgen.data.matching import match_atoms
 from smdgen.data.mmcif import read_mmcif
 from smdgen.data.oddities import find_oddities
@@ -15,6 +17,7 @@ from smdgen.data.pdb import read_pdb, read_pdb_models, write_pdb
 from smdgen.data.prmtop import read_prmtop
 from smdgen.data.psf import PsfTerms, read_psf, read_psf_terms, write_psf
 from smdgen.data.selection import select_atoms
+from smdgen.data.trajectory import open_trajectory
 from smdgen.errors import TopologyError, TrajectoryError
 from smdgen.files import refuse_packed, require_regular_file
 
@@ -45,7 +48,6 @@ _READERS: dict[str, Callable[[Path], Structure]] = {
 }  # fmt: skip
 
 _EXPECTED = "a structure (PSF, PDB, prmtop or mmCIF)"
-_PDB_RECORDS = ("ATOM  ", "HETATM", "HEADER", "TITLE ", "REMARK", "CRYST1", "MODEL ")
 _OTHER_STRUCTURES = {
     ".top": "a GROMACS topology",
     ".gro": "a GROMACS structure",
@@ -76,32 +78,32 @@ def read_structure(path: Path) -> Structure:
 
 
 def read_positions(path: Path, n_atoms: int) -> NDArray[np.float64]:
-    """Coordinates for a structure that has none: of a PDB, DCD (first frame), inpcrd or NAMD .coor file.
+    """Coordinates for a structure that has none.
+
+    They come from a PDB, a trajectory (its first frame), an Amber restart, a NAMD .coor or a CHARMM CRD file;
+    the content decides which it is.
 
     Returns:
         (n_atoms, 3), A.
 
     Raises:
         TopologyError: The file cannot be read or has another number of atoms.
-        TrajectoryError: A DCD cannot be read.
+        TrajectoryError: A trajectory cannot be read.
     """
-    from smdgen.data.coordinates import read_inpcrd, read_namd_coordinates
-    from smdgen.data.dcd import DcdFile
-
     path = Path(path)
-    require_regular_file(path, "coordinates (PDB, DCD, inpcrd or .coor)", TopologyError)
-    kind = path.suffix.lower()
-    if kind == ".dcd":
-        with DcdFile(path) as dcd:
-            positions = dcd.read(slice(0, 1))[0].astype(np.float64)
-    elif kind in (".inpcrd", ".rst7", ".crd", ".restrt"):
-        positions = read_inpcrd(path)
-    elif kind == ".coor":
-        positions = read_namd_coordinates(path)
+    require_regular_file(path, "coordinates (PDB, trajectory, Amber restart, .coor or CRD)", TopologyError)
+    kind = coordinate_kind(path)
+    if kind in TRAJECTORY_KINDS:
+        with open_trajectory(path) as trajectory:
+            positions = trajectory.read(slice(0, 1))[0].astype(np.float64)
+    elif kind in COORDINATE_READERS:
+        positions = COORDINATE_READERS[kind](path)
     else:
         found = read_structure(path).positions
         if found is None:
-            raise TopologyError(f"{path} has no coordinates; give a PDB, DCD, inpcrd or .coor file")
+            raise TopologyError(
+                f"{path} has no coordinates; give a PDB, a trajectory, an Amber restart, a .coor or CRD file"
+            )
         positions = found
     if len(positions) != n_atoms:
         raise TopologyError(
@@ -163,7 +165,7 @@ def structure_format(path: Path) -> str:
         return "prmtop"
     if start.lower().startswith("data_"):
         return "mmCIF"
-    if start.startswith(_PDB_RECORDS):
+    if start.startswith(PDB_RECORDS):
         return "PDB"
     refuse_packed(path, TopologyError)
     if path.suffix.lower() in _OTHER_STRUCTURES:

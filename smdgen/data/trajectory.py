@@ -9,16 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.data.atoms import Structure
-from smdgen.data.dcd import NUMBERED, DcdFile, Frames, SoundDcd
+from smdgen.data.dcd import DcdFile, Frames, SoundDcd
 from smdgen.data.gate import check_coordinates
 from smdgen.data.handedness import mirror_notes
+from smdgen.data.kinds import COORDINATE_KINDS, coordinate_kind
+from smdgen.data.netcdf import NetcdfTrajectory
+from smdgen.data.times import NUMBERED
 from smdgen.errors import TopologyError, TrajectoryError
 from smdgen.files import refuse_packed, require_regular_file
 
-#: What MDTraj or h5py reads for us, in a process of its own.
-GUARDED_SUFFIXES = (".xtc", ".trr", ".nc", ".ncdf", ".netcdf", ".h5", ".hdf5", ".h5md")
-
-_PDB_SUFFIXES = (".pdb", ".ent")
 _EXPECTED = "a trajectory (DCD, XTC, TRR, Amber NetCDF, H5 or PDB)"
 
 _MOST_CROSSINGS = 0.25  # of all bonds
@@ -103,9 +102,10 @@ def open_trajectory(
     """Open a trajectory, after a look at whether it is sound.
 
     Args:
-        path: DCD (read strictly), XTC, TRR, Amber NetCDF, H5 (in a guarded process) or multi-model PDB.
+        path: DCD, Amber NetCDF (read strictly), XTC, TRR, H5 (in a guarded process) or multi-model PDB;
+            the content decides which.
         n_atoms: How many atoms the topology has; None not to compare.
-        salvage: Keep the whole frames before a damaged one (DCD only).
+        salvage: Keep the whole frames before a damaged one (DCD and NetCDF only).
         known: What `sound` of a DCD said before.
 
     Raises:
@@ -175,19 +175,23 @@ def _without_box_crossings(positions: NDArray[np.float32], structure: Structure)
 
 
 def _open(path: Path, salvage: bool, known: SoundDcd | None) -> Trajectory:
-    suffix = path.suffix.lower()
     refuse_packed(path, TrajectoryError)
-    with path.open("rb") as stream:
-        head = stream.read(16)
-    if suffix == ".dcd" or b"CORD" in head or b"VELD" in head:
+    kind = coordinate_kind(path)
+    if kind == "DCD":
         return DcdFile(path, salvage, known)
-    if suffix in _PDB_SUFFIXES:
+    if kind == "NetCDF":
+        return NetcdfTrajectory(path, salvage)
+    if kind == "PDB":
         return PdbTrajectory(path)
-    if suffix in GUARDED_SUFFIXES:
+    if kind in COORDINATE_KINDS:
+        raise TrajectoryError(
+            f"{path} holds {kind}, one set of them; expected {_EXPECTED}: name another file"
+        )
+    if kind:
         from smdgen.data.guarded import GuardedTrajectory
 
-        return GuardedTrajectory(path)
+        return GuardedTrajectory(path, kind)
     raise TrajectoryError(
-        f"{path}: trajectories ending in {suffix or 'nothing'} are not known; "
+        f"{path}: trajectories ending in {path.suffix or 'nothing'} are not known; "
         "convert it to DCD, XTC, TRR, NetCDF or H5, with `mdconvert` for example"
     )

@@ -13,7 +13,7 @@ _MAX_ATOMS = 10**9
 _ADVICE = "write or copy it again, or cut it there with `gmx trjconv`"
 
 
-def check_frames(path: Path) -> tuple[int, bool]:
+def check_frames(path: Path, *, is_xtc: bool) -> tuple[int, bool]:
     """Number of frames of an XTC or TRR, each of which is whole, and whether every one has a box.
 
     MDTraj takes a cut file for a shorter one and says nothing; for a TRR frame without a box it gives
@@ -25,7 +25,6 @@ def check_frames(path: Path) -> tuple[int, bool]:
     Source: GROMACS' xtcio.cpp, trrio.cpp and libxdrfile.cpp.
     """
     size = path.stat().st_size
-    is_xtc = path.suffix.lower() == ".xtc"
     n_frames, start, n_atoms, precisions, n_boxes = 0, 0, None, set[float](), 0
     with path.open("rb") as stream:
         while start < size:

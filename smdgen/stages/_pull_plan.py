@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from smdgen.config import MAX_SEED, SimulateConfig
 from smdgen.data.gate import check_coordinates
+from smdgen.data.kinds import coordinate_kind
 from smdgen.data.structure import Structure, match_atoms, read_positions, read_structure, select_atoms
 from smdgen.errors import ConfigError, TopologyError
 from smdgen.files import read_json
@@ -140,13 +141,14 @@ def _start(config: SimulateConfig) -> tuple[Structure, NDArray[np.float64], list
         if not source.is_file():
             raise TopologyError(
                 f"{config.structure} has no coordinates; "
-                "name a PDB, DCD, inpcrd or coor file after it, as in `smdgen simulate x.psf x.pdb`"
+                "name a PDB, a trajectory, an Amber restart, a .coor or CRD file after it, as in "
+                "`smdgen simulate x.psf x.pdb`"
             )
         notes.append(f"coordinates from {source.name}")
     if source is None:
         assert structure.positions is not None
         return structure, np.asarray(structure.positions, dtype=np.float64), notes
-    if source.suffix.lower() == ".pdb":
+    if source.is_file() and coordinate_kind(source) == "PDB":
         found = read_structure(source)
         assert found.positions is not None
         return structure, np.asarray(found.positions[match_atoms(structure, found)], dtype=np.float64), notes

@@ -17,6 +17,7 @@ from smdgen.errors import ConfigError, SmdgenError
 from smdgen.store.artifacts import write_model
 from smdgen.store.latents import write_latents
 from smdgen.store.run_record import RunFolder
+from tests.tools.other_formats import write_netcdf
 
 TITLES = ("One", "Two")
 
@@ -141,6 +142,22 @@ def test_latents_and_checkpoints_are_known(tmp_path):
     write_model(tmp_path / "vae.checkpoint", "checkpoint", {"w:a": torch.ones(3, 2)}, header)
     found = values_of(tmp_path / "vae.checkpoint")
     assert (found["epochs"], found["weights"], found["training"]) == (7, 6, "vae")
+
+
+def test_files_are_known_by_their_content(dcd, tmp_path):
+    x = np.random.default_rng(0).normal(0, 5, (3, 9, 3)).astype(np.float32)
+    shutil.copy(dcd, tmp_path / "pull.trj")
+    write_netcdf(tmp_path / "pull.mdcrd", x)
+    (tmp_path / "a.restart").write_bytes(struct.pack("<i", 9) + x[0].astype("<f8").tobytes())
+    kinds = {name: values_of(tmp_path / name)["kind"] for name in ("pull.trj", "pull.mdcrd", "a.restart")}
+    assert kinds == {
+        "pull.trj": "DCD trajectory",
+        "pull.mdcrd": "NetCDF trajectory",
+        "a.restart": "NAMD coordinates, one set",
+    }
+    found = values_of(tmp_path / "a.restart")
+    assert found["atoms"] == 9
+    np.testing.assert_allclose(found["extent"], np.ptp(x[0], axis=0))
 
 
 def test_one_bad_file_is_one_line_and_the_others_are_shown(dcd, tmp_path, capsys):

@@ -253,6 +253,96 @@ def test_odd_times_are_noted(files: Path, tmp_path: Path, times: NDArray[np.floa
         assert words in "".join(odd.notes)
 
 
+@pytest.mark.parametrize("kind", ["xtc", "trr", "nc", "h5"])
+def test_frames_that_a_restart_wrote_again_are_left_out(
+    frames: NDArray[np.float32], tmp_path: Path, kind: str
+) -> None:
+    """Seven frames, a crash, and on from the checkpoint at the fifth: the later ones count."""
+    mdtraj = pytest.importorskip("mdtraj")
+    order = np.array([*range(7), *range(4, N_FRAMES)])
+    written = frames[order].copy()
+    written[4:7] += 0.5  # before the crash they were others
+    path, times = tmp_path / f"a.{kind}", 2.0 * order
+    if kind == "h5":
+        write_h5(path, written, np.tile(CELL, (len(order), 1)))
+        h5py = pytest.importorskip("h5py")
+        with h5py.File(path, "a") as file:
+            file["time"][...] = times
+    elif kind == "nc":
+        with mdtraj.formats.NetCDFTrajectoryFile(str(path), "w") as file:
+            file.write(written, time=times)
+    else:
+        with mdtraj.open(str(path), "w") as file:
+            file.write(written / 10, time=times.astype(np.float32), step=1000 * order)
+    with open_trajectory(path, 104) as trajectory:
+        assert np.abs(trajectory.read() - frames).max() < 0.006
+        assert np.abs(trajectory.read(slice(3, 6)) - frames[3:6]).max() < 0.006
+        assert np.array_equal(trajectory.times_ps, 2.0 * np.arange(N_FRAMES))
+        assert trajectory.notes == (
+            "times go back from 12 to 8 ps at frame 8, as after a restart: 3 frames that were written again "
+            "later are left out",
+        )
+        if kind in ("xtc", "trr"):
+            assert np.array_equal(trajectory.steps, 1000 * np.arange(N_FRAMES))
+
+
+def write_h5md(path: Path, psf: Path, dcd: Path) -> Path:
+    """By MDAnalysis, which keeps the time in the unit of the DCD."""
+    mda = pytest.importorskip("MDAnalysis")
+    universe = mda.Universe(str(psf), str(dcd))
+    with mda.Writer(str(path), n_atoms=104, n_frames=N_FRAMES) as writer:
+        for _ in universe.trajectory:
+            writer.write(universe.atoms)
+    return path
+
+
+def test_h5md_of_mdanalysis(
+    files: Path, frames: NDArray[np.float32], example_psf: Path, tmp_path: Path
+) -> None:
+    """Times in AKMA units; a box that changes, one that does not, and a time that is a step."""
+    h5py = pytest.importorskip("h5py")
+    path = write_h5md(tmp_path / "a.h5md", example_psf, files / "a.dcd")
+
+    def check() -> None:
+        with open_trajectory(path, 104) as trajectory:
+            assert np.array_equal(trajectory.read(), frames)
+            np.testing.assert_allclose(trajectory.times_ps, 2.0 * np.arange(N_FRAMES), rtol=1e-6)
+            assert trajectory.cells is not None
+            np.testing.assert_allclose(trajectory.cells, np.tile(CELL, (N_FRAMES, 1)), rtol=1e-5)
+            assert trajectory.notes == ()
+
+    check()
+    with h5py.File(path, "a") as file:
+        assert file["particles/trajectory/position/time"].attrs["unit"] == "AKMA"
+        box = file["particles/trajectory/box"]
+        del box["edges"]
+        box["edges"] = np.array(CELL[:3]) / 10
+        box["edges"].attrs["unit"] = "nm"
+    check()
+    with h5py.File(path, "a") as file:
+        position = file["particles/trajectory/position"]
+        del position["time"]
+        position["time"] = 2000.0
+        position["time"].attrs["unit"] = "fs"
+    check()
+
+
+def test_amber_s_netcdf_4_is_an_hdf5_file(frames: NDArray[np.float32], tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.nc", "w") as file:
+        columns = {"coordinates": (frames, "angstrom"), "time": (2.0 * np.arange(N_FRAMES), "picosecond")}
+        columns |= {"cell_lengths": (np.tile(CELL[:3], (N_FRAMES, 1)), "angstrom")}
+        columns |= {"cell_angles": (np.tile(CELL[3:], (N_FRAMES, 1)), "degree")}
+        for name, (values, unit) in columns.items():
+            file[name] = values
+            file[name].attrs["units"] = unit
+    with open_trajectory(tmp_path / "a.nc", 104) as trajectory:
+        assert np.array_equal(trajectory.read(), frames)
+        assert np.array_equal(trajectory.times_ps, 2.0 * np.arange(N_FRAMES))
+        assert trajectory.cells is not None
+        np.testing.assert_allclose(trajectory.cells, np.tile(CELL, (N_FRAMES, 1)))
+
+
 @pytest.mark.parametrize("precision", [-1000.0, 0.0, 1100.0, np.nan, np.inf])
 def test_an_xtc_frame_of_an_impossible_precision_is_refused(
     files: Path, tmp_path: Path, precision: float

@@ -31,6 +31,7 @@ from smdgen.stages import rollout
 from smdgen.stages._training import choose_device
 from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.run_record import RunFolder
+from tests.tools.other_formats import write_netcdf
 from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure
 from tests.tools.vmd import Vmd
 
@@ -228,7 +229,8 @@ def test_psf_with_coordinates_beside_and_first_frame_of_a_dcd(run_dir, tmp_path)
     structure = dataclasses.replace(STRUCTURE, types=np.full(40, "CT"), charges=np.zeros(40))
     write_psf(tmp_path / "system.psf", structure)
     write_dcd(tmp_path / "system.dcd", np.stack([START, START + 5]), timestep_ps=1.0)
-    for name in ("system.psf", "system.dcd"):
+    write_netcdf(tmp_path / "system.rst7", np.stack([START, START + 5]))
+    for name in ("system.psf", "system.dcd", "system.rst7"):
         rollout.run(RolloutConfig(start=tmp_path / name, steps=2, force=True), run_dir, Silent())
         np.testing.assert_allclose(read_pull(run_dir / "rollout" / "pull_000.dcd")[0], START, atol=1e-5)
 

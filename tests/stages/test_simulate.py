@@ -16,10 +16,11 @@ from smdgen.data.structure import find_topology, read_positions, read_structure,
 from smdgen.errors import ArtifactError, ConfigError, SimulationError, TopologyError, TrajectoryError
 from smdgen.physics import replicas
 from smdgen.progress import Silent
-from smdgen.stages import simulate
+from smdgen.stages import _pull_plan, simulate
 from smdgen.stages._pull_plan import plan_pulls
 from smdgen.stages.simulate import SimulateResult, plan
 from tests.conftest import PullFiles
+from tests.tools.other_formats import write_netcdf
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deca_alanine"
 
@@ -320,6 +321,23 @@ def test_coordinates_are_matched_by_name_not_by_order(config, tmp_path):
     other = dataclasses.replace(config, coordinates=shuffled, output=tmp_path / "other")
     run(other)
     assert contents(other.output)["pull_000.dcd"] == contents(config.output)["pull_000.dcd"]
+
+
+@pytest.mark.parametrize("name", ["start.coor", "start.rst7", "start.x"])
+def test_coordinates_are_known_by_their_content(config, tmp_path, name):
+    """A PDB named .coor is matched by name; a NetCDF trajectory of any name gives its first frame."""
+    structure = read_structure(EXAMPLE / "deca_alanine.pdb")
+    order = np.argsort(-structure.residue_ids, kind="stable")
+    from smdgen.data.structure import subset
+
+    path = tmp_path / name
+    if name == "start.coor":
+        write_pdb(tmp_path / "a.pdb", subset(structure, order))
+        (tmp_path / "a.pdb").rename(path)
+    else:
+        write_netcdf(path, np.stack([structure.positions, structure.positions + 1]))
+    _, positions, _ = _pull_plan._start(dataclasses.replace(config, coordinates=path))
+    np.testing.assert_allclose(positions, structure.positions, atol=1e-5)
 
 
 def test_a_pdb_beside_the_psf_is_found(config):
