@@ -29,6 +29,7 @@ class Source:
     """One trajectory, looked at but not yet read."""
 
     path: Path
+    label: str  # its name in notes
     topology: Path
     atoms: NDArray[np.int64]  # (n_modelled,). Where the modelled atoms are in this trajectory
     reach: Reach  # the atoms that are read
@@ -59,6 +60,19 @@ class _Candidate:
     stride: int
     salvage: bool
     label_units: str
+    label: str
+
+
+def distinct_names(paths: Sequence[Path]) -> list[str]:
+    """The fewest last parts of each path that no other path ends with: `path.dcd`, or `run2/path.dcd`."""
+    parts = [path.absolute().parts for path in paths]
+    names = []
+    for own in parts:
+        n = 1
+        while n < len(own) and sum(other[-n:] == own[-n:] for other in parts) > 1:
+            n += 1
+        names.append("/".join(own[-n:]))
+    return names
 
 
 def look(
@@ -77,7 +91,7 @@ def look(
 
 def _candidates(config: PrepareConfig, known: dict[Path, tuple[Structure, Reach]]) -> Iterator[_Candidate]:
     """Every trajectory; fills in each topology with the atoms to read, the first trajectory's first."""
-    for path in config.trajectories:
+    for path, label in zip(config.trajectories, distinct_names(config.trajectories), strict=True):
         require_regular_file(path, "a trajectory", TrajectoryError)
         topology = config.topology or _topology_of(path)
         if topology not in known:
@@ -91,7 +105,9 @@ def _candidates(config: PrepareConfig, known: dict[Path, tuple[Structure, Reach]
                 model = subset(found, atoms)
             known[topology] = found, plan_reach(found, atoms, model.bonds)
         structure, reach = known[topology]
-        yield _Candidate(path, topology, structure, reach, config.stride, config.salvage, config.label_units)
+        yield _Candidate(
+            path, topology, structure, reach, config.stride, config.salvage, config.label_units, label
+        )
 
 
 def _topology_of(path: Path) -> Path:
@@ -116,6 +132,7 @@ def _look_at(candidate: _Candidate) -> Source:
         first, images, apart = first_images(trajectory, candidate.reach, chosen)
         return Source(
             path=path,
+            label=candidate.label,
             topology=candidate.topology,
             atoms=candidate.reach.atoms[: candidate.reach.n_modelled],
             reach=candidate.reach,
@@ -132,7 +149,7 @@ def _look_at(candidate: _Candidate) -> Source:
             label_units=candidate.label_units,
             salvage=candidate.salvage,
             sound=trajectory.sound if isinstance(trajectory, DcdFile) else None,
-            notes=tuple(f"{path.name}: {note}" for note in (*trajectory.notes, *odd)),
+            notes=tuple(f"{candidate.label}: {note}" for note in (*trajectory.notes, *odd)),
         )
 
 

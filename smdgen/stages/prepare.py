@@ -309,12 +309,14 @@ def _write(
         for source, own in zip(sources, own_parts, strict=True):
             kept = np.concatenate([source.chosen[part.first : part.stop] for part in own])
             values, found, odd = _store(writer, model.cv, source, chunks, kept, progress)
-            odd_images.append((source.path.name, {**source.odd_images, **odd}))
+            odd_images.append((source.label, {**source.odd_images, **odd}))
             labels = _labels(source, model.cv, own, values)
             _collect(columns, source, own, values, labels)
             if labels.centre is not None or labels.work is not None:
                 labelled[str(source.path)] = str(source.tables[0])
-            notes += [f"{source.path.name}: {note}" for note in found] + list(labels.notes)
+            notes += [f"{source.label}: {note}" for note in found]
+            is_named = source.label == source.path.name  # then its tables' names tell them apart too
+            notes += [note if is_named else f"{source.label}: {note}" for note in labels.notes]
             for part in own:
                 start = pulls[-1].stop if pulls else 0
                 stop = start + part.stop - part.first
@@ -414,7 +416,7 @@ def _store(
             remarks = join(remarks, Remarks(n_repeated=1))
         last = positions[-1].copy()
         writer.append(positions)
-        progress.advance(size, source.path.name)
+        progress.advance(size, source.label)
     return values, in_words(remarks), image_notes(kept, widths, shares, values, cv.unit)
 
 

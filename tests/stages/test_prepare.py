@@ -16,6 +16,7 @@ from smdgen.data.structure import PsfTerms, write_pdb, write_psf
 from smdgen.errors import ArtifactError
 from smdgen.progress import Silent
 from smdgen.stages import prepare
+from smdgen.stages._prepare_sources import distinct_names
 from tests.conftest import angles_of, write_pull
 from tests.tools.pulls import end_to_end, make_pull
 
@@ -527,3 +528,25 @@ def test_a_pdb_serves_as_topology_too(config, pull_files, tmp_path):
     )
     rows = dict(prepare.plan(config, tmp_path / "run"))
     assert rows["would model"].startswith("40 of 40 atoms")
+
+
+def test_notes_tell_files_of_one_name_apart(config, pull_files, tmp_path):
+    """Three folders with a path.dcd each, as replicas often have them; only the second is odd."""
+    paths = []
+    for number, pull in enumerate(pull_files.trajectories[:3]):
+        path = tmp_path / f"run{number}" / "path.dcd"
+        path.parent.mkdir()
+        content = bytearray(pull.read_bytes())
+        content[8:12] = np.int32(0 if number == 1 else 25).tobytes()  # NSET
+        path.write_bytes(content)
+        paths.append(path)
+    result, _ = run(
+        dataclasses.replace(config, trajectories=tuple(paths), topology=pull_files.topology), tmp_path / "run"
+    )
+    (note,) = [note for note in result.notes if "declares 0 frames" in note]
+    assert note.startswith("run1/path.dcd: ")
+    assert distinct_names([paths[0], paths[1], tmp_path / "other.dcd"]) == [
+        "run0/path.dcd",
+        "run1/path.dcd",
+        "other.dcd",
+    ]
