@@ -66,7 +66,7 @@ class PrepareConfig:
     expect_sha256: Path | None = None  # a list of sums as sha256sum writes them
     workers: int = 1  # processes that read trajectories
     dask: str = ""  # address of a Dask scheduler, in place of workers
-    label_units: str = ""  # of PLUMED tables, as "A kcal/mol ps"; empty: nm kJ/mol ps
+    label_units: str = ""  # of Colvars and PLUMED tables, as "A kcal/mol ps"; empty: by their values
     force: bool = False
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smdgen.data.pull_table import Column, PullTable, read_rows, settle
+from smdgen.data.pull_table import Column, PullTable, Units, read_rows, settle
 from smdgen.errors import TrajectoryError
 from smdgen.files import read_text_lines, require_regular_file
 from smdgen.physics.spring import accumulated_work, fit_spring
@@ -48,7 +48,7 @@ def read_gromacs_pull(path: Path, forces: Path | None) -> PullTable:
         notes.append(f"no pullf.xvg beside {path.name}, so the work is not known")
     return PullTable(
         path, times, "ps", variables, centres, works,
-        {"A": ANGSTROM_PER_NM, "deg": 1.0}, notes=tuple(notes),
+        (Units({"A": ANGSTROM_PER_NM, "deg": 1.0}, are_given=True),), notes=tuple(notes),
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from smdgen.data.pull_table import Column, Line, PullTable, read_rows, settle
+from smdgen.data.pull_table import Column, Line, PullTable, Units, read_rows, settle
 from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import read_text_lines, require_regular_file
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
@@ -51,11 +51,12 @@ def read_plumed(path: Path, units: str = "") -> PullTable:
             parts[-1][1].append((number, line))
     if not parts or any("time" not in names for names, _ in parts):
         raise TrajectoryError(f"{path} has no `#! FIELDS time ...`; expected {_EXPECTED}")
-    length, energy, time = _units(path, units, told)
+    length, energy, time = unit_factors(path, units.split() if units else list(told.values()))
     times, columns, notes = settle(
         read_rows(path, parts, _EXPECTED), "time", lambda name: name.endswith(_SUMS)
     )
-    is_sure = bool(units) or told != UNIT_KEYS
+    likely = Units({"A": length, "deg": 180 / math.pi}, energy, are_given=bool(units) or told != UNIT_KEYS)
+    bare = Units(energy=None)  # as of PLUMED with `UNITS LENGTH=A`, which says nothing of the energy
     return PullTable(
         path=path,
         keys=times * time,
@@ -66,9 +67,8 @@ def read_plumed(path: Path, units: str = "") -> PullTable:
             for name, column in columns.items()
             if name.endswith("_cntr")
         },
-        works={name: column * energy for name, column in _works(columns).items()},
-        scale={"A": length, "deg": 180 / math.pi},
-        bare_scale=None if is_sure else {"A": 1.0, "deg": 1.0},
+        works=_works(columns),
+        units=(likely,) if likely.are_given else (likely, bare),
         notes=tuple(notes),
     )
 
@@ -79,9 +79,16 @@ def _works(columns: dict[str, Column]) -> dict[str, Column]:
     return totals or {name: column for name, column in columns.items() if name.endswith("_work")}
 
 
-def _units(path: Path, units: str, told: dict[str, str]) -> tuple[float, float, float]:
-    """Factors of length, energy and time to A, kcal/mol and ps."""
-    words = units.split() if units else list(told.values())
+def unit_factors(path: Path, words: list[str]) -> tuple[float, float, float]:
+    """Factors of length, energy and time to A, kcal/mol and ps.
+
+    Args:
+        path: The table, for the message.
+        words: The three units in any order, such as `A kcal/mol ps`.
+
+    Raises:
+        ConfigError: A unit that is not known.
+    """
     tables = (_TO_ANGSTROM, _TO_KCAL, _TO_PS)
     found = [[table[word] for word in words if word in table] for table in tables]
     if len(words) != 3 or any(len(factors) != 1 for factors in found):

@@ -1,6 +1,6 @@
 """Restraint centre and accumulated work of the frames of a pull, from the table a program left beside it."""
 
-import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from smdgen.data.colvars import read_colvars_traj
 from smdgen.data.gromacs_pull import read_gromacs_pull
 from smdgen.data.namd_log import is_namd_smd_log, read_namd_log
-from smdgen.data.plumed import read_plumed
-from smdgen.data.pull_table import PullTable
+from smdgen.data.plumed import read_plumed, unit_factors
+from smdgen.data.pull_table import PullTable, Units
+from smdgen.units import ANGSTROM_PER_NM, BOLTZMANN, KJ_PER_KCAL
 
 #: How far a CV in the table may lie from the one computed from the frame, by unit.
 _TOLERANCE = {"A": 0.05, "deg": 0.5}
@@ -22,6 +23,12 @@ _NO_VARIABLE = ("x0_", "W_", "v_", "fs_", "ft_", "fa_", "E_")
 #: A jump is further off the line between its neighbours than so many medians and this (A, kcal/mol).
 _USUAL_TIMES, _SMALL_JUMP = 10.0, 0.5
 _ROWS_FOR_JUMPS = 6
+
+#: K. At which fluctuations are judged, from so many rows whose work correlates at least so much.
+_ROOM, _ROWS_FOR_RATIO, _LEAST_CORRELATION = 300.0, 50, 0.5
+
+#: Fluctuations, as a share of a free spring's, that are usual, and those beyond which the unit is in doubt.
+_THERMAL, _POSSIBLE = (0.5, 1.6), (0.3, 2.4)
 
 #: Frame and row have the same time if they differ by less than this share of the time between two rows, or
 #: of the time itself (the time step in a DCD has seven digits).
@@ -89,11 +96,11 @@ def read_labels(tables: tuple[Path, ...], frames: Frames, units: str = "") -> Pu
     Args:
         tables: What `tables_beside` found.
         frames: The frames that are kept.
-        units: Units of a PLUMED table, see `read_plumed`.
+        units: Units of a Colvars or PLUMED table, see `read_plumed`.
 
     Returns:
-        (n,) labels. Work and centre are left out, with a note, where rows cannot be told or the table holds
-        another variable under the CV's name.
+        (n,) labels. Work and centre are left out, with a note, where rows cannot be told or no variable of
+        the table has the values of the CV: nothing else shows that it belongs to the frames, and its units.
 
     Raises:
         ConfigError: Units that are not known.
@@ -105,30 +112,26 @@ def read_labels(tables: tuple[Path, ...], frames: Frames, units: str = "") -> Pu
         what = "steps" if table.clock == "step" else "times"
         found = f"{len(table.keys)} rows whose {what} are not those of the {frames.n_frames} frames"
         return PullLabels(notes=(*table.notes, f"{table.path.name}: {found}; work and centre are left out"))
-    readings = [(table.scale[frames.cv_unit], table)]
-    if table.bare_scale is not None:
-        readings.append((table.bare_scale[frames.cv_unit], _without_work(table)))
     for rows in candidates:
-        for factor, reading in readings:
+        for read_as in table.units:
+            factor = read_as.scale[frames.cv_unit]
             for name in sorted(table.variables, key=lambda variable: variable != frames.cv_name):
-                if (
-                    _largest_difference(factor * table.variables[name][rows], frames)
-                    <= _TOLERANCE[frames.cv_unit]
-                ):
-                    return _labels(reading, rows, name, factor, list(reading.notes))
+                off = _largest_difference(factor * table.variables[name][rows], frames)
+                if off <= _TOLERANCE[frames.cv_unit]:
+                    return _labels(table, read_as, rows, name, frames.cv_unit)
     return _unverified(table, candidates[0], frames)
 
 
 def _read_table(tables: tuple[Path, ...], units: str, cv_unit: str) -> PullTable:
     path = tables[0]
     if path.name.endswith(".colvars.traj"):
-        return _read_colvars(path)
+        return _read_colvars(path, units)
     if path.suffix == ".xvg":
         return read_gromacs_pull(path, tables[1] if len(tables) > 1 and cv_unit == "A" else None)
     return read_namd_log(path) if path.suffix in (".log", ".out") else read_plumed(path, units)
 
 
-def _read_colvars(path: Path) -> PullTable:
+def _read_colvars(path: Path, units: str) -> PullTable:
     found = read_colvars_traj(path)
     parts: dict[str, dict[str, NDArray[np.float64]]] = {"": {}, "x0_": {}, "W_": {}}
     for name, column in found.columns.items():
@@ -136,16 +139,12 @@ def _read_colvars(path: Path) -> PullTable:
         if prefix in parts:
             parts[prefix][name if prefix == "W_" else name.removeprefix(prefix)] = column
     keys = found.steps.astype(np.float64)
-    return PullTable(path, keys, "step", parts[""], parts["x0_"], parts["W_"], notes=found.notes)
-
-
-def _without_work(table: PullTable) -> PullTable:
-    """A table that proved to be in A: its energies may be in any unit."""
-    note = (
-        f"{table.path.name} is in A, so the unit of its work is not known and work is left out; "
-        'set label_units, for example to "A kcal/mol ps"'
-    )
-    return dataclasses.replace(table, works={}, notes=(*table.notes, note))
+    if units:
+        length, energy, _ = unit_factors(path, units.split())
+        possible = [Units({"A": length, "deg": 1.0}, energy, are_given=True)]
+    else:  # Colvars takes over the units of its program: NAMD and LAMMPS, or GROMACS
+        possible = [Units(), Units({"A": ANGSTROM_PER_NM, "deg": 1.0}, 1 / KJ_PER_KCAL)]
+    return PullTable(path, keys, "step", parts[""], parts["x0_"], parts["W_"], tuple(possible), found.notes)
 
 
 def _row_candidates(table: PullTable, frames: Frames) -> list[NDArray[np.int64]]:
@@ -169,40 +168,115 @@ def _row_candidates(table: PullTable, frames: Frames) -> list[NDArray[np.int64]]
 
 
 def _unverified(table: PullTable, rows: NDArray[np.int64], frames: Frames) -> PullLabels:
-    """No variable of the table is the CV of the frames."""
-    notes = list(table.notes)
-    factor, name = table.scale[frames.cv_unit], frames.cv_name
+    """No variable of the table is the CV of the frames: nothing shows that it belongs to them."""
+    name, unit = frames.cv_name, frames.cv_unit
+    if not table.variables and not table.centres:
+        return _labels(table, table.units[0], rows, "", unit)  # of NAMD's log, whose reader has a note on it
     if name in table.variables:
-        off = _largest_difference(factor * table.variables[name][rows], frames)
-        notes.append(
-            f"{name} in {table.path.name} is up to {off:.2f} {frames.cv_unit} from that of the frames, so it "
-            "seems to belong to another trajectory; work and centre are left out"
+        off = _largest_difference(table.units[0].scale[unit] * table.variables[name][rows], frames)
+        found = (
+            f"{name} in {table.path.name} is up to {off:.2f} {unit} from that of the frames, so it "
+            "seems to belong to another trajectory"
         )
-        return PullLabels(notes=tuple(notes))
-    if table.variables:
-        notes.append(
-            f"{table.path.name}: {', '.join(table.variables)}, none of which is the CV {name}; "
-            "its restraint centre is left out"
+    else:
+        known = ", ".join(table.variables) or "it has no variable"
+        found = (
+            f"{table.path.name}: {known}, none of which is the CV {name}: the spring acted on something "
+            "else, or the table is of another trajectory"
         )
-        return _labels(table, rows, "", factor, notes)
-    only = next(iter(table.centres)) if len(table.centres) == 1 else ""
-    return _labels(table, rows, only, factor, notes)
+    advice = "give the variable that was pulled with --cv to have them"
+    return PullLabels(notes=(*table.notes, f"{found}; work and centre are left out: {advice}"))
 
 
 def _labels(
-    table: PullTable, rows: NDArray[np.int64], variable: str, factor: float, notes: list[str]
+    table: PullTable, read_as: Units, rows: NDArray[np.int64], variable: str, cv_unit: str
 ) -> PullLabels:
-    works = list(table.works)
+    """Centre and work of rows of a table whose variable proved to be the CV; "" where it has none."""
+    notes, works, factor = list(table.notes), list(table.works), read_as.scale[cv_unit]
+    centre = factor * table.centres[variable][rows] if variable in table.centres else None
+    work = None
     if len(works) > 1:
         notes.append(f"work is left out: several columns hold some ({', '.join(works)})")
-    centre = factor * table.centres[variable][rows] if variable in table.centres else None
-    work = table.works[works[0]][rows] if len(works) == 1 else None
-    for name, values, other in (("centre", centre, work), ("work", work, centre)):
-        if values is not None:
-            notes += _jump_notes(table, name, values, rows)
-        elif other is not None and len(works) < 2:
-            notes.append(f"{table.path.name}: no {name} in the table of a steered pull")
+    elif works and read_as.energy is not None:
+        work = read_as.energy * table.works[works[0]][rows]
+        doubt = _doubt(table, read_as, variable, cv_unit)
+        if doubt:
+            work, notes = None, [*notes, doubt]
+    elif works:
+        notes.append(
+            f"{table.path.name} is in A, so the unit of its work is not known and work is left out; "
+            'set label_units, for example to "A kcal/mol ps"'
+        )
+    others = [name for name in table.centres if name != variable]
+    if centre is not None:
+        steady = np.unwrap(centre, period=360.0) if cv_unit == "deg" else centre
+        notes += _jump_notes(table, "centre", steady, rows)
+    elif variable and others:
+        notes.append(
+            f"{table.path.name}: the spring acted on {', '.join(others)}, not on the CV {variable}, whose "
+            "centre is not known; generated pulls that follow this CV are not what the spring did"
+        )
+    elif work is not None:
+        notes.append(f"{table.path.name}: no centre in the table of a steered pull")
+    if work is not None:
+        notes += _jump_notes(table, "work", work, rows)
+    elif centre is not None and not works:
+        notes.append(f"{table.path.name}: no work in the table of a steered pull")
     return PullLabels(centre, work, tuple(notes))
+
+
+def _doubt(table: PullTable, read_as: Units, variable: str, cv_unit: str) -> str:
+    """A note where work, centre and variable fit each other at room temperature in the other unit only.
+
+    A spring of constant k lets its variable fluctuate with k var = kT, less if the variable is stiff itself.
+    """
+    if read_as.are_given or read_as.energy is None or variable not in table.centres:
+        return ""
+    factor = read_as.scale[cv_unit]
+    x, centre = factor * table.variables[variable], factor * table.centres[variable]
+    (work,) = table.works.values()
+    found = thermal_ratio(x, centre, read_as.energy * work)
+    other, name = (1.0, "kcal/mol") if read_as.energy != 1.0 else (1 / KJ_PER_KCAL, "kJ/mol")
+    instead = found * other / read_as.energy
+    if not _THERMAL[0] < instead < _THERMAL[1] or _POSSIBLE[0] < found < _POSSIBLE[1]:  # NaN: no doubt
+        return ""
+    usual = "kJ/mol" if other == 1.0 else "kcal/mol"
+    return (
+        f"{table.path.name}: with its work in {usual} the spring's variable fluctuates {found:.2g} times as "
+        f"much as at 300 K, in {name} {instead:.2g} times, so the unit is in doubt and work is left out; set "
+        f'label_units, for example to "nm {name} ps"'
+    )
+
+
+def thermal_ratio(x: NDArray[np.float64], centre: NDArray[np.float64], work: NDArray[np.float64]) -> float:
+    """K var(x - centre) / kT at 300 K, with the spring constant k that ties work, variable and centre.
+
+    Work is the sum of k (centre - x) over the way of the centre, so k follows from their regression. The slow
+    part of x - centre, which the molecule's own forces make, is taken out as a cubic polynomial.
+
+    Args:
+        x: (n_rows,). The variable.
+        centre: (n_rows,), same unit.
+        work: (n_rows,), kcal/mol.
+
+    Returns:
+        NaN where there are too few rows, the work is not that of one spring on this variable, or x - centre
+        changes too slowly to be thermal.
+    """
+    if len(x) < _ROWS_FOR_RATIO or not np.ptp(centre) > 0:
+        return math.nan
+    apart = centre - x
+    way = 0.5 * (apart[1:] + apart[:-1]) * np.diff(centre)
+    steps = np.diff(work)
+    constant = float((steps * way).sum() / (way * way).sum())
+    if not constant > 0 or not np.corrcoef(steps, way)[0, 1] > _LEAST_CORRELATION:
+        return math.nan
+    times = np.linspace(-1, 1, len(x))
+    rest = apart - np.polyval(np.polyfit(times, apart, 3), times)
+    fast = np.diff(rest, 2).var() / 6  # the variance if rows do not remember each other, else less
+    return (
+        constant * float(rest.var() + fast) / 2 / (BOLTZMANN * _ROOM) if fast > rest.var() / 10 else math.nan
+    )
 
 
 def _jump_notes(

@@ -15,8 +15,20 @@ Column = NDArray[np.float64]
 #: A clock that is in the file as step or as time.
 Clock = Literal["step", "ps"]
 
-#: Factors from the file's unit to A and to degrees, for programs that write A and degrees.
-_SAME = {"A": 1.0, "deg": 1.0}
+
+@dataclass(frozen=True)
+class Units:
+    """One possibility for the units of a table.
+
+    Attributes:
+        scale: By the unit of a variable ("A", "deg") the factor from the file's own unit.
+        energy: Factor from the file's unit of work to kcal/mol; None: not known.
+        are_given: Whether the file or the user names them, so that they need no proof.
+    """
+
+    scale: dict[str, float] = field(default_factory=lambda: {"A": 1.0, "deg": 1.0})
+    energy: float | None = 1.0
+    are_given: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,10 +41,8 @@ class PullTable:
         clock: Which of the two.
         variables: Values by name, in the file's unit.
         centres: Restraint centres by the name of their variable, in the file's unit.
-        works: kcal/mol. Accumulated work by column name.
-        scale: By the unit of a variable the factor from the file's own unit.
-        bare_scale: The same if the file is in A and degrees although its program usually is not; then the
-            unit of its energies is not known.
+        works: Accumulated work by column name, in the file's unit.
+        units: What the units may be, the likeliest first; the values of the variables tell which they are.
         notes: What was odd while reading.
     """
 
@@ -42,8 +52,7 @@ class PullTable:
     variables: dict[str, Column]
     centres: dict[str, Column]
     works: dict[str, Column]
-    scale: dict[str, float] = field(default_factory=lambda: dict(_SAME))
-    bare_scale: dict[str, float] | None = None
+    units: tuple[Units, ...] = (Units(are_given=True),)
     notes: tuple[str, ...] = ()
 
     def place(self, row: int) -> str:

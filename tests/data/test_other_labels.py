@@ -160,6 +160,26 @@ def test_a_nan_costs_its_own_column_only(tmp_path):
         read_plumed(path)
 
 
+def test_plumed_with_energies_in_kcal_is_not_read_as_kj(tmp_path):
+    """UNITS ENERGY=kcal/mol leaves the length in nm: only the spring's fluctuations show it."""
+    random = np.random.default_rng(1)
+    times, apart = 0.2 * np.arange(400), -0.5 + np.sqrt(0.5962 / SPRING) * random.standard_normal(400)
+    centre = 12.0 + 0.05 * times
+    d = centre + apart
+    way = -0.5 * (apart[1:] + apart[:-1]) * np.diff(centre)
+    work = np.concatenate([[0.0], np.cumsum(SPRING * way)])
+    path = tmp_path / "pull.colvar"
+    path.write_text(
+        "#! FIELDS time d r.d_cntr r.work\n" + lines(times, d / 10, centre / 10, work, form="%.8f")
+    )
+    every = np.arange(400)
+    pull = Frames(400, every, None, times, "d", "A", d)
+    found = read_labels((path,), pull)
+    assert found.work is None
+    assert any('set label_units, for example to "nm kcal/mol ps"' in note for note in found.notes)
+    np.testing.assert_allclose(read_labels((path,), pull, "nm kcal/mol ps").work, work, atol=1e-6)
+
+
 def test_rows_at_other_times_are_not_taken(tmp_path):
     found = read_labels((plumed(tmp_path),), frames(shift=0.1))
     check(found, centre=False, work=False)

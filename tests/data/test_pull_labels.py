@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from smdgen.data.colvars import ColvarsTable, write_colvars_traj
-from smdgen.data.pull_labels import Frames, read_labels, tables_beside
+from smdgen.data.pull_labels import Frames, read_labels, tables_beside, thermal_ratio
 
 N_FRAMES = 20
 STEPS = 500 * np.arange(1, N_FRAMES + 1)  # as NAMD writes: the first frame after 500 steps
@@ -75,12 +75,67 @@ def test_a_table_of_another_trajectory_is_left_out_with_a_note(path):
     assert "up to 0.30 A from that of the frames" in found.notes[0]
 
 
-def test_another_variable_keeps_the_work_but_not_the_centre(path):
+def test_work_that_nothing_verified_is_left_out(path):
+    """Another variable, or another trajectory under another name: the values tell, not the names."""
     write_colvars_traj(path, table(angle=DISTANCE * 3, x0_angle=DISTANCE * 3, W_h=DISTANCE))
+    found = labels(path)
+    assert (found.centre, found.work) == (None, None)
+    (note,) = found.notes
+    assert "angle, none of which is the CV d" in note
+    assert "work and centre are left out: give the variable that was pulled with --cv" in note
+
+
+def test_a_spring_on_another_variable_is_noted(path):
+    """The table is that of the frames, as their CV is in it; the work is real, the CV was not pulled."""
+    other = 40 - DISTANCE
+    write_colvars_traj(path, table(d=DISTANCE, e=other, x0_e=other + 0.5, W_h=DISTANCE))
     found = labels(path)
     assert found.centre is None
     np.testing.assert_allclose(found.work, DISTANCE)
-    assert "none of which is the CV d" in found.notes[0]
+    assert "the spring acted on e, not on the CV d" in found.notes[0]
+
+
+def spring_pull(n=400, constant=1.0, seed=0):
+    """Variable, centre (A) and work (kcal/mol) of a spring at 300 K."""
+    random = np.random.default_rng(seed)
+    centre = np.linspace(12.0, 34.0, n)
+    x = centre - 1.0 + np.sqrt(0.5962 / constant) * random.standard_normal(n)
+    apart = centre - x
+    work = np.concatenate([[0.0], np.cumsum(constant * 0.5 * (apart[1:] + apart[:-1]) * np.diff(centre))])
+    return x, centre, work
+
+
+@pytest.mark.parametrize("name", ["d", "dist"])
+def test_the_units_of_colvars_in_gromacs_are_proved_by_the_variable(path, name):
+    """nm and kJ/mol: the variable is a tenth of the CV, so the work is divided by 4.184."""
+    x, centre, work = spring_pull()
+    columns = {name: x / 10, f"x0_{name}": centre / 10, "W_smd": work * 4.184}
+    write_colvars_traj(path, ColvarsTable(np.arange(len(x)), columns))
+    every = np.arange(len(x))
+    found = read_labels((path,), Frames(len(x), every, every, None, "d", "A", x))
+    np.testing.assert_allclose(found.centre, centre)
+    np.testing.assert_allclose(found.work, work)
+    assert found.notes == ()
+
+
+def test_work_in_a_unit_that_does_not_fit_the_fluctuations_is_left_out(path):
+    x, centre, work = spring_pull()
+    assert thermal_ratio(x, centre, work) == pytest.approx(1.0, abs=0.15)
+    every = np.arange(len(x))
+    frames = Frames(len(x), every, every, None, "d", "A", x)
+    write_colvars_traj(path, ColvarsTable(every, {"d": x, "x0_d": centre, "W_smd": work * 4.184}))
+    found = read_labels((path,), frames)
+    assert found.centre is not None
+    assert found.work is None
+    assert "so the unit is in doubt and work is left out" in found.notes[0]
+    np.testing.assert_allclose(read_labels((path,), frames, "A kJ/mol ps").work, work)
+
+
+def test_a_wrapped_dihedral_centre_is_no_jump(path):
+    values = np.linspace(150.0, 210.0, N_FRAMES)
+    wrapped = (values + 180) % 360 - 180
+    write_colvars_traj(path, ColvarsTable(STEPS, {"phi": wrapped, "x0_phi": wrapped, "W_h": values}))
+    assert labels(path, values=wrapped, name="phi", unit="deg").notes == ()
 
 
 def test_rows_that_cannot_be_told_are_left_out(path):
