@@ -35,13 +35,19 @@ def describe_dataset(path: Path) -> Description:
     for pull in dataset.pulls:
         frames[pull.split] += pull.n_frames
     terms = {kind: len(getattr(dataset.terms, kind)) for kind in _TERMS}
-    times = [dataset.times_ps[pull.stop - 1] - dataset.times_ps[pull.start] for pull in dataset.pulls]
+    runs = dataset.trajectories
+    times = [dataset.times_ps[own[-1].stop - 1] - dataset.times_ps[own[0].start] for own in runs]
     return Description(
         path,
         "dataset of smdgen",
         (
             size(path),
-            counts("pulls", pulls),
+            *(
+                [fact("trajectories", len(runs), f"{len(runs)}, split into blocks")]
+                if dataset.has_blocks
+                else []
+            ),
+            counts("blocks" if dataset.has_blocks else "pulls", pulls),
             counts("frames", frames),
             span("length of a pull", times, "ps"),
             _atoms(dataset),
@@ -185,9 +191,10 @@ def _cv(cv: CollectiveVariable, values: NDArray[np.float64]) -> Fact:
 
 
 def _known(dataset: Dataset, label: str, values: NDArray[np.float64] | None) -> Fact:
-    """In how many pulls a label is known."""
-    n_known = 0 if values is None else sum(bool(np.isfinite(values[p.start])) for p in dataset.pulls)
-    return fact(label, n_known, f"known in {n_known} of {len(dataset.pulls)} pulls")
+    """In how many trajectories a label is known."""
+    runs = dataset.trajectories
+    n_known = 0 if values is None else sum(bool(np.isfinite(values[own[0].start])) for own in runs)
+    return fact(label, n_known, f"known in {n_known} of {len(runs)} pulls")
 
 
 def _provenance(made: Mapping[str, Any]) -> list[Fact]:

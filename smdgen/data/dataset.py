@@ -82,6 +82,14 @@ class Dataset:
         """Whether any pull is such a block."""
         return any(map(self.is_block, self.pulls))
 
+    @property
+    def trajectories(self) -> tuple[tuple[Pull, ...], ...]:
+        """Pulls as they were simulated: blocks of one trajectory together, in the order of its frames."""
+        found: dict[str, list[Pull]] = {}
+        for number, pull in enumerate(self.pulls):
+            found.setdefault(pull.source or str(number), []).append(pull)
+        return tuple(tuple(sorted(own, key=lambda pull: pull.start)) for own in found.values())
+
     def positions(self, frames: slice | NDArray[np.int64] | Pull | None = None) -> NDArray[np.float32]:
         """Positions of some frames, read from the file now.
 

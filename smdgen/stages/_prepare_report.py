@@ -44,7 +44,8 @@ class PrepareResult:
     """What the command shows at its end."""
 
     dataset: Path
-    pulls: dict[str, int]  # by split
+    n_trajectories: int
+    pulls: dict[str, int]  # by split; blocks where a trajectory is split into such
     frames: dict[str, int]  # by split
     n_atoms: int
     n_topology_atoms: int
@@ -52,9 +53,9 @@ class PrepareResult:
     cv: str  # name
     cv_unit: str
     cv_range: tuple[float, float]
-    cv_ends: tuple[float, float]  # medians over pulls of the first and the last value
-    n_with_work: int  # pulls whose work is known
-    final_work: float | None  # kcal/mol, mean over those pulls
+    cv_ends: tuple[float, float]  # medians over trajectories of the first and the last value
+    n_with_work: int  # trajectories whose work is known
+    final_work: float | None  # kcal/mol, mean over those
     energies: dict[str, float]  # kcal/mol, median by kind of term
     n_terms: dict[str, int]
     terms_source: str
@@ -76,11 +77,15 @@ class PrepareResult:
         counts = [f"{self.pulls[split]} {split}" for split in SPLITS]
         frames = [f"{self.frames[split]} {split}" for split in SPLITS]
         rows = [
-            ("pulls", f"{sum(self.pulls.values())}  ({', '.join(counts)})"),
+            ("pulls", f"{self._n_pulls()}  ({', '.join(counts)})"),
             ("frames", f"{sum(self.frames.values())}  ({', '.join(frames)})"),
             ("atoms", f"{self.n_atoms} of {self.n_topology_atoms}  ({self.selection})"),
             ("CV", f"{self.cv}: {self.cv_range[0]:.2f} to {self.cv_range[1]:.2f} {unit}"),
-            ("way of a pull", f"{self.cv_ends[0]:.2f} -> {self.cv_ends[1]:.2f} {unit}  (medians)"),
+            (
+                "CV from start to end",
+                f"{self.cv_ends[0]:.2f} to {self.cv_ends[1]:.2f} {unit}"
+                + (f"  (median over {self.n_trajectories} pulls)" if self.n_trajectories > 1 else ""),
+            ),
             ("work", self._work()),
             ("bonded terms", f"{self.terms_source}"),
         ]
@@ -89,10 +94,18 @@ class PrepareResult:
             rows.append((f"  {label}", f"{energy:8.1f} kcal/mol median, {self.n_terms[kind]} terms"))
         return rows
 
+    def _n_pulls(self) -> str:
+        """The trajectories, and the blocks that one or two of them are split into."""
+        n_parts = sum(self.pulls.values())
+        if n_parts == self.n_trajectories:
+            return str(n_parts)
+        return f"{self.n_trajectories}, split into {n_parts} blocks"
+
     def _work(self) -> str:
         if self.final_work is None:
             return "not known (no table of the pull that fits)"
-        return f"{self.final_work:.1f} kcal/mol at the end, mean of {self.n_with_work} pulls"
+        mean = f", mean of {self.n_with_work} pulls" if self.n_with_work > 1 else ""
+        return f"{self.final_work:.1f} kcal/mol at the end{mean}"
 
 
 def make_result(
@@ -100,12 +113,14 @@ def make_result(
 ) -> PrepareResult:
     """What there is to say about a new dataset."""
     energies, n_terms = _energies(dataset)
-    first = [dataset.cv_values[pull.start] for pull in dataset.pulls]
-    last = [dataset.cv_values[pull.stop - 1] for pull in dataset.pulls]
-    work = np.array([] if dataset.work is None else [dataset.work[p.stop - 1] for p in dataset.pulls])
+    ends = [own[-1].stop - 1 for own in dataset.trajectories]
+    first = [dataset.cv_values[own[0].start] for own in dataset.trajectories]
+    last = dataset.cv_values[ends]
+    work = np.array([]) if dataset.work is None else dataset.work[ends]
     work = work[np.isfinite(work)]
     return PrepareResult(
         dataset=dataset.path,
+        n_trajectories=len(dataset.trajectories),
         pulls={split: len(dataset.of_split(split)) for split in SPLITS},
         frames={split: sum(pull.n_frames for pull in dataset.of_split(split)) for split in SPLITS},
         n_atoms=dataset.structure.n_atoms,

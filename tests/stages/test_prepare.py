@@ -8,6 +8,7 @@ import mdtraj
 import numpy as np
 import pytest
 
+from smdgen.about.info import describe
 from smdgen.cli.app import main
 from smdgen.config import PrepareConfig
 from smdgen.data.dataset import open_dataset
@@ -200,6 +201,14 @@ def test_a_single_trajectory_is_split_by_blocks_with_gaps(pull_files, config, tm
     np.testing.assert_array_equal(dataset.positions(), long[frames])
     np.testing.assert_allclose(dataset.work, 0.1 * frames)
     assert any("weaker" in note for note in result.notes)
+    rows, distance = dict(result.summary()), end_to_end(long.astype(float))
+    assert rows["pulls"].startswith(f"1, split into {len(dataset.pulls)} blocks  (")
+    assert rows["CV from start to end"] == f"{distance[0]:.2f} to {distance[-1]:.2f} A"
+    assert rows["work"] == "8.9 kcal/mol at the end", "of the whole, not the mean over blocks"
+    shown = {item.label: item.text for item in describe(tmp_path / "run/dataset.h5").facts}
+    assert shown["trajectories"] == "1, split into blocks"
+    assert shown["length of a pull"] == "89 ps"
+    assert shown["work"] == "known in 1 of 1 pulls"
 
 
 def test_thin_data_is_said_and_tables_that_do_not_fit(config, pull_files, tmp_path):
