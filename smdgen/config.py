@@ -88,6 +88,7 @@ class TrainVaeConfig:
     precision: Literal["float32", "float64"] = "float32"
     threads: int = 0  # 0: one below 500 atoms, else torch's own choice
     memory_gb: float = 2.0  # frames of a split up to this size are kept in memory, larger ones read as needed
+    quick: bool = False  # an eighth of the epochs, for a first look
     resume: bool = False
     force: bool = False
 
@@ -102,6 +103,7 @@ class TrainLstmConfig:
     hidden_size: int = 0  # 0: the preset's own
     learning_rate: float = 0.0  # 0: the preset's own
     critic_samples: int = 8000  # most next frames sampled for the critic of the default preset; 0: no critic
+    quick: bool = False  # an eighth of the epochs and samples, for a first look
     seed: int = 0
     device: str = "auto"
     threads: int = 0

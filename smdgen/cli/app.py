@@ -129,6 +129,7 @@ def _training_options(
     hidden_size: options.HiddenSize = None,
     device: options.Device = None,
     threads: options.Threads = None,
+    quick: options.Quick = None,
     resume: options.Resume = None,
 ) -> None:
     """What both training commands take, each named as its setting; only the signature counts."""

@@ -64,7 +64,18 @@ PresetOption = Annotated[
     ),
 ]
 Epochs = Annotated[
-    int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the training pulls.")
+    int | None,
+    typer.Option(
+        "--epochs",
+        metavar="N",
+        min=1,
+        help="Epochs: passes over the frames (train-vae), 40 batches of new sequences each (train-lstm); "
+        "default: 40, with preset paper 8 and 22.",
+    ),
+]
+Quick = Annotated[
+    bool | None,
+    typer.Option("--quick", help="An eighth of the epochs and critic samples, for a first look in a minute."),
 ]
 BatchSize = Annotated[
     int | None, typer.Option("--batch-size", metavar="N", min=1, help="Frames or windows a step.")

@@ -29,7 +29,8 @@ class FitSettings:
             constant rate.
         weight_decay: Of AdamW.
         average: Decay of the exponential average of the weights per step; 0 for none.
-        last: Keep the weights of the last epoch; otherwise those with the lowest validation loss.
+        last: Keep the weights of the last epoch, unless training diverged; otherwise those with the lowest
+            validation loss.
         gradient_norm: Gradients longer than this are cut.
         seed: Of order, noise and dropout. Epoch e draws from a generator of its own, so a
             resumed run needs no generator state.
@@ -47,6 +48,10 @@ class FitSettings:
     seed: int = 0
 
 
+#: A last validation loss of more than so many times the lowest is that of a training that diverged.
+FAR_ABOVE = 2.0
+
+
 @dataclass(frozen=True)
 class FitState:
     """Where training stands: everything that a bit-identical continuation needs."""
@@ -55,9 +60,28 @@ class FitState:
     weights: dict[str, Tensor]
     averaged: dict[str, Tensor]
     optimiser: dict[str, Tensor]  # "<parameter>.<slot>"
-    best: dict[str, Tensor]
+    best: dict[str, Tensor]  # weights with the lowest validation loss, those before training included
     best_loss: float = math.inf
     history: dict[str, list[float]] = field(default_factory=dict)
+    first_loss: float = math.inf  # validation loss before training
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch with the lowest validation loss; 0 if none is lower than before training."""
+        losses = self.history.get("validation loss", [])
+        return losses.index(self.best_loss) + 1 if self.best_loss in losses else 0
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the last validation loss is above that before training, or far above the lowest."""
+        if not self.history:
+            return False
+        last = self.history["validation loss"][-1]
+        return not last <= self.first_loss or (self.best_loss > 0 and last > FAR_ABOVE * self.best_loss)
+
+    def kept(self, last: bool) -> dict[str, Tensor]:
+        """The weights that a training leaves: the best, or the last if asked for and not diverged."""
+        return self.averaged if last and not self.diverged else self.best
 
 
 def fit(
@@ -99,7 +123,7 @@ def fit(
     arXiv:2502.16982 (its steps as large as AdamW's).
     """
     optimisers = _optimisers(model, settings)
-    state = state or _begin(model)
+    state = state or _begin(model, validate)
     _restore(model, optimisers, state)
     n_batches = math.ceil(n_items / settings.batch_size)
     n_steps = n_batches * settings.epochs
@@ -128,7 +152,7 @@ def fit(
         progress.advance(
             note=f"loss {sums['loss']:.4g}, validation {state.history['validation loss'][-1]:.4g}"
         )
-    model.load_state_dict(state.best)
+    model.load_state_dict(state.kept(settings.last))
     model.eval()
     return state
 
@@ -147,9 +171,13 @@ def _optimisers(model: nn.Module, settings: FitSettings) -> list[torch.optim.Opt
     return found
 
 
-def _begin(model: nn.Module) -> FitState:
+@torch.no_grad()
+def _begin(model: nn.Module, validate: Callable[[], dict[str, float]]) -> FitState:
     weights = _copy(model.state_dict())
-    return FitState(0, weights, _copy(weights), {}, _copy(weights))
+    model.eval()
+    loss = validate()["loss"]
+    first = loss if math.isfinite(loss) else math.inf
+    return FitState(0, weights, _copy(weights), {}, _copy(weights), first, {}, first)
 
 
 def _step(
@@ -211,7 +239,7 @@ def _after_epoch(
     history = {name: list(values) for name, values in state.history.items()}
     for name, value in [*sums.items(), *((f"validation {name}", value) for name, value in found.items())]:
         history.setdefault(name, []).append(value)
-    better = settings.last or found["loss"] < state.best_loss
+    better = found["loss"] < state.best_loss
     return FitState(
         state.epoch + 1,
         weights,
@@ -226,6 +254,7 @@ def _after_epoch(
         _copy(state.averaged) if better else state.best,
         found["loss"] if better else state.best_loss,
         history,
+        state.first_loss,
     )
 
 

@@ -192,6 +192,16 @@ def start_distance(model: PullModel, start: Tensor) -> float:
     return float(rmsd_matrix(start[None], model.landmarks).min())
 
 
+def can_begin(model: PullModel, value: float) -> bool:
+    """Whether the training pulls go on from a CV."""
+    here = _counted(model, value, float(model.schedule.paths[:, 0].mean()))
+    try:
+        draw_aims(model.schedule, here, 1, 1, None, torch.Generator())
+    except ConfigError:
+        return False
+    return True
+
+
 @torch.no_grad()
 def generate(
     model: PullModel,

@@ -90,10 +90,7 @@ def follow(schedule: Schedule, values: Tensor, n_samples: int) -> Aims:
         ConfigError: A value outside of what the training pulls cover, or a part against their direction.
     """
     for step, value in enumerate(values.tolist()):
-        if step == 0:
-            _check_range(schedule, "the start", value, _usual_spread(schedule))
-        else:
-            _check_range(schedule, f"step {step} of the schedule", value)
+        _check_range(schedule, f"step {step} of the schedule" if step else "the start", value)
     tolerance, way = wobble(schedule), 0.0
     points = turns(values, tolerance)
     for here, there in itertools.pairwise(points):
@@ -109,7 +106,7 @@ def follow(schedule: Schedule, values: Tensor, n_samples: int) -> Aims:
 
 def _towards(schedule: Schedule, start: float, target: float | None) -> Schedule:
     """The training pulls, or parts of them, that go from the start to the target."""
-    _check_range(schedule, "the start", start, _usual_spread(schedule))
+    _check_range(schedule, "the start", start)
     if target is not None:
         _check_range(schedule, "the target", target)
         return _covering(schedule, start, target, "the target")
@@ -118,12 +115,19 @@ def _towards(schedule: Schedule, start: float, target: float | None) -> Schedule
 
 
 def _usual_spread(schedule: Schedule) -> float:
-    """How far training pulls are apart at one time; a start may be that far beyond all of them."""
-    return float(schedule.paths.std(0, correction=0).mean())
+    """How far training pulls are apart at one time: the width that their spring leaves them, sqrt(kT / k).
+
+    A start, a target or a step of a schedule may lie that far beyond all of them. Of a single pull it is the
+    standard deviation of its steps.
+    """
+    paths = schedule.paths
+    spread = paths.std(0, correction=0).mean() if len(paths) > 1 else paths.diff().std(correction=0)
+    return float(spread)
 
 
-def _check_range(schedule: Schedule, what: str, value: float, slack: float = 0.0) -> None:
+def _check_range(schedule: Schedule, what: str, value: float) -> None:
     low, high = float(schedule.paths.min()), float(schedule.paths.max())
+    slack = _usual_spread(schedule)
     if not low - slack <= value <= high + slack:
         raise ConfigError(
             f"{what} has CV {value:.2f}, outside of {low:.2f} to {high:.2f}, which the training pulls cover; "
@@ -148,7 +152,7 @@ def _covering(schedule: Schedule, first: float, last: float, what: str) -> Sched
         )
     low, high = float(part.paths.min()), float(part.paths.max())
     slack = _usual_spread(schedule)
-    if not (low - slack <= first <= high + slack and low <= last <= high):
+    if not (low - slack <= first <= high + slack and low - slack <= last <= high + slack):
         raise ConfigError(
             f"{wanted}, but the training pulls that go that way cover {low:.2f} to {high:.2f}; "
             "give values within"

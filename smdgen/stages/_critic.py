@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from smdgen.config import TrainLstmConfig
 from smdgen.data.structure import Structure
 from smdgen.nets.critic import MOST_DISTANCES, N_CANDIDATES, Critic
 from smdgen.nets.fit import FitSettings, fit
@@ -84,7 +83,8 @@ def train_critic(
     model: PullModel,
     parts: Mapping[str, Sequences],
     structure: Structure,
-    config: TrainLstmConfig,
+    most_samples: int,
+    seed: int,
     progress: Progress,
 ) -> CriticOutcome:
     """Train a critic on next frames of the training pulls; it is kept if validation pulls bear it out.
@@ -95,22 +95,23 @@ def train_critic(
         model: The trained networks, on the device to use.
         parts: Encoded training and validation pulls.
         structure: The modelled atoms.
-        config: Of the training.
+        most_samples: Most next frames to sample.
+        seed: Of the samples and the training.
         progress: Told of samples and epochs.
     """
     pairs = even_choice(ca_pairs(find_backbone(structure)), MOST_DISTANCES)
     assert isinstance(model.lstm, SteeredLstm)
     data, most = parts["train"], MOST_RESIDUES // model.lstm.residues.n_residues
-    n = min(config.critic_samples, SAMPLES_A_FRAME * len(data.z), most)
+    n = min(most_samples, SAMPLES_A_FRAME * len(data.z), most)
     if n < FEWEST_SAMPLES or not len(pairs):
         return CriticOutcome()
-    generator = torch.Generator().manual_seed(config.seed)
+    generator = torch.Generator().manual_seed(seed)
     atoms = torch.from_numpy(pairs).to(model.lstm.z_scale.device)
     n_checked = round(VALIDATION_SHARE * n)
     progress.start("samples for the critic", n + n_checked)
     examples = _sample(model, data, n, atoms, generator, progress)
     checked = _sample(model, parts["validation"], n_checked, atoms, generator, progress)
-    torch.manual_seed(config.seed)
+    torch.manual_seed(seed)
     critic = Critic.of(pairs, examples.true, examples.told)
 
     def terms(of: _Examples, share: Share) -> dict[str, Tensor]:
@@ -125,7 +126,7 @@ def train_critic(
         found = terms(checked, whole(n_checked, generator))
         return {name: value.item() for name, value in found.items()}
 
-    settings = replace(SETTINGS, seed=config.seed)
+    settings = replace(SETTINGS, seed=seed)
     state = fit(critic, losses, n, validate, settings, progress, label="critic")
     if state.best_loss >= CHANCE:
         return CriticOutcome()

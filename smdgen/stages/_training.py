@@ -24,6 +24,9 @@ from smdgen.store.manifest import taken_apart
 from smdgen.store.run_record import RunFolder, command_line
 from smdgen.view.figures import plot_history
 
+#: Share of the epochs and of the critic's samples that `--quick` takes.
+QUICK_SHARE = 1 / 8
+
 #: Modelled atoms up to which one thread is the fastest.
 _ONE_THREAD_ATOMS = 500
 
@@ -118,6 +121,11 @@ def refuse_negative(config: TrainVaeConfig | TrainLstmConfig) -> None:
             raise ConfigError(f"{name} is {value:g}, expected 0 or more")
 
 
+def quick_epochs(epochs: float) -> int:
+    """Epochs of a first look."""
+    return max(1, round(QUICK_SHARE * epochs))
+
+
 def use_threads(n_atoms: int, threads: int = 0) -> None:
     """Give torch the threads asked for, or one for a small system, where more only wait for each other."""
     if threads or n_atoms <= _ONE_THREAD_ATOMS:
@@ -177,7 +185,7 @@ def train(job: Job, *, resume: bool, progress: Progress) -> FitState:
     except KeyboardInterrupt:
         if state is None:
             raise KeyboardInterrupt("no epoch was finished; nothing was written") from None
-        job.model.load_state_dict(state.best)
+        job.model.load_state_dict(state.kept(job.settings.last))
         job.model.eval()
         raise Interrupted(state) from None
 
@@ -244,6 +252,27 @@ def history_files(folder: Path, name: str) -> tuple[Path, Path]:
     return folder / f"{name}-losses.csv", folder / f"{name}-losses.png"
 
 
+def loss_verdict(state: FitState, kept_last: bool) -> tuple[str, tuple[str, ...]]:
+    """How a training went, in words: a row of the table, and notes where it went wrong.
+
+    Args:
+        state: Where it ended.
+        kept_last: Whether the last weights are kept where nothing went wrong.
+    """
+    losses = state.history["validation loss"]
+    kept = len(losses) if kept_last and not state.diverged else state.best_epoch
+    value = losses[kept - 1] if kept else state.first_loss
+    row = f"{state.first_loss:.4g} before training, {value:.4g} kept (epoch {kept} of {len(losses)})"
+    if not state.diverged:
+        return row, ()
+    which = f"those of epoch {kept}" if kept else "those before training"
+    return row, (
+        f"training diverged: the validation loss is {losses[-1]:.4g} at the end, {state.first_loss:.4g} "
+        f"before training and {state.best_loss:.4g} at its lowest; the kept weights are {which}. More pulls, "
+        "a lower learning_rate or a smaller latent_size help",
+    )
+
+
 def write_history(folder: Path, name: str, history: dict[str, list[float]], title: str) -> None:
     """Every loss term against the epoch, as a table and a figure."""
     table, figure = history_files(folder, name)
@@ -258,11 +287,11 @@ def write_history(folder: Path, name: str, history: dict[str, list[float]], titl
 def _write(path: Path, state: FitState, identity: dict[str, Any]) -> None:
     groups = {"w": state.weights, "a": state.averaged, "o": state.optimiser, "b": state.best}
     tensors = {f"{letter}:{name}": value for letter, group in groups.items() for name, value in group.items()}
-    best = None if math.isinf(state.best_loss) else state.best_loss
+    best, first = (None if math.isinf(loss) else loss for loss in (state.best_loss, state.first_loss))
     history = list(state.history.items())  # a JSON object would come back in another order
     header = {
-        "epoch": state.epoch, "best_loss": best, "history": history, "identity": identity,
-        "command": without_beginning(command_line()),
+        "epoch": state.epoch, "best_loss": best, "first_loss": first, "history": history,
+        "identity": identity, "command": without_beginning(command_line()),
     }  # fmt: skip
     write_model(path, "checkpoint", tensors, header)
 
@@ -286,9 +315,14 @@ def _read(job: Job, identity: dict[str, Any]) -> FitState:
         def group(letter: str) -> dict[str, Tensor]:
             return {name[2:]: value for name, value in tensors.items() if name.startswith(f"{letter}:")}
 
-        best = math.inf if header["best_loss"] is None else float(header["best_loss"])
+        best, first = (
+            math.inf if header.get(name) is None else float(header[name])
+            for name in ("best_loss", "first_loss")
+        )
         history = {str(name): [float(value) for value in values] for name, values in header["history"]}
-        state = FitState(header["epoch"], group("w"), group("a"), group("o"), group("b"), best, history)
+        state = FitState(
+            header["epoch"], group("w"), group("a"), group("o"), group("b"), best, history, first
+        )
         _refuse_misfit(state, job)
         return state
 
@@ -304,7 +338,8 @@ def _refuse_misfit(state: FitState, job: Job) -> None:
         raise ValueError(f"epoch {epochs!r} of {job.settings.epochs}")
     if "validation loss" not in state.history or any(len(values) != epochs for values in losses):
         raise ValueError(f"losses of other than {epochs} epochs")
-    if not (job.settings.last or state.best_loss == min(state.history["validation loss"])):
+    lowest = min(*state.history["validation loss"], state.first_loss)
+    if not (job.settings.last or state.best_loss == lowest):
         raise ValueError(f"a lowest loss of {state.best_loss}, which is none of its losses")
     own = {name: (value.shape, value.dtype) for name, value in job.model.state_dict().items()}
     for tensors in (state.weights, state.averaged, state.best):

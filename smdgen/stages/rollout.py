@@ -27,6 +27,7 @@ from smdgen.store.manifest import taken_apart
 from smdgen.store.run_record import RunFolder
 
 if TYPE_CHECKING:
+    from smdgen.data.dataset import Dataset, Pull
     from smdgen.nets.generate import PullModel, Rollout
     from smdgen.physics.cvs import CollectiveVariable
     from smdgen.physics.system import MolecularSystem
@@ -343,9 +344,17 @@ def _load_start(config: RolloutConfig, folder: RunFolder, models: Models) -> Sta
             f"{models.paths[0]} was trained on another {folder.dataset.name}, so none of "
             "its pulls is known to be held out; run `smdgen train-vae` again or give a start"
         )
-    pull = (dataset.of_split("test") or dataset.of_split("validation") or dataset.pulls)[0]
+    held_out = [*dataset.of_split("test"), *dataset.of_split("validation"), *dataset.of_split("train")]
+    pull = next((pull for pull in held_out if _can_begin(models, dataset, pull)), held_out[0])
     frame = dataset.positions(np.array([pull.start]))[0]
     return Start(dataset.structure, frame, f"first frame of {pull.name} ({pull.split})", pull=pull.name)
+
+
+def _can_begin(models: Models, dataset: "Dataset", pull: "Pull") -> bool:
+    """Whether a rollout can go on from a pull's first frame: not that of a block where training pulls end."""
+    from smdgen.nets.generate import can_begin
+
+    return can_begin(models.pull_model, float(dataset.cv_values[pull.start]))
 
 
 def _generate(

@@ -16,9 +16,9 @@ from smdgen.config import TrainLstmConfig
 from smdgen.data.dataset import Dataset, Pull, open_dataset
 from smdgen.data.structure import Structure
 from smdgen.data.windows import windows
-from smdgen.errors import ArtifactError, ConfigError
+from smdgen.errors import ArtifactError, ConfigError, TrainingError
 from smdgen.nets.directions import Schedule
-from smdgen.nets.fit import FitSettings
+from smdgen.nets.fit import FitSettings, FitState
 from smdgen.nets.generate import PullModel, build_vae, generate, nearest_allowed, next_frames
 from smdgen.nets.residues import residue_layout
 from smdgen.nets.sequence import PaperLstm, SteeredLstm, flow_matching_loss, paper_sequence_loss
@@ -38,6 +38,8 @@ from smdgen.stages._training import (
     keep_finished,
     leads,
     lock_once,
+    loss_verdict,
+    quick_epochs,
     refuse_negative,
     refuse_to_begin,
     stopped_by_sigterm,
@@ -93,6 +95,8 @@ class TrainLstmResult:
     history: dict[str, list[float]]
     outputs: tuple[Path, ...]
     hints: tuple[str, ...]
+    validation_loss: str = ""  # how it went, in words
+    notes: tuple[str, ...] = ()
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows for the console."""
@@ -100,6 +104,7 @@ class TrainLstmResult:
             ("preset", self.preset),
             ("parameters", f"{self.n_parameters:,}"),
             ("epochs", str(self.epochs)),
+            ("validation loss", self.validation_loss),
             ("critic", self.critic),
             ("one-step error", f"{self.one_step_A:.2f} A RMSD to the true next frame"),
             ("free-running error", self._free_running()),
@@ -139,6 +144,8 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
         parts = {split: sequences(latents, split) for split in ("train", "validation")}
         settings = {**PRESETS[preset], **{k: v for k in PRESETS[preset] if (v := getattr(config, k))}}
+        if config.quick and not config.epochs:
+            settings["epochs"] = quick_epochs(settings["epochs"])
         torch.manual_seed(config.seed)
         with taken_apart(folder.vae):
             vae, landmarks, reach = _opened(vae_tensors, vae_header, dataset, latents)
@@ -153,6 +160,11 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         except Interrupted as interruption:
             state, stop = interruption.state, interruption
         keep_finished(stop, folder.lstm)
+        row, notes = loss_verdict(state, job.settings.last)
+        if stop is None:
+            _refuse_unlearned(state)
+        for note in notes:
+            progress.note(note)
         schedule = cv_schedule(latents, [pull.source for pull in dataset.pulls])
         model = PullModel(
             vae.to(device), lstm, dataset.cv, schedule, landmarks, reach,
@@ -161,7 +173,8 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         judge = CriticOutcome()
         if stop is None and isinstance(lstm, SteeredLstm):
             try:
-                judge = train_critic(model, parts, dataset.structure, config, progress)
+                n_samples = critic_samples(config, preset)
+                judge = train_critic(model, parts, dataset.structure, n_samples, config.seed, progress)
             except KeyboardInterrupt:
                 stop = Interrupted(state)
                 keep_finished(stop, folder.lstm)
@@ -184,8 +197,9 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
     n_parameters = sum(p.numel() for p in lstm.parameters())
     hints = (folder.next_command("rollout --steps 10"),)
     return TrainLstmResult(
-        preset, n_parameters, state.epoch, judge.text(), *errors, state.history, (folder.lstm, *files), hints
-    )
+        preset, n_parameters, state.epoch, judge.text(), *errors, state.history, (folder.lstm, *files), hints,
+        row, notes,
+    )  # fmt: skip
 
 
 def plan(config: TrainLstmConfig, run_dir: Path) -> list[tuple[str, str]]:
@@ -230,6 +244,27 @@ def _without_jumps(latents: Latents, dataset: Dataset) -> NDArray[np.float64]:
     """(n_frames,). CV of every frame; dihedrals go on beyond +-180."""
     parts = unrolled(dataset.cv, [latents.cv_values[start:stop] for _, start, stop, _ in latents.pulls])
     return np.concatenate(parts)
+
+
+def _refuse_unlearned(state: FitState) -> None:
+    """Untrained dynamics are of no use.
+
+    Raises:
+        TrainingError: No epoch is better than none.
+    """
+    if state.best_epoch == 0:
+        raise TrainingError(
+            f"no epoch has a validation loss below {state.first_loss:.4g}, that before training "
+            f"(lowest {min(state.history['validation loss']):.4g}), so nothing was learned and nothing is "
+            "written; train for more epochs, on more pulls, or with a lower learning_rate"
+        )
+
+
+def critic_samples(config: TrainLstmConfig, preset: str) -> int:
+    """Most samples for the critic: fewer where fewer epochs than the preset's are asked for."""
+    epochs = PRESETS[preset]["epochs"]
+    asked = config.epochs or (quick_epochs(epochs) if config.quick else epochs)
+    return round(config.critic_samples * min(1.0, asked / epochs))
 
 
 def cv_schedule(latents: Latents, sources: Sequence[str]) -> Schedule:

@@ -38,6 +38,8 @@ from smdgen.stages._training import (
     keep_finished,
     leads,
     lock_once,
+    loss_verdict,
+    quick_epochs,
     refuse_negative,
     refuse_to_begin,
     stopped_by_sigterm,
@@ -77,6 +79,7 @@ class TrainVaeResult:
     reconstruction_A: float  # mean RMSD of validation frames
     history: dict[str, list[float]]
     outputs: tuple[Path, ...]
+    validation_loss: str = ""  # how it went, in words
     notes: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
 
@@ -87,6 +90,7 @@ class TrainVaeResult:
             ("latent size", str(self.latent_size)),
             ("parameters", f"{self.n_parameters:,}"),
             ("epochs", str(self.epochs)),
+            ("validation loss", self.validation_loss),
             ("validation reconstruction", f"{self.reconstruction_A:.3f} A RMSD"),
         ]
 
@@ -126,7 +130,11 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
             folder.record("train-vae", time.monotonic() - began, [folder.dataset])
     if stop is not None:
         raise stop
-    return replace(result, notes=notes, hints=(folder.next_command("train-lstm"),))
+    row, went_wrong = loss_verdict(state, job.settings.last)
+    for note in went_wrong:
+        progress.note(note)
+    hints = (folder.next_command("train-lstm"),)
+    return replace(result, validation_loss=row, notes=(*notes, *went_wrong), hints=hints)
 
 
 def plan(config: TrainVaeConfig, run_dir: Path) -> list[tuple[str, str]]:
@@ -153,6 +161,8 @@ def settings_of(config: TrainVaeConfig, vae: PaperVae | InternalVae) -> dict[str
         unset = given < 0 if name.endswith("_weight") else given == 0
         if not unset:
             values[name] = given
+    if config.quick and not config.epochs:
+        values["epochs"] = quick_epochs(values["epochs"])
     values["latent_size"] = vae.latent_size
     return values
 
@@ -176,18 +186,19 @@ def _new_vae(config: TrainVaeConfig, dataset: Dataset, frames: dict[str, Frames]
     train, structure = frames["train"], dataset.structure
     internal = InternalFeatures.fit(train.blocks, spanning_tree(structure.n_atoms, structure.bonds))
 
-    def start(features: Features, most: int) -> InternalVae:
-        size = min(latent or MOST_LATENTS, features.n_features, most)
+    spanned = max(len(train) - 1, 1)  # frames have no variance in more directions
+
+    def start(features: Features) -> InternalVae:
+        size = min(latent or MOST_LATENTS, features.n_features, spanned)
         vae = InternalVae(features, size, hidden or min(max(256, 2 * features.n_features), 1024)).to(dtype)
         vae.start_from_components(lambda: (features.encode(x) for x in train.blocks()))
         return vae
 
     if internal.n_features <= MOST_LATENTS:
-        return start(internal, MOST_LATENTS)
-    spanned = max(len(train) - 1, 1)  # frames have no variance in more directions
+        return start(internal)
     placed = PlacedFeatures.fit(train.blocks, structure.n_atoms, structure.bonds)
     return min(
-        (start(features, spanned) for features in (placed, internal)),
+        (start(features) for features in (placed, internal)),
         key=lambda vae: _reconstruction(vae, frames["validation"]),
     )
 

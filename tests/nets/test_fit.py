@@ -51,12 +51,37 @@ def test_it_learns_and_leaves_the_best_weights_in_the_model(settings):
 
 def test_the_last_weights_are_kept_where_that_is_asked_for():
     model, losses, _ = regression()
-    worse = iter(range(12))
+    worse = iter([30, *(20 + 0.5 * i for i in range(12))])
     state = run(model, losses, lambda: {"loss": float(next(worse))}, replace(SETTINGS, last=True))
-    assert state.best_loss == 11
+    assert (state.first_loss, state.best_loss, state.best_epoch) == (30, 20, 1)
     assert all(torch.equal(value, state.averaged[name]) for name, value in model.state_dict().items())
     first = run(model, losses, lambda: {"loss": 0.0}, SETTINGS)
     assert not torch.equal(first.best["0.weight"], first.averaged["0.weight"])
+
+
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize(
+    ("found", "kept"),
+    [
+        ([10.0, 9.0, 8.0, 11.0], 2),
+        ([10.0, 3.0, 2.0, 9.0], 2),
+        ([10.0, 11.0, 12.0, 13.0], 0),
+        ([10.0, 9.0, float("nan"), 20.0], 1),
+    ],
+)
+def test_a_training_that_diverges_leaves_its_best_weights(last, found, kept):
+    """Worse than before training, or far above the lowest loss; the first value is that before training."""
+    model, losses, _ = regression()
+    values, seen = iter(found), []
+
+    def validate():
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return {"loss": next(values)}
+
+    state = run(model, losses, validate, replace(SETTINGS, epochs=3, last=last))
+    assert state.diverged
+    assert state.best_epoch == kept
+    assert all(torch.equal(value, seen[kept][name]) for name, value in model.state_dict().items())
 
 
 @both

@@ -139,11 +139,28 @@ def test_a_schedule_may_fluctuate_as_much_as_the_pulls_do(schedule):
         follow(real, torch.tensor([13.0, 25.0, 15.0]), 1)
 
 
-def test_a_start_may_lie_beyond_all_pulls_by_their_usual_spread_but_no_target(schedule):
+def test_a_cv_may_lie_beyond_all_pulls_by_their_usual_spread(schedule):
     """The spread at one time, averaged over time, is 0.27; the start of all pulls is 12."""
     aims = draw(schedule, 11.9, 10)
     assert torch.all(aims.values[:, 0] == 11.9)
     with pytest.raises(ConfigError, match=r"the start has CV 11\.60, outside of 12\.00"):
         draw(schedule, 11.6, 10)
+    most = float(schedule.paths.max())
+    assert float(draw(schedule, 12.0, 10, most + 0.2).values[0, -1]) == pytest.approx(most + 0.2)
+    assert float(follow(schedule, torch.tensor([12.0, 20.0, most + 0.2]), 1).values[0, -1]) > most
     with pytest.raises(ConfigError, match="the target has CV"):
-        draw(schedule, 12.0, 10, float(schedule.paths.max()) + 0.1)
+        draw(schedule, 12.0, 10, most + 0.4)
+    with pytest.raises(ConfigError, match="step 2 of the schedule has CV"):
+        follow(schedule, torch.tensor([12.0, 20.0, most + 0.4]), 1)
+
+
+def test_the_width_of_a_single_pull_is_that_of_its_steps(schedule):
+    """One pull has no spread over pulls, but its start is known no better than to its fluctuations."""
+    shaking = schedule.paths[:1] + 0.3 * torch.randn(
+        1, schedule.paths.shape[1], generator=torch.Generator().manual_seed(3)
+    )
+    single = Schedule(shaking, 1000.0)
+    low = float(shaking.min())
+    assert float(draw(single, low - 0.2, 10).values[0, 0]) == pytest.approx(low - 0.2)
+    with pytest.raises(ConfigError, match="the start has CV"):
+        draw(single, low - 1.0, 10)
