@@ -178,7 +178,7 @@ def stage_name(config_type: type[Any]) -> str:
 def _read_table(config_type: type[Any], path: Path) -> dict[str, Any]:
     require_regular_file(path, "settings in a TOML file", ConfigError)
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML ({error}); mend it or leave --config out") from error
     table = _own_table(document, stage_name(config_type), path)

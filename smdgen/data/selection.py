@@ -67,6 +67,29 @@ def selection_notes(structure: Structure, selection: str) -> tuple[str, ...]:
     return (f"selection {selection!r}:{missing.removeprefix(',')}",) if missing else ()
 
 
+def residue_selection(structure: Structure, atoms: NDArray[np.int64]) -> str:
+    """The residues of some atoms as a selection, as ranges of residue numbers in each segment and chain.
+
+    Args:
+        structure: Where they are.
+        atoms: (n,), 0-based. One atom per residue, in the order of the chain.
+    """
+    parts: dict[tuple[str, str], list[list[int]]] = {}
+    for atom in atoms.tolist():
+        place = str(structure.segment_ids[atom]), str(structure.chain_ids[atom])
+        number, runs = int(structure.residue_ids[atom]), parts.setdefault(place, [])
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    words = []
+    for (segment, chain), runs in parts.items():
+        where = [f"segname {segment}"] * bool(segment) + [f"chain {chain}"] * bool(chain and not segment)
+        ranges = " ".join(str(a) if a == b else f"{a} to {b}" for a, b in runs)
+        words.append(" and ".join([*where, f"resid {ranges}"]))
+    return words[0] if len(words) == 1 else " or ".join(f"({text})" for text in words)
+
+
 def protein_mask(structure: Structure) -> NDArray[np.bool_]:
     """(n_atoms,). Whether an atom is in a residue with a protein's backbone."""
     residues = residue_numbers(structure)

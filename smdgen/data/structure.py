@@ -41,6 +41,8 @@ __all__ = [
 
 #: Endings of files that say which atoms there are, the most trusted first.
 TOPOLOGY_SUFFIXES = (".psf", ".prmtop", ".parm7", ".pdb", ".cif", ".mmcif", ".ent")
+#: Those that never hold the frames of a trajectory.
+ONLY_STRUCTURE_SUFFIXES = (".psf", ".prmtop", ".parm7", ".cif", ".mmcif")
 _FULL_TOPOLOGIES = 3  # how many of these list bonds
 
 _READERS: dict[str, Callable[[Path], Structure]] = {

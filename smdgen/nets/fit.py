@@ -147,7 +147,7 @@ def fit(
                 for name, value in terms.items():
                     sums[name] = sums.get(name, 0.0) + value * len(batch) / n_items
                 averaged = _average(averaged, model, settings.average, step)
-        state = _after_epoch(model, optimisers, replace(state, averaged=averaged), sums, validate, settings)
+        state = _after_epoch(model, optimisers, replace(state, averaged=averaged), sums, validate)
         keep(state)
         progress.advance(
             note=f"loss {sums['loss']:.4g}, validation {state.history['validation loss'][-1]:.4g}"
@@ -229,7 +229,6 @@ def _after_epoch(
     state: FitState,
     sums: Mapping[str, float],
     validate: Callable[[], dict[str, float]],
-    settings: FitSettings,
 ) -> FitState:
     weights = _copy(model.state_dict())
     model.load_state_dict(state.averaged)

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smdgen.data.dataset import Dataset
+from smdgen.data.selection import residue_selection
 from smdgen.data.splits import MINIMUM_PULLS, SPLITS
+from smdgen.physics.backbone import find_backbone
 from smdgen.physics.energy import BondedEnergies, BondedEnergy
 from smdgen.physics.geometry import rmsd_matrix
+from smdgen.physics.rigid_groups import rigid_groups
 from smdgen.physics.similarity import difference
 from smdgen.store.run_record import RunFolder
 
@@ -37,6 +40,10 @@ _TWIN_FRAMES = 100
 
 #: A dihedral's turn between two frames (deg) that says little of the way round, and the share remarked.
 _WILD, _WILD_SHARE = 120.0, 0.001
+
+
+#: Another CV is proposed from so many residues on, if it moves by so much (A) and so many times as far.
+_FEWEST_CA, _LEAST_MOVE, _MUCH_MORE = 30, 2.0, 2.5
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,12 @@ class PrepareResult:
 
 
 def make_result(
-    dataset: Dataset, selection: str, n_topology_atoms: int, n_trajectories: int, notes: Sequence[str]
+    dataset: Dataset,
+    selection: str,
+    n_topology_atoms: int,
+    n_trajectories: int,
+    notes: Sequence[str],
+    default_cv: bool,
 ) -> PrepareResult:
     """What there is to say about a new dataset."""
     energies, n_terms = _energies(dataset)
@@ -135,7 +147,9 @@ def make_result(
         energies=energies,
         n_terms=n_terms,
         terms_source=dataset.terms.source,
-        notes=_merge([*notes, *_remarks(dataset, n_trajectories)]),
+        notes=_merge(
+            [*notes, *_remarks(dataset, n_trajectories), *(_better_cv(dataset) if default_cv else [])]
+        ),
     )
 
 
@@ -178,6 +192,33 @@ def thin_data(dataset: Dataset) -> list[str]:
     return [
         f"thin data: {len(train)} pulls with {sum(pull.n_frames for pull in train)} frames to train on; "
         f"generated pulls will vary less than real ones. {_ENOUGH_PULLS} or more are better"
+    ]
+
+
+def _better_cv(dataset: Dataset) -> list[str]:
+    """A remark if two rigid groups move much more against each other than the ends that the default CV takes.
+
+    The first trajectory is looked at, from its first frame to its last.
+    """
+    own, structure = dataset.trajectories[0], dataset.structure
+    ends = np.array([own[0].start, own[-1].stop - 1])
+    points = find_backbone(structure).atoms["CA"]
+    if len(points) < _FEWEST_CA:
+        return []
+    frames = dataset.positions(ends)
+    groups = rigid_groups(*frames[:, points])
+    if groups is None:
+        return []
+    centres = [frames[:, points[group]].mean(axis=1) for group in groups]
+    there = np.linalg.norm(centres[1] - centres[0], axis=1)
+    here = dataset.cv_values[ends]
+    moves, needed = abs(there[1] - there[0]), max(_LEAST_MOVE, _MUCH_MORE * abs(here[1] - here[0]))
+    if moves < needed:
+        return []
+    texts = [f"name CA and ({residue_selection(structure, points[group])})" for group in groups]
+    return [
+        f"the default CV hardly moves ({here[0]:.1f} to {here[1]:.1f} A), while two rigid groups go from "
+        f'{there[0]:.1f} to {there[1]:.1f} A: consider --cv "domains=distance({"; ".join(texts)})"'
     ]
 
 

@@ -124,6 +124,11 @@ def _look_at(candidate: _Candidate) -> Source:
             raise TrajectoryError(
                 f"{path} has {trajectory.n_frames} frame{'' if trajectory.n_frames == 1 else 's'}, expected "
                 f"2 or more{after}; a pull needs frames along the way"
+                + (
+                    ", one file per pull: join single frames with `cat`"
+                    if path.suffix.lower() in _PDB_SUFFIXES
+                    else ""
+                )
             )
         try:
             odd = check_topology(trajectory, structure)

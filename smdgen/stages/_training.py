@@ -263,13 +263,18 @@ def loss_verdict(state: FitState, kept_last: bool) -> tuple[str, tuple[str, ...]
     kept = len(losses) if kept_last and not state.diverged else state.best_epoch
     value = losses[kept - 1] if kept else state.first_loss
     row = f"{state.first_loss:.4g} before training, {value:.4g} kept (epoch {kept} of {len(losses)})"
+    if state.best_epoch == 0:
+        return row, (
+            f"nothing was learned: the validation loss is {min(losses):.4g} at its lowest, {state.first_loss:.4g} "
+            "before training, so the weights are those before training; train for more epochs, on more pulls, or "
+            "with a lower learning_rate",
+        )
     if not state.diverged:
         return row, ()
-    which = f"those of epoch {kept}" if kept else "those before training"
     return row, (
         f"training diverged: the validation loss is {losses[-1]:.4g} at the end, {state.first_loss:.4g} "
-        f"before training and {state.best_loss:.4g} at its lowest; the kept weights are {which}. More pulls, "
-        "a lower learning_rate or a smaller latent_size help",
+        f"before training and {state.best_loss:.4g} at its lowest; the weights are those of epoch "
+        f"{kept}. More pulls, a lower learning_rate or a smaller latent_size help",
     )
 
 

@@ -25,8 +25,9 @@ from smdgen.data.molecules import molecules_of, take_molecules
 from smdgen.data.periodic import make_whole, plan_wholeness
 from smdgen.data.pull_labels import Frames, PullLabels, read_labels
 from smdgen.data.selection import selection_notes
+from smdgen.data.selection_language import parse
 from smdgen.data.splits import MINIMUM_PULLS, SPLITS, Split, split_blocks, split_pulls
-from smdgen.data.structure import Structure, select_atoms, subset
+from smdgen.data.structure import ONLY_STRUCTURE_SUFFIXES, Structure, select_atoms, subset
 from smdgen.data.trajectory import Trajectory, open_trajectory
 from smdgen.errors import ConfigError, TopologyError, TrajectoryError
 from smdgen.files import refuse_overwrite, require_regular_file
@@ -93,6 +94,7 @@ def run(config: PrepareConfig, run_dir: Path, progress: Progress) -> PrepareResu
     """
     began = time.monotonic()
     folder = RunFolder(run_dir)
+    config = _with_topology(config)
     _check(config)
     refuse_overwrite(folder.dataset, config.force)
     with open_workers(min(config.workers, len(config.trajectories)), config.dask) as executor:
@@ -104,9 +106,9 @@ def _run(
 ) -> PrepareResult:
     progress.start("looking at the files", total=len(config.trajectories))
     whole, selected, sources = look(config, progress, executor)
+    parts = _split(config, sources)
     progress.start("bonded terms")
     model = _model(config, whole, selected, sources)
-    parts = _split(config, sources)
     inputs = hash_inputs(config, sources, progress)
     refuse_twins(sources, inputs)
     provenance = _provenance(config, model, sources, inputs)
@@ -122,7 +124,9 @@ def _run(
             folder.path.rmdir()
         raise
     notes = (*model.notes, *(note for source in sources for note in source.notes), *labels)
-    result = make_result(dataset, model.selection, model.n_topology_atoms, len(sources), notes)
+    result = make_result(
+        dataset, model.selection, model.n_topology_atoms, len(sources), notes, default_cv=not config.cv
+    )
     for note in result.notes:
         progress.note(note)
     return result
@@ -130,6 +134,7 @@ def _run(
 
 def plan(config: PrepareConfig, run_dir: Path) -> list[tuple[str, str]]:
     """What `--dry-run` shows: what would be read, modelled and written; raises what `run` would."""
+    config = _with_topology(config)
     _check(config)
     refuse_overwrite(RunFolder(run_dir).dataset, config.force)
     whole, selected, sources = look(config, None)
@@ -149,6 +154,25 @@ def plan(config: PrepareConfig, run_dir: Path) -> list[tuple[str, str]]:
 # --- looking ---------------------------------------------------------------------------------------------
 
 
+def _with_topology(config: PrepareConfig) -> PrepareConfig:
+    """A structure among the trajectories, as `vmd system.psf pull.dcd` has it, is the topology.
+
+    Raises:
+        ConfigError: It is not the only one, or a topology was named too.
+    """
+    found = [path for path in config.trajectories if path.suffix.lower() in ONLY_STRUCTURE_SUFFIXES]
+    if not found:
+        return config
+    others = tuple(path for path in config.trajectories if path not in found)
+    if config.topology is not None or len(found) > 1 or not others:
+        named = config.topology or (found[1] if len(found) > 1 else "no trajectory")
+        raise ConfigError(
+            f"{found[0]} is a structure, expected a trajectory (found {named} too); name one topology with "
+            "--top and trajectories without a flag"
+        )
+    return replace(config, trajectories=others, topology=found[0])
+
+
 def _check(config: PrepareConfig) -> None:
     if not config.trajectories:
         raise ConfigError("found no trajectory, expected at least one; name a DCD")
@@ -156,6 +180,8 @@ def _check(config: PrepareConfig) -> None:
         raise ConfigError(f"--stride {config.stride}: expected 1 or more")
     for path in config.parameters:
         require_regular_file(path, "a parameter file", ConfigError)
+    for selection in (config.select, *(cvs.selections(config.cv) if config.cv else ())):
+        parse(selection)
     named = [os.path.realpath(path) for path in config.trajectories]
     for path in config.trajectories:
         if named.count(os.path.realpath(path)) > 1:
@@ -168,9 +194,11 @@ def _model(
     structure = replace(subset(whole, selected), notes=())
     if not len(structure.bonds):
         raise TopologyError(
-            f"{sources[0].topology} gives no bonds among the {len(selected)} modelled atoms, expected "
-            "a chain; give a PSF or prmtop with --top, or widen --select"
+            f"{sources[0].topology} gives no bonds among the {len(selected)} modelled atoms "
+            f"({config.select}), expected a chain; CA atoms alone are not bonded: model the backbone, "
+            "--select 'protein and name N CA C O', or give a PSF or prmtop with --top"
         )
+    cv = _cv(config, whole, selected, sources[0].first)
     atoms = _atoms_of_force_field(config, whole, selected)
     places = np.searchsorted(atoms, selected)
     frames = _sample(sources[0], whole, atoms)
@@ -183,7 +211,6 @@ def _model(
             forcefield=config.forcefield,
             frames=frames,
         )
-    cv = _cv(config, whole, selected, sources[0].first)
     notes = (*whole.notes, *_selection_notes(config, whole), *notes)
     return _Model(structure, terms, cv, config.select, whole.n_atoms, notes)
 

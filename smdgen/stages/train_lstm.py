@@ -16,9 +16,9 @@ from smdgen.config import TrainLstmConfig
 from smdgen.data.dataset import Dataset, Pull, open_dataset
 from smdgen.data.structure import Structure
 from smdgen.data.windows import windows
-from smdgen.errors import ArtifactError, ConfigError, TrainingError
+from smdgen.errors import ArtifactError, ConfigError
 from smdgen.nets.directions import Schedule
-from smdgen.nets.fit import FitSettings, FitState
+from smdgen.nets.fit import FitSettings
 from smdgen.nets.generate import PullModel, build_vae, generate, nearest_allowed, next_frames
 from smdgen.nets.residues import residue_layout
 from smdgen.nets.sequence import PaperLstm, SteeredLstm, flow_matching_loss, paper_sequence_loss
@@ -143,9 +143,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
     with training_group(config.device), lock_once(folder), stopped_by_sigterm():
         device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
         parts = {split: sequences(latents, split) for split in ("train", "validation")}
-        settings = {**PRESETS[preset], **{k: v for k in PRESETS[preset] if (v := getattr(config, k))}}
-        if config.quick and not config.epochs:
-            settings["epochs"] = quick_epochs(settings["epochs"])
+        settings = _settings(config, preset)
         torch.manual_seed(config.seed)
         with taken_apart(folder.vae):
             vae, landmarks, reach = _opened(vae_tensors, vae_header, dataset, latents)
@@ -161,8 +159,6 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             state, stop = interruption.state, interruption
         keep_finished(stop, folder.lstm)
         row, notes = loss_verdict(state, job.settings.last)
-        if stop is None:
-            _refuse_unlearned(state)
         for note in notes:
             progress.note(note)
         schedule = cv_schedule(latents, [pull.source for pull in dataset.pulls])
@@ -246,18 +242,12 @@ def _without_jumps(latents: Latents, dataset: Dataset) -> NDArray[np.float64]:
     return np.concatenate(parts)
 
 
-def _refuse_unlearned(state: FitState) -> None:
-    """Untrained dynamics are of no use.
-
-    Raises:
-        TrainingError: No epoch is better than none.
-    """
-    if state.best_epoch == 0:
-        raise TrainingError(
-            f"no epoch has a validation loss below {state.first_loss:.4g}, that before training "
-            f"(lowest {min(state.history['validation loss']):.4g}), so nothing was learned and nothing is "
-            "written; train for more epochs, on more pulls, or with a lower learning_rate"
-        )
+def _settings(config: TrainLstmConfig, preset: str) -> dict[str, float]:
+    """The preset's values, with the user's in place of those that were given."""
+    settings = {**PRESETS[preset], **{k: v for k in PRESETS[preset] if (v := getattr(config, k))}}
+    if config.quick and not config.epochs:
+        settings["epochs"] = quick_epochs(settings["epochs"])
+    return settings
 
 
 def critic_samples(config: TrainLstmConfig, preset: str) -> int:

@@ -13,8 +13,9 @@ from smdgen.cli.app import main
 from smdgen.config import PrepareConfig
 from smdgen.data.dataset import open_dataset
 from smdgen.data.dcd import write_dcd
-from smdgen.data.structure import PsfTerms, write_pdb, write_psf
-from smdgen.errors import ArtifactError
+from smdgen.data.selection import residue_selection
+from smdgen.data.structure import PsfTerms, select_atoms, write_pdb, write_psf
+from smdgen.errors import ArtifactError, ConfigError, SmdgenError
 from smdgen.progress import Silent
 from smdgen.stages import prepare
 from smdgen.stages._prepare_sources import distinct_names
@@ -207,7 +208,7 @@ def test_a_single_trajectory_is_split_by_blocks_with_gaps(pull_files, config, tm
     assert rows["work"] == "8.9 kcal/mol at the end", "of the whole, not the mean over blocks"
     shown = {item.label: item.text for item in describe(tmp_path / "run/dataset.h5").facts}
     assert shown["trajectories"] == "1, split into blocks"
-    assert shown["length of a pull"] == "89 ps"
+    assert shown["length of a pull"] == "89 to 89 ps"
     assert shown["work"] == "known in 1 of 1 pulls"
 
 
@@ -559,3 +560,38 @@ def test_notes_tell_files_of_one_name_apart(config, pull_files, tmp_path):
         "run1/path.dcd",
         "other.dcd",
     ]
+
+
+def test_a_selection_of_residues_is_ranges(pull_files):
+    structure = pull_files.structure
+    ca = np.flatnonzero(structure.names == "CA")
+    text = residue_selection(structure, ca[[0, 1, 2, 5, 7, 8]])
+    assert text.endswith("resid 1 to 3 6 8 to 9")
+    chosen = select_atoms(structure, f"name CA and ({text})")
+    np.testing.assert_array_equal(chosen, ca[[0, 1, 2, 5, 7, 8]])
+
+
+def test_a_structure_among_the_trajectories_is_the_topology(config, pull_files, tmp_path):
+    mixed = (pull_files.topology, *config.trajectories)
+    _, dataset = run(dataclasses.replace(config, trajectories=mixed), tmp_path / "run")
+    assert len(dataset.pulls) == 6
+    with pytest.raises(ConfigError, match="is a structure, expected a trajectory"):
+        run(dataclasses.replace(config, trajectories=mixed, topology=pull_files.topology), tmp_path / "b")
+    with pytest.raises(ConfigError, match="is a structure, expected a trajectory"):
+        run(dataclasses.replace(config, trajectories=(pull_files.topology,)), tmp_path / "b")
+
+
+def test_what_is_cheap_is_checked_before_the_force_field(config, pull_files, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise AssertionError("the force field was asked")
+
+    monkeypatch.setattr(prepare, "structure_terms", fail)
+    one = config.trajectories[:1]
+    for changed, words in (
+        ({"cv": "d=distanc(resid 1; resid 2)"}, "unknown CV kind 'distanc'"),
+        ({"cv": "d=distance(resid 1 and nmae CA; resid 2)"}, "'nmae' is not a keyword"),
+        ({"cv": "d=distance(resid 99; resid 2)"}, "matches no atom"),
+        ({"trajectories": one, "stride": 5}, "found 5 frames, expected 12"),
+    ):
+        with pytest.raises(SmdgenError, match=words):
+            run(dataclasses.replace(config, **changed), tmp_path / "run")
