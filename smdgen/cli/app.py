@@ -322,7 +322,9 @@ def train_lstm() -> dict[str, Any]:
 def rollout(
     start: Annotated[
         Path | None,
-        typer.Argument(metavar="START", help="PDB to start from; default: one of a held-out pull."),
+        typer.Argument(
+            metavar="START", help="PDB, mmCIF, GRO or coordinates to start from; default: a held-out pull."
+        ),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="New frames; default: 10, or as the schedule says.")

@@ -44,7 +44,10 @@ Json = Annotated[
 Topology = Annotated[
     Path | None,
     typer.Option(
-        "--top", "-t", metavar="FILE", help="PSF, PDB or prmtop; default: the one beside the input."
+        "--top",
+        "-t",
+        metavar="FILE",
+        help="PSF, prmtop, PDB, mmCIF or GRO; default: the one beside the input.",
     ),
 ]
 Parameters = Annotated[

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.data.atoms import Structure, sorted_bonds
-from smdgen.data.bonding import find_bonds
+from smdgen.data.bonding import COVALENT_RADII, find_bonds
 from smdgen.data.elements import PROTEIN_RESIDUES, guess_element, is_virtual_site, masses_of
 from smdgen.errors import TopologyError
 
@@ -35,6 +35,29 @@ class AtomRecord:
     part: int  # grows at every TER
     occupancy: float
     position: tuple[float, float, float]
+
+
+#: Name, chain, residue number and insertion code of an atom, as a file writes them; and two that are bonded.
+Partner = tuple[str, str, str, str]
+Link = tuple[Partner, Partner]
+
+
+def linked_records(records: Sequence[AtomRecord], links: Sequence[Link]) -> NDArray[np.int64]:
+    """(n, 2). Pairs of records that a file says are linked; no bonds to metals, which only coordinate."""
+    places: dict[Partner, list[int]] = {}
+    for i, record in enumerate(records):
+        key = record.name, record.chain, record.residue_id, record.insertion
+        element = record.element or guess_element(record.name, record.residue_name)
+        if element in COVALENT_RADII:
+            places.setdefault(key, []).append(i)
+    pairs = [
+        (i, j)
+        for first, second in links
+        for i in places.get(first, ())
+        for j in places.get(second, ())
+        if i != j and records[i].altloc == records[j].altloc
+    ]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 def assemble(
@@ -74,7 +97,8 @@ def assemble(
         )
     parts = np.array([atom.part for atom in atoms])
     residues = _count_changes(segments, chains, parts, numbers, insertions, residue_names)
-    bonds = find_bonds(names, elements, residues, _count_changes(segments, chains, parts), positions)
+    chain_numbers = _count_changes(segments, chains, parts)
+    bonds = find_bonds(names, residue_names, elements, residues, chain_numbers, positions)
     notes += _element_notes(path, atoms, elements)
     notes += _order_notes(path, records) + _loose_notes(path, atoms, bonds, residues)
     return Structure(

@@ -1,4 +1,4 @@
-"""Bonds of structures whose files list none: from the backbone's template and from distances."""
+"""Bonds of structures whose files list none: from residue templates and from distances."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,25 +16,29 @@ LONGEST_PEPTIDE_BOND = 2.5
 
 _TOLERANCE = 1.25  # times the sum of the radii
 _LONGEST = 3.0  # A; beyond it nothing is bonded
-_TEMPLATE = (("N", "CA"), ("CA", "C"), ("C", "O"), ("C", "OT1"), ("C", "OXT"), ("CA", "CB"))
+_LONGEST_CLOSURE = 1.7  # A, of the peptide bond that closes a ring
+_SHORTEST = 0.4  # A
 
 
 def find_bonds(
     names: NDArray[np.str_],
+    residue_names: NDArray[np.str_],
     elements: NDArray[np.str_],
     residues: NDArray[np.int64],
     chains: NDArray[np.int64],
     positions: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """Bonds of a structure by what is near and by what a protein's backbone needs.
+    """Bonds of a structure: of known residues by the names of their atoms, of all others by what is near.
 
-    Within a residue atoms bond when they are nearer than 1.25 times the sum of their covalent radii, a
-    hydrogen to its nearest heavy atom only; the backbone bonds up to 2.5 A. Between residues: C to the
-    next residue's N of the same chain up to 2.5 A, sulphur bridges, and whatever else is near in neighbouring
-    residues of one chain.
+    Atoms that a template knows bond as it says, up to 2.5 A. Within a residue other atoms bond when they are
+    nearer than 1.25 times the sum of their covalent radii, a hydrogen to its nearest heavy atom only. Between
+    residues: C to the next residue's N of the same chain up to 2.5 A, or to the N of another residue
+    of the chain up to 1.7 A where both are open (the ring of a cyclic peptide), sulphur bridges, and whatever
+    else is near in neighbouring residues of one chain.
 
     Args:
         names: (n_atoms,).
+        residue_names: (n_atoms,).
         elements: (n_atoms,); atoms of unknown elements and metals get no bond by distance.
         residues: (n_atoms,) number of the residue an atom is in, counted from 0 through the file.
         chains: (n_atoms,) number of the chain (or segment, or part between TER lines) it is in.
@@ -43,8 +47,74 @@ def find_bonds(
     Returns:
         (n_bonds, 2), i < j, sorted.
     """
+    from_templates, is_known = _template_bonds(names, residue_names, residues, positions)
     near = _near_pairs(elements, residues, chains, positions)
-    return sorted_bonds(np.concatenate([near, _backbone(names, residues, chains, positions)]))
+    both_known = is_known[near].all(axis=1) & (residues[near[:, 0]] == residues[near[:, 1]])
+    chain = _peptide_bonds(names, residues, chains, positions)
+    found = sorted_bonds(np.concatenate([from_templates, near[~both_known], chain]))
+    return sorted_bonds(np.concatenate([found, _ring_closures(names, residues, chains, positions, found)]))
+
+
+def _template_bonds(
+    names: NDArray[np.str_],
+    residue_names: NDArray[np.str_],
+    residues: NDArray[np.int64],
+    positions: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Bonds (n, 2) within known residues, and which atoms (n_atoms,) a template knows."""
+    from smdgen.data.residue_templates import template_of
+
+    is_known = np.zeros(len(names), dtype=bool)
+    pairs: list[tuple[int, int]] = []
+    starts = np.flatnonzero(np.diff(residues, prepend=-1))
+    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(names)], strict=True):
+        template = template_of(str(residue_names[start]))
+        if template is None:
+            continue
+        standard = [template.standard(name) for name in names[start:stop].tolist()]
+        place = {name: start + i for i, name in enumerate(standard) if name}
+        if len(place) < sum(map(bool, standard)):
+            continue  # a name that is there twice tells nothing
+        is_known[list(place.values())] = True
+        pairs += [(place[a], place[b]) for a, b in template.bonds if a in place and b in place]
+    bonds = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return _within(bonds, positions, LONGEST_PEPTIDE_BOND), is_known
+
+
+def _peptide_bonds(
+    names: NDArray[np.str_],
+    residues: NDArray[np.int64],
+    chains: NDArray[np.int64],
+    positions: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """Backbone of residues that no template knows, and C to the next residue's N."""
+    n_residues = int(residues.max()) + 1 if len(residues) else 0
+    place = {name: np.full(n_residues, -1) for name in ("N", "CA", "C")}
+    for name, where in place.items():
+        atoms = np.flatnonzero(names == name)
+        where[residues[atoms]] = atoms
+    found = [_present(place[a], place[b]) for a, b in (("N", "CA"), ("CA", "C"))]
+    peptide = _present(place["C"][:-1], place["N"][1:])
+    found.append(peptide[chains[peptide[:, 0]] == chains[peptide[:, 1]]])
+    return _within(np.concatenate(found), positions, LONGEST_PEPTIDE_BOND)
+
+
+def _ring_closures(
+    names: NDArray[np.str_],
+    residues: NDArray[np.int64],
+    chains: NDArray[np.int64],
+    positions: NDArray[np.float64],
+    bonds: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Peptide bonds between residues of one chain that do not follow each other, as a cyclic peptide has."""
+    between = bonds[residues[bonds[:, 0]] != residues[bonds[:, 1]]]
+    is_open = ~np.isin(np.arange(len(names)), between)
+    carbons, nitrogens = (np.flatnonzero((names == name) & is_open) for name in ("C", "N"))
+    pairs = np.stack(np.meshgrid(carbons, nitrogens, indexing="ij"), axis=-1).reshape(-1, 2)
+    pairs = pairs[
+        (chains[pairs[:, 0]] == chains[pairs[:, 1]]) & (residues[pairs[:, 0]] != residues[pairs[:, 1]])
+    ]
+    return _within(pairs, positions, _LONGEST_CLOSURE)
 
 
 def _near_pairs(
@@ -68,7 +138,7 @@ def _near_pairs(
     sulphur = (elements[first] == "S") & (elements[second] == "S")
     allowed = (apart == 0) | ((apart == 1) & (n_hydrogens == 0) & (chains[first] == chains[second])) | sulphur
     bonded = allowed & (distances < _TOLERANCE * (radii[first] + radii[second])) & (n_hydrogens < 2)
-    bonded &= distances > 0.4
+    bonded &= distances > _SHORTEST
     return _nearest_of_hydrogens(pairs[bonded], distances[bonded], is_hydrogen)
 
 
@@ -85,28 +155,12 @@ def _nearest_of_hydrogens(
     return np.asarray(pairs[kept], dtype=np.int64)
 
 
-def _backbone(
-    names: NDArray[np.str_],
-    residues: NDArray[np.int64],
-    chains: NDArray[np.int64],
-    positions: NDArray[np.float64],
-) -> NDArray[np.int64]:
-    n_residues = int(residues.max()) + 1 if len(residues) else 0
-    place = {name: np.full(n_residues, -1) for name in ("N", "CA", "C", "O", "OT1", "OXT", "CB")}
-    for name, where in place.items():
-        atoms = np.flatnonzero(names == name)
-        where[residues[atoms]] = atoms
-    is_residue = (place["CA"] >= 0) & ((place["N"] >= 0) | (place["C"] >= 0))
-    found = [_both(np.where(is_residue, place[a], -1), place[b], positions) for a, b in _TEMPLATE]
-    peptide = _both(place["C"][:-1], place["N"][1:], positions)
-    found.append(peptide[chains[peptide[:, 0]] == chains[peptide[:, 1]]])
-    return np.concatenate(found)
+def _present(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n, 2). Pairs of which both atoms are there."""
+    return np.stack([first, second], axis=1)[(first >= 0) & (second >= 0)]
 
 
-def _both(
-    first: NDArray[np.int64], second: NDArray[np.int64], positions: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """Pairs of which both atoms are there and near enough for a bond."""
-    pairs = np.stack([first, second], axis=1)[(first >= 0) & (second >= 0)]
+def _within(pairs: NDArray[np.int64], positions: NDArray[np.float64], longest: float) -> NDArray[np.int64]:
+    """Pairs no further apart than a length, A."""
     distances = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
-    return np.asarray(pairs[distances < LONGEST_PEPTIDE_BOND], dtype=np.int64)
+    return np.asarray(pairs[distances < longest], dtype=np.int64)

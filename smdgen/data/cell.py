@@ -114,12 +114,19 @@ def box_vectors(cells: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def _from_shape(raw: NDArray[np.float64]) -> NDArray[np.float64]:
-    rows = raw[:, [[0, 1, 3], [1, 2, 4], [3, 4, 5]]]  # (n_frames, 3, 3), symmetric
-    lengths = np.linalg.norm(rows, axis=-1)
+def cell_of_vectors(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 6), A A A deg deg deg, from (n, 3, 3) box vectors as rows."""
+    lengths = np.linalg.norm(boxes, axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         cosines = [
-            (rows[:, i] * rows[:, j]).sum(-1) / (lengths[:, i] * lengths[:, j])
+            (boxes[:, i] * boxes[:, j]).sum(-1) / (lengths[:, i] * lengths[:, j])
             for i, j in ((1, 2), (0, 2), (0, 1))
         ]
-    return np.concatenate([lengths, np.degrees(np.arccos(np.clip(np.stack(cosines, -1), -1, 1)))], axis=1)
+        return np.concatenate(
+            [lengths, np.degrees(np.arccos(np.clip(np.stack(cosines, -1), -1, 1)))], axis=-1
+        )
+
+
+def _from_shape(raw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n_frames, 6), A A A deg deg deg, from the lower triangle of a symmetric matrix of box vectors."""
+    return cell_of_vectors(raw[:, [[0, 1, 3], [1, 2, 4], [3, 4, 5]]])

@@ -1,5 +1,6 @@
 """mmCIF files of the Protein Data Bank: the atoms of the first model."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smdgen.data.atom_records import SEVERAL_MODELS, AtomRecord, assemble
+from smdgen.data.atom_records import SEVERAL_MODELS, AtomRecord, Link, assemble, linked_records
 from smdgen.data.atoms import Structure
 from smdgen.data.cell import real_cells
 from smdgen.data.elements import ATOMIC_WEIGHTS
@@ -40,7 +41,14 @@ def read_mmcif(path: Path) -> Structure:
         residue_ids = np.array([int(number) if number else 0 for number in numbers], dtype=np.int64)
     except (ValueError, OverflowError) as error:
         raise TopologyError(f"{path}: a residue number is no number ({error}); {_ADVICE}") from error
-    structure = assemble(path, records, residue_ids, _cell(lines), np.zeros((0, 2), dtype=np.int64))
+    structure = assemble(path, records, residue_ids, _cell(lines), linked_records(records, _links(lines)))
+    long = [chain for chain in dict.fromkeys(structure.chain_ids.tolist()) if len(chain) > 1]
+    if long:
+        note = (
+            f"{path.name}: chains of several letters ({', '.join(long[:4])}) become segments in PDB files "
+            f"that smdgen writes; select segname {long[0]} there, or chain {long[0]} in smdgen"
+        )
+        structure = replace(structure, notes=(*structure.notes, note))
     if len(first) == len(rows):
         return structure
     return replace(structure, notes=(*structure.notes, f"{path.name} {SEVERAL_MODELS}"))
@@ -99,6 +107,41 @@ def _record(path: Path, columns: dict[str, int], row: Sequence[str]) -> AtomReco
         occupancy=_occupancy(value("occupancy")),
         position=(x, y, z),
     )
+
+
+def _links(lines: Sequence[str]) -> list[Link]:
+    """Covalent links and disulphides of the table of connections."""
+    fields = [line.split() for line in lines if line.startswith("_struct_conn.")]
+    names = [words[0].removeprefix("_struct_conn.") for words in fields]
+    if fields and len(fields[0]) > 1:  # one connection: a name and a value per line
+        rows = [["".join(_WORD.findall(" ".join(words[1:]))[0]) for words in fields]]
+    else:
+        last = max(
+            (i for i, line in enumerate(lines) if line.startswith("_struct_conn.")), default=len(lines)
+        )
+        table = itertools.takewhile(
+            lambda line: not line.startswith(("loop_", "data_", "_", "#")), lines[last + 1 :]
+        )
+        rows = [["".join(match) for match in _WORD.findall(line)] for line in table]
+    found = []
+    for row in rows:
+        values = dict(zip(names, row, strict=False))
+        if values.get("conn_type_id", "").lower() not in ("covale", "disulf"):
+            continue
+        if values.get("ptnr1_symmetry") != values.get("ptnr2_symmetry"):
+            continue
+        first, second = (
+            tuple(
+                "" if values.get(name, "?") in (".", "?") else values[name]
+                for name in (
+                    f"ptnr{i}_label_atom_id", f"ptnr{i}_auth_asym_id", f"ptnr{i}_auth_seq_id",
+                    f"pdbx_ptnr{i}_PDB_ins_code",
+                )
+            )
+            for i in (1, 2)
+        )  # fmt: skip
+        found.append((first, second))
+    return found  # type: ignore[return-value]
 
 
 def _occupancy(text: str) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smdgen.data.atom_records import SEVERAL_MODELS, AtomRecord, assemble
+from smdgen.data.atom_records import SEVERAL_MODELS, AtomRecord, Link, assemble, linked_records
 from smdgen.data.atoms import Structure
 from smdgen.data.cell import real_cells
 from smdgen.data.elements import ATOMIC_WEIGHTS, PROTEIN_RESIDUES, WATER_RESIDUES
@@ -31,7 +31,7 @@ _LOWEST, _HIGHEST = -999.9995, 9999.9995  # A, what %8.3f holds
 
 
 def read_pdb(path: Path) -> Structure:
-    """Atoms of the first model of a PDB, with bonds from CONECT, the backbone's template and distances.
+    """Atoms of the first model of a PDB, with bonds listed, by templates and by distance.
 
     Of alternative locations each residue keeps the one with the highest occupancy.
 
@@ -40,7 +40,9 @@ def read_pdb(path: Path) -> Structure:
     """
     lines = _read_lines(path)
     atoms, stop = _next_model(path, lines, 0)
-    structure = assemble(path, atoms, _residue_numbers(path, atoms), _cell(lines), _conect(lines, atoms))
+    structure = assemble(
+        path, atoms, _residue_numbers(path, atoms), _cell(lines), _listed_bonds(lines, atoms)
+    )
     notes = [f"{path.name}: {note}" for note in _line_notes(lines)]
     if _has_atoms(lines, stop):
         notes.append(f"{path.name} {SEVERAL_MODELS}")
@@ -213,6 +215,30 @@ def _is_hexadecimal(text: str) -> bool:
     return len(text) >= 4 and all(letter in "0123456789abcdefABCDEF" for letter in text)
 
 
+def _listed_bonds(lines: Sequence[str], atoms: Sequence[AtomRecord]) -> NDArray[np.int64]:
+    """(n, 2). The bonds that a file lists."""
+    return np.concatenate([_conect(lines, atoms), linked_records(atoms, _links(lines))])
+
+
+#: Columns of atom name, chain, residue number and insertion code of both partners.
+_LINK_COLUMNS = (((12, 16), (21, 22), (22, 26), (26, 27)), ((42, 46), (51, 52), (52, 56), (56, 57)))
+_SSBOND_COLUMNS = (((0, 0), (15, 16), (17, 21), (21, 22)), ((0, 0), (29, 30), (31, 35), (35, 36)))
+
+
+def _links(lines: Sequence[str]) -> list[Link]:
+    """Partners of the LINK and SSBOND lines, but for those with a symmetry copy."""
+    found = []
+    for line in lines:
+        record = line[:6].strip()
+        if record not in ("LINK", "SSBOND") or line[59:65].strip() != line[66:72].strip():
+            continue
+        columns = _LINK_COLUMNS if record == "LINK" else _SSBOND_COLUMNS
+        ends = [tuple(line[slice(*column)].strip() for column in end) for end in columns]
+        first, second = ((name or "SG", chain, number, code) for name, chain, number, code in ends)
+        found.append((first, second))
+    return found
+
+
 def _conect(lines: Sequence[str], atoms: Sequence[AtomRecord]) -> NDArray[np.int64]:
     """Bonds of the CONECT lines; serial numbers that are there twice or not at all are passed over."""
     places: dict[str, int] = {}
@@ -260,10 +286,12 @@ def _atom_line(structure: Structure, i: int, position: NDArray[np.float64]) -> s
     shown = f"{name:<4s}" if len(element) == 2 or len(name) == 4 else f" {name:<3s}"
     record = "ATOM  " if residue in PROTEIN_RESIDUES | WATER_RESIDUES else "HETATM"
     number = encode_hybrid36(int(structure.residue_ids[i]), 4)
-    chain = str(structure.chain_ids[i])[:1]
+    chain, segment = str(structure.chain_ids[i]), str(structure.segment_ids[i])
+    if len(chain) > 1:  # there is room for one letter, and for four in the segment
+        chain, segment = "", segment or chain
     x, y, z = position
     return (
         f"{record}{encode_hybrid36(i + 1, 5)} {shown} {residue:<4s}{chain:1s}{number}"
         f"{str(structure.insertion_codes[i])[:1]:1s}   {x:8.3f}{y:8.3f}{z:8.3f}{1.0:6.2f}{0.0:6.2f}      "
-        f"{str(structure.segment_ids[i])[:4]:<4s}{element:>2s}"
+        f"{segment[:4]:<4s}{element:>2s}"
     )

@@ -190,6 +190,8 @@ class _Evaluation:
             column = molecule_numbers(n_atoms, structure.bonds)
         elif keyword in ("x", "y", "z"):
             column = self._positions()[:, "xyz".index(keyword)]
+        elif keyword == "chain":  # chains of several letters are segments in a PDB
+            column = np.where(structure.chain_ids == "", structure.segment_ids, structure.chain_ids)
         else:
             column = getattr(structure, _COLUMNS[keyword])
         if column is None:

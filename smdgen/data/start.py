@@ -8,12 +8,16 @@ from numpy.typing import NDArray
 
 from smdgen.data.gate import check_coordinates
 from smdgen.data.handedness import mirror_notes
-from smdgen.data.structure import Structure, find_topology, match_atoms, read_positions, read_structure
+from smdgen.data.kinds import coordinate_kind
+from smdgen.data.structure import (
+    Structure,
+    find_topology,
+    match_atoms,
+    read_positions,
+    read_structure,
+)
 from smdgen.errors import TopologyError, TrajectoryError
 from smdgen.files import require_regular_file
-
-#: Files with atoms but, apart from PDB, without coordinates.
-TOPOLOGY_SUFFIXES = (".pdb", ".ent", ".psf", ".prmtop", ".parm7", ".top")
 
 #: Where the coordinates of a PSF or prmtop are looked for: files of the same name beside it.
 COORDINATE_SUFFIXES = (".pdb", ".coor", ".inpcrd", ".rst7", ".ncrst", ".crd", ".dcd")
@@ -48,16 +52,16 @@ def read_start(path: Path, wanted: Structure) -> Start:
     """Read a start structure and pick the modelled atoms from it.
 
     Args:
-        path: A PDB; a PSF or prmtop with coordinates of the same name beside it; or coordinates (of a
-            trajectory the first frame) with their topology beside them.
+        path: A PDB, mmCIF or GRO; a PSF or prmtop with coordinates of the same name beside it; or coordinates
+            (of a trajectory the first frame) with their topology beside them.
         wanted: The atoms a model was trained on.
 
     Raises:
         TopologyError: Missing or unreadable, no coordinates, or a modelled atom is not in it.
         TrajectoryError: Coordinates that cannot be a structure.
     """
-    require_regular_file(path, "a start structure (PDB)", TopologyError)
-    if path.suffix.lower() in TOPOLOGY_SUFFIXES:
+    require_regular_file(path, "a start structure (PDB, mmCIF or GRO)", TopologyError)
+    if coordinate_kind(path) in ("", "PDB"):
         topology, coordinates = path, None
     else:
         topology, coordinates = find_topology(path), path

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from smdgen.data.atoms import Structure, structure_from_json, structure_to_json, subset
 from smdgen.data.coordinates import COORDINATE_READERS
+from smdgen.data.gro import is_gro, read_gro
 from smdgen.data.kinds import PDB_RECORDS, TRAJECTORY_KINDS, coordinate_kind
 from smdgen.data.matching import match_atoms
 from smdgen.data.mmcif import read_mmcif
@@ -40,19 +41,18 @@ __all__ = [
 ]
 
 #: Endings of files that say which atoms there are, the most trusted first.
-TOPOLOGY_SUFFIXES = (".psf", ".prmtop", ".parm7", ".pdb", ".cif", ".mmcif", ".ent")
+TOPOLOGY_SUFFIXES = (".psf", ".prmtop", ".parm7", ".pdb", ".cif", ".mmcif", ".ent", ".gro")
 #: Those that never hold the frames of a trajectory.
-ONLY_STRUCTURE_SUFFIXES = (".psf", ".prmtop", ".parm7", ".cif", ".mmcif")
+ONLY_STRUCTURE_SUFFIXES = (".psf", ".prmtop", ".parm7", ".cif", ".mmcif", ".gro")
 _FULL_TOPOLOGIES = 3  # how many of these list bonds
 
 _READERS: dict[str, Callable[[Path], Structure]] = {
-    "PSF": read_psf, "prmtop": read_prmtop, "mmCIF": read_mmcif, "PDB": read_pdb
+    "PSF": read_psf, "prmtop": read_prmtop, "mmCIF": read_mmcif, "PDB": read_pdb, "GRO": read_gro,
 }  # fmt: skip
 
-_EXPECTED = "a structure (PSF, PDB, prmtop or mmCIF)"
+_EXPECTED = "a structure (PSF, PDB, prmtop, mmCIF or GRO)"
 _OTHER_STRUCTURES = {
     ".top": "a GROMACS topology",
-    ".gro": "a GROMACS structure",
     ".tpr": "a GROMACS run input",
     ".mol2": "a MOL2 file",
     ".xml": "an XML file without atom names",
@@ -64,7 +64,7 @@ _OTHER_STRUCTURES = {
 
 
 def read_structure(path: Path) -> Structure:
-    """Atoms of a PSF, PDB, prmtop or mmCIF; the content decides which it is.
+    """Atoms of a PSF, PDB, prmtop, mmCIF or GRO; the content decides which it is.
 
     Raises:
         TopologyError: The file is missing, of another kind, damaged or cut.
@@ -142,7 +142,8 @@ def find_topology(trajectory: Path) -> Path:
     folder = trajectory.parent.resolve().name or str(trajectory.parent)
     if not beside:
         raise TopologyError(
-            f"no PSF, prmtop or PDB beside {trajectory} (in {folder}); copy it there or name it with --top"
+            f"no PSF, prmtop, PDB, mmCIF or GRO beside {trajectory} (in {folder}); copy it there or name it "
+            "with --top, where the command has it"
         )
     names = ", ".join(path.name for path in beside[:8])
     raise TopologyError(
@@ -152,7 +153,7 @@ def find_topology(trajectory: Path) -> Path:
 
 
 def structure_format(path: Path) -> str:
-    """PSF, prmtop, mmCIF or PDB: by content, else by the ending of the name.
+    """PSF, prmtop, mmCIF, PDB or GRO: by content, else by the ending of the name.
 
     Raises:
         TopologyError: The file is missing, or of a kind that is known and not read.
@@ -169,9 +170,12 @@ def structure_format(path: Path) -> str:
         return "mmCIF"
     if start.startswith(PDB_RECORDS):
         return "PDB"
+    if is_gro(head.splitlines()):
+        return "GRO"
     refuse_packed(path, TopologyError)
     if path.suffix.lower() in _OTHER_STRUCTURES:
         kind = _OTHER_STRUCTURES[path.suffix.lower()]
         raise TopologyError(f"{path} is {kind}, expected {_EXPECTED}; convert it to PDB")
     by_suffix = {".psf": "PSF", ".prmtop": "prmtop", ".parm7": "prmtop", ".cif": "mmCIF", ".mmcif": "mmCIF"}
+    by_suffix[".gro"] = "GRO"
     return by_suffix.get(path.suffix.lower(), "PDB")

@@ -265,9 +265,9 @@ def loss_verdict(state: FitState, kept_last: bool) -> tuple[str, tuple[str, ...]
     row = f"{state.first_loss:.4g} before training, {value:.4g} kept (epoch {kept} of {len(losses)})"
     if state.best_epoch == 0:
         return row, (
-            f"nothing was learned: the validation loss is {min(losses):.4g} at its lowest, {state.first_loss:.4g} "
-            "before training, so the weights are those before training; train for more epochs, on more pulls, or "
-            "with a lower learning_rate",
+            f"nothing was learned: the validation loss is {min(losses):.4g} at its lowest and "
+            f"{state.first_loss:.4g} before training, so the weights are those before training; train for "
+            "more epochs, on more pulls, or with a lower learning_rate",
         )
     if not state.diverged:
         return row, ()

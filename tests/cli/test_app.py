@@ -63,7 +63,7 @@ EVERY_FLAG = {
     ),
     "train-vae": (
         "--preset paper --epochs 2 --batch-size 8 --latent-size 12 --hidden-size 32 --energy-weight 0.5"
-        " --device cpu --threads 1 --resume --seed 4 --force",
+        " --device cpu --threads 1 --quick --resume --seed 4 --force",
         config.TrainVaeConfig(
             preset="paper",
             epochs=2,
@@ -73,14 +73,15 @@ EVERY_FLAG = {
             energy_weight=0.5,
             device="cpu",
             threads=1,
+            quick=True,
             resume=True,
             seed=4,
             force=True,
         ),
     ),
     "train-lstm": (
-        "--preset default --epochs 2 --batch-size 8 --hidden-size 32 --device cpu --threads 1 --resume"
-        " --seed 4 --force",
+        "--preset default --epochs 2 --batch-size 8 --hidden-size 32 --device cpu --threads 1 --quick"
+        " --resume --seed 4 --force",
         config.TrainLstmConfig(
             preset="default",
             epochs=2,
@@ -88,6 +89,7 @@ EVERY_FLAG = {
             hidden_size=32,
             device="cpu",
             threads=1,
+            quick=True,
             resume=True,
             seed=4,
             force=True,

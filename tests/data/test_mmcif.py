@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smdgen.data.mmcif import read_mmcif
+from smdgen.data.pdb import read_pdb, write_pdb
+from smdgen.data.selection import select_atoms
 from smdgen.errors import SmdgenError, TopologyError
 
 MMCIF = """\
@@ -63,6 +65,45 @@ def test_every_column_is_read(tmp_path: Path) -> None:
     assert found.bonds.tolist() == [[0, 1], [1, 2], [2, 3], [2, 4], [4, 5]]
     assert any("alternative locations" in note for note in found.notes)
     assert "a.cif holds several models; the first is taken" in found.notes
+
+
+CONNECTIONS = """\
+loop_
+_struct_conn.id
+_struct_conn.conn_type_id
+_struct_conn.ptnr1_label_atom_id
+_struct_conn.ptnr1_auth_asym_id
+_struct_conn.ptnr1_auth_seq_id
+_struct_conn.pdbx_ptnr1_PDB_ins_code
+_struct_conn.ptnr2_label_atom_id
+_struct_conn.ptnr2_auth_asym_id
+_struct_conn.ptnr2_auth_seq_id
+_struct_conn.pdbx_ptnr2_PDB_ins_code
+covale1 covale O H 41 ? "O5'" H 301 ?
+metalc1 metalc N H 41 ? "O5'" H 301 ?
+#
+"""
+
+
+def test_connections_are_bonds_and_coordination_is_not(tmp_path: Path) -> None:
+    bonds = read_mmcif(_write(tmp_path, MMCIF + CONNECTIONS)).bonds.tolist()
+    assert [3, 6] in bonds
+    assert [0, 6] not in bonds
+    names = [line for line in CONNECTIONS.splitlines() if line.startswith("_")]
+    values = CONNECTIONS.splitlines()[-3].split()
+    single = "\n".join(f"{name}   {value}" for name, value in zip(names, values, strict=True))
+    assert [3, 6] in read_mmcif(_write(tmp_path, f"{MMCIF}{single}\n#\n")).bonds.tolist()
+
+
+def test_a_chain_of_two_letters_is_found_in_the_pdb_that_we_write(tmp_path: Path) -> None:
+    text = MMCIF.replace(" 41 H 1", " 41 AA 1").replace(" 301 H 1", " 301 AB 1")
+    structure = read_mmcif(_write(tmp_path, text))
+    assert any("chains of several letters (AA, AB) become segments" in note for note in structure.notes)
+    write_pdb(tmp_path / "a.pdb", structure)
+    again = read_pdb(tmp_path / "a.pdb")
+    for selection in ("chain AA", "chain AB", "chain AA and name CA"):
+        assert select_atoms(again, selection).tolist() == select_atoms(structure, selection).tolist()
+    assert select_atoms(again, "segname AA").tolist() == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("line", ["", "# a remark"])

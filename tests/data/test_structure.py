@@ -132,7 +132,7 @@ def test_the_only_structure_beside_it_belongs(tmp_path: Path, names: list[str], 
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        ([], "no PSF, prmtop or PDB"),
+        ([], "no PSF, prmtop, PDB"),
         (["x.psf", "y.psf"], r"x\.psf, y\.psf.*--top"),
         (["x.pdb", "y.pdb"], "--top"),
     ],
