@@ -1,6 +1,6 @@
 """The bonded terms of a force field as plain tables: which atoms, which constants."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -72,6 +72,21 @@ def make_terms(source: str, tables: Mapping[str, ArrayLike]) -> Terms:
             raise TopologyError(f"bonded terms {name} have the shape {array.shape}, expected (n, {width})")
         arrays[name] = array.reshape(-1, width)
     return Terms(**arrays, source=source)
+
+
+def join_terms(parts: Sequence[tuple[Terms, IntArray]], source: str) -> Terms:
+    """The terms of several molecules together.
+
+    Args:
+        parts: Terms of each, and where its atoms are among all modelled ones, (n_own,).
+        source: Of the result.
+    """
+    tables: dict[str, list[NDArray[Any]]] = {name: [] for name in _WIDTHS}
+    for terms, atoms in parts:
+        for name, found in tables.items():
+            table = getattr(terms, name)
+            found.append(table if name.endswith("parameters") else np.asarray(atoms)[table])
+    return make_terms(source, {name: np.concatenate(found) for name, found in tables.items()})
 
 
 def terms_to_arrays(terms: Terms) -> dict[str, NDArray[Any]]:

@@ -76,9 +76,21 @@ def structure_terms(
     note = (
         "NO FORCE FIELD FITS: bonded energies are made up from the observed geometry (no torsion terms) "
         "and mean nothing beyond keeping shapes; for real ones give a PSF with --params, or a prmtop. "
-        f"Why: {first_reason}"
+        f"{_that_fits(structure, chosen, forcefield)}Why: {first_reason}"
     )
     return geometry_terms(bonds, x[:, chosen]), (note,)
+
+
+def _that_fits(structure: MolecularStructure, chosen: NDArray[np.int64], forcefield: str) -> str:
+    """Another force field that describes the structure as it is, in words; empty if none does."""
+    for other in FORCEFIELDS:
+        if other != forcefield:
+            try:
+                _own_terms(structure, chosen, (), other)
+            except SmdgenError:
+                continue
+            return f"--forcefield {other} fits. "
+    return ""
 
 
 def _own_terms(

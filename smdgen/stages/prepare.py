@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
@@ -21,7 +20,7 @@ from smdgen.data.dataset import DatasetWriter, Pull, create_dataset, open_datase
 from smdgen.data.gate import Remarks, check_coordinates, in_words, join, judge_coordinates
 from smdgen.data.images import follow, image_notes, joint_notes, offsets_of
 from smdgen.data.lattice import box_shares
-from smdgen.data.molecules import molecules_of, take_molecules
+from smdgen.data.molecules import molecules_of
 from smdgen.data.periodic import make_whole, plan_wholeness
 from smdgen.data.pull_labels import Frames, PullLabels, read_labels
 from smdgen.data.selection import selection_notes
@@ -34,11 +33,11 @@ from smdgen.files import refuse_overwrite, require_regular_file
 from smdgen.physics import cvs
 from smdgen.physics.cvs import CollectiveVariable
 from smdgen.physics.forcefield import Terms
-from smdgen.physics.parametrise import structure_terms
 from smdgen.physics.system import file_kind
 from smdgen.progress import Progress
 from smdgen.stages._prepare_report import PrepareResult, make_result
 from smdgen.stages._prepare_sources import Source, hash_inputs, look, refuse_twins
+from smdgen.stages._prepare_terms import terms_of
 from smdgen.store.run_record import RunFolder, command_line
 from smdgen.workers import in_order, open_workers
 
@@ -203,14 +202,7 @@ def _model(
     places = np.searchsorted(atoms, selected)
     frames = _sample(sources[0], whole, atoms)
     check_coordinates(frames[:, places], structure)
-    with tempfile.TemporaryDirectory() as scratch:
-        terms, notes = structure_terms(
-            take_molecules(whole, atoms, Path(scratch)),
-            places,
-            parameters=config.parameters,
-            forcefield=config.forcefield,
-            frames=frames,
-        )
+    terms, notes = terms_of(config, whole, atoms, selected, frames)
     notes = (*whole.notes, *_selection_notes(config, whole), *notes)
     return _Model(structure, terms, cv, config.select, whole.n_atoms, notes)
 

@@ -1,10 +1,11 @@
 """Make pulls of a structure with constant-velocity steered MD: a DCD and a table of CV and work each."""
 
 import json
+import math
 import shlex
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from smdgen.data.structure import write_pdb
 from smdgen.errors import ArtifactError, SimulationError, WriteError
 from smdgen.files import atomic_path, read_json, sweep_temporaries
 from smdgen.physics.cvs import CollectiveVariable, colvars_config
-from smdgen.physics.pulling import PullProtocol, PullRecord
-from smdgen.physics.replicas import ReplicaEvents, run_replicas
+from smdgen.physics.pulling import PullProtocol, PullRecord, run_pull
+from smdgen.physics.replicas import PullJob, ReplicaEvents, run_replicas
 from smdgen.physics.system import file_kind
 from smdgen.physics.work import jarzynski_profile
 from smdgen.progress import Progress
 from smdgen.stages._pull_plan import PROTOCOL_FILE, PullPlan, n_workers, plan_pulls
 from smdgen.store.folder import own_files
+from smdgen.units import BOLTZMANN
 
 #: What a pull leaves in the folder.
 PULL_FILES = ("pull_#.dcd", "pull_#.colvars.traj", "pull_#.colvars.in")
@@ -40,6 +42,12 @@ _HASHED = {
 
 #: Settings that folders of earlier versions do not have.
 _LATER = {"start_hash", "system_hash"}
+
+#: Moves of the centre from which a dry run measures the speed.
+_FEW_MOVES = 20
+
+#: kT. Where the work of pulls differs by more, the few lowest values decide the exponential average.
+_WIDE_WORK = 3.0
 
 #: Up to this many trajectories are listed one by one.
 _FEW = 6
@@ -68,6 +76,7 @@ class SimulateResult:
     n_atoms: int
     platform: str
     ns_per_day: float | None  # of this run, all workers together
+    kT: float = BOLTZMANN * 300.0
 
     @property
     def exit_code(self) -> int:
@@ -102,6 +111,15 @@ class SimulateResult:
             rows.append(("Jarzynski", f"{self.jarzynski:.2f} kcal/mol at the end, spring included"))
         if self.ns_per_day is not None:
             rows.append(("speed", f"{self.ns_per_day:.0f} ns/day on {self.platform}"))
+        if np.std(work) > _WIDE_WORK * self.kT:
+            rows.append(
+                (
+                    "note",
+                    f"the work differs by {np.std(work):.1f} kcal/mol between pulls "
+                    f"({np.std(work) / self.kT:.0f} kT): few pulls carry the Jarzynski average, so do not "
+                    "trust it; pull more slowly",
+                )
+            )
         return rows + [("failed", line) for line in self.failed]
 
 
@@ -182,8 +200,46 @@ def plan(config: SimulateConfig, run_dir: Path) -> list[tuple[str, str]]:  # noq
             f"{job.platform}, {n_workers(config, job.platform, max(1, len(missing)))} pulls at a time",
         ),
         ("to make", f"{len(missing)} of {config.replicas} pulls in {config.output}"),
+        ("estimate", _estimate(config, planned, len(missing))),
         *(("note", note) for note in planned.notes),
     ]
+
+
+def _estimate(config: SimulateConfig, plan: PullPlan, n_missing: int) -> str:
+    """Time and disk that the missing pulls take, from a few hundred steps of one of them."""
+    job, protocol = plan.job, plan.job.protocol
+    if not n_missing:
+        return "nothing to make"
+    try:
+        steps_per_second = _measured_rate(job)
+    except SimulationError as error:
+        return f"not known ({error})"
+    processes = n_workers(config, job.platform, n_missing)
+    seconds = math.ceil(n_missing / processes) * protocol.n_steps / steps_per_second
+    megabytes = n_missing * protocol.n_frames * plan.structure.n_atoms * 12 / 1e6
+    return (
+        f"about {_clock(seconds)} at {steps_per_second:.0f} steps/s per pull (measured now on one), "
+        f"{megabytes:.3g} MB"
+    )
+
+
+def _measured_rate(job: PullJob) -> float:
+    """Time steps per second of one pull, without its beginning.
+
+    Raises:
+        SimulationError: The few steps fail.
+    """
+    import openmm
+
+    system = openmm.XmlSerializer.deserialize(job.system_xml)
+    seconds = []
+    for n_moves in (_FEW_MOVES, 3 * _FEW_MOVES):
+        n_steps = n_moves * job.protocol.steps_per_move
+        short = replace(job.protocol, n_steps=n_steps, steps_per_frame=n_steps, equilibration_steps=0)
+        began = time.perf_counter()
+        run_pull(system, job.positions, job.distance, short, job.seed, job.platform, job.threads)
+        seconds.append(time.perf_counter() - began)
+    return 2 * _FEW_MOVES * job.protocol.steps_per_move / max(seconds[1] - seconds[0], 1e-6)
 
 
 def _prepare_folder(config: SimulateConfig, plan: PullPlan) -> None:
@@ -317,4 +373,5 @@ def _result(config: SimulateConfig, plan: PullPlan, farm: _Farm) -> SimulateResu
         n_atoms=plan.structure.n_atoms,
         platform=plan.job.platform,
         ns_per_day=farm.ns_per_day,
+        kT=BOLTZMANN * config.temperature,
     )

@@ -585,7 +585,7 @@ def test_what_is_cheap_is_checked_before_the_force_field(config, pull_files, tmp
     def fail(*_, **__):
         raise AssertionError("the force field was asked")
 
-    monkeypatch.setattr(prepare, "structure_terms", fail)
+    monkeypatch.setattr(prepare, "terms_of", fail)
     one = config.trajectories[:1]
     for changed, words in (
         ({"cv": "d=distanc(resid 1; resid 2)"}, "unknown CV kind 'distanc'"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from smdgen.physics import replicas
 from smdgen.progress import Silent
 from smdgen.stages import _pull_plan, simulate
 from smdgen.stages._pull_plan import plan_pulls
-from smdgen.stages.simulate import SimulateResult, plan
+from smdgen.stages.simulate import SimulatedPull, SimulateResult, plan
 from tests.conftest import PullFiles
 from tests.tools.other_formats import write_netcdf
 
@@ -298,6 +299,36 @@ def test_when_all_pulls_fail_the_run_fails(config):
     with pytest.raises(SimulationError, match=r"all 2 pulls failed.*NaN|all 2 pulls failed.*OpenMM"):
         run(dataclasses.replace(config, timestep_fs=2000.0, duration_ps=40.0))
     assert not list(config.output.glob("pull_*"))
+
+
+def test_speed_and_work_beyond_sense_are_noted(config):
+    """4 ps for 20 A is 5,000 A/ns; works that differ by 12 kcal/mol are no basis for an average."""
+    hasty = dataclasses.replace(config, start_centre=14.0, end_centre=34.0, duration_ps=4.0, frames=3)
+    (note,) = [text for name, text in plan(hasty, Path("unused")) if name == "note" and "A/ns" in text]
+    assert note.startswith("the spring moves at 5e+03 A/ns; usual pulls take 1 to 100 A/ns")
+    slow = dataclasses.replace(hasty, duration_ps=1000.0)
+    assert not [text for name, text in plan(slow, Path("unused")) if name == "note" and "A/ns" in text]
+    pulls = tuple(SimulatedPull(Path("a"), 34.0, work) for work in (60.0, 84.0))
+    common = {
+        "output": Path("o"),
+        "n_made": 2,
+        "failed": (),
+        "parameters": (),
+        "forces": ("x",),
+        "jarzynski": 60.0,
+    }
+    wild = SimulateResult(pulls=pulls, n_atoms=9, platform="Reference", ns_per_day=1.0, **common)
+    assert "the work differs by 12.0 kcal/mol between pulls (20 kT)" in dict(wild.summary())["note"]
+    tame = dataclasses.replace(wild, pulls=(pulls[0], pulls[0]))
+    assert "note" not in dict(tame.summary())
+
+
+def test_a_dry_run_estimates_time_and_disk(config):
+    rows = dict(plan(dataclasses.replace(config, duration_ps=40_000.0, frames=1001), Path("unused")))
+    assert re.fullmatch(
+        r"about (\d+ h \d+ min|\d+ min|\d+ s) at \d+ steps/s per pull \(measured now on one\), 2.5 MB",
+        rows["estimate"],
+    )
 
 
 def test_an_interrupt_keeps_what_is_finished_and_says_so(config, monkeypatch):
