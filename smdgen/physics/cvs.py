@@ -87,7 +87,7 @@ def evaluate(cv: CollectiveVariable, x: "Tensor") -> "Tensor":
         return _gyration(x[..., list(cv.groups[0]), :])
     if cv.kind == "rmsd":
         return geometry.rmsd(x[..., list(cv.groups[0]), :], x.new_tensor(cv.reference))
-    centres = torch.stack([_centre(x, *group) for group in zip(cv.groups, cv.weights, strict=True)], -2)
+    centres = group_centres(cv, x)
     order = np.arange(len(cv.groups))[None]
     if cv.kind == "distance":
         return geometry.bond_lengths(centres, order)[..., 0]
@@ -95,12 +95,24 @@ def evaluate(cv: CollectiveVariable, x: "Tensor") -> "Tensor":
     return turn(centres, order)[..., 0] * (180 / torch.pi)
 
 
-def between_groups(cv: CollectiveVariable, x: "Tensor") -> "Tensor":
-    """(..., n_groups - 1, 3), A. From the centre of each group to that of the next; `x` as in `evaluate`."""
+def group_centres(cv: CollectiveVariable, x: "Tensor") -> "Tensor":
+    """The points between which a distance, angle or dihedral is taken.
+
+    Args:
+        cv: The variable.
+        x: (..., n_atoms, 3), A. The modelled atoms.
+
+    Returns:
+        (..., n_groups, 3), A. Weighted centres.
+    """
     import torch
 
-    centres = torch.stack([_centre(x, *group) for group in zip(cv.groups, cv.weights, strict=True)], -2)
-    return centres.diff(dim=-2)
+    return torch.stack([_centre(x, *group) for group in zip(cv.groups, cv.weights, strict=True)], -2)
+
+
+def between_groups(cv: CollectiveVariable, x: "Tensor") -> "Tensor":
+    """(..., n_groups - 1, 3), A. From the centre of each group to that of the next; `x` as in `evaluate`."""
+    return group_centres(cv, x).diff(dim=-2)
 
 
 def difference(cv: CollectiveVariable, a: "Tensor", b: "Tensor") -> "Tensor":

@@ -31,11 +31,14 @@ if TYPE_CHECKING:
     from smdgen.nets.generate import PullModel, Rollout
     from smdgen.physics.cvs import CollectiveVariable
     from smdgen.physics.system import MolecularSystem
+    from smdgen.view.pull_folder import RealPull
 
 #: What a rollout leaves in its folder; nothing else there is ever replaced.
 FILES = Results("rollout.json", (
-    "pull_#.dcd", "pull_#.colvars.traj", "pull_#.colvars.in", "topology.pdb", "topology.psf",
-    "view.vmd", "view.pml", "cv.csv", "rollout.json", "relaxed_#.dcd", "relaxed.pdb", "relaxed.csv",
+    "pull_#.dcd", "pull_#.colvars.traj", "pull_#.colvars.in", "real_#.dcd", "real_#.colvars.traj",
+    "real_#.colvars.in", "centres_pull_#.dcd", "centres_real_#.dcd", "centres.pdb",
+    "topology.pdb", "topology.psf", "view.vmd", "view.pml", "cv.csv", "rollout.json", "relaxed_#.dcd",
+    "relaxed.pdb", "relaxed.csv",
 ))  # fmt: skip
 
 #: Steps when neither a flag nor a schedule says how many.
@@ -160,9 +163,10 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
     distance = check_start(models, start, progress)
     full = full_system(config, start, progress) if config.relax else None
     rollout = _generate(models, start, config, schedule, progress)
+    real = _real_pull(folder, models, start, config.steps)
     with whole_folder(output, FILES, config.force) as new:
         report = _report(models, start, config, distance, rollout)
-        relaxed = _write(new, output, rollout, models, start, report, full, progress)
+        relaxed = _write(new, output, rollout, models, start, real, report, full, progress)
         names = sorted(file.name for file in new.iterdir())
     if folder.path.is_dir():
         inputs = [
@@ -388,12 +392,34 @@ def _generate(
     )
 
 
+def _real_pull(folder: RunFolder, models: Models, start: Start, n_steps: int) -> "RealPull | None":
+    """The held-out pull that is shown beside the generated ones: the start's own, else the first one.
+
+    As many frames, evenly over the whole trajectory; None without the dataset the model was trained on.
+    """
+    from smdgen.data.dataset import open_dataset
+    from smdgen.view.pull_folder import RealPull
+
+    if models.shipped or not folder.dataset.exists():
+        return None
+    dataset = open_dataset(folder.dataset)
+    held_out = [*dataset.of_split("test"), *dataset.of_split("validation")]
+    if dataset.content_hash != models.header["content_hash"] or not held_out:
+        return None
+    pull = next((pull for pull in held_out if pull.name == start.pull), held_out[0])
+    own = next(own for own in dataset.trajectories if pull in own)
+    frames = np.concatenate([np.arange(part.start, part.stop) for part in own])
+    even = np.linspace(0, len(frames) - 1, n_steps + 1).round().astype(np.int64)
+    return RealPull(pull.name, dataset.positions(frames[even]))
+
+
 def _write(
     folder: Path,
     home: Path,
     rollout: "Rollout",
     models: Models,
     start: Start,
+    real: "RealPull | None",
     report: Mapping[str, Any],
     full: "MolecularSystem | None",
     progress: Progress,
@@ -402,7 +428,7 @@ def _write(
 
     positions = rollout.positions.cpu().numpy().astype(np.float32)
     times, aims = rollout.times_ps.cpu().numpy(), rollout.aims.cpu().numpy()
-    write_pull_folder(folder, start.structure, models.cv, positions, times, aims, home)
+    write_pull_folder(folder, start.structure, models.cv, positions, times, aims, home, real)
     relaxed = None
     if full is not None:
         relaxed = write_relaxed(folder, full, start, positions, float(times[1] - times[0]), progress)

@@ -251,7 +251,9 @@ def _settings(config: TrainLstmConfig, preset: str) -> dict[str, float]:
 
 
 def critic_samples(config: TrainLstmConfig, preset: str) -> int:
-    """Most samples for the critic: fewer where fewer epochs than the preset's are asked for."""
+    """Most samples for the critic: fewer for fewer epochs than the preset's, unless a number is given."""
+    if config.critic_samples != TrainLstmConfig.critic_samples:
+        return config.critic_samples
     epochs = PRESETS[preset]["epochs"]
     asked = config.epochs or (quick_epochs(epochs) if config.quick else epochs)
     return round(config.critic_samples * min(1.0, asked / epochs))

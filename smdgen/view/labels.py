@@ -1,31 +1,46 @@
-"""Which atoms of a model stand for its collective variable on the screen."""
+"""What stands for the collective variable of a model on the screen: atoms, or the centres of its groups."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from smdgen.physics.cvs import CollectiveVariable
 
-#: Atoms a label joins, for the kinds of collective variable that both VMD and PyMOL can label.
-ATOMS_OF_KIND = {"distance": 2, "angle": 3, "dihedral": 4}
+#: Points a label joins, for the kinds of collective variable that both VMD and PyMOL can label.
+POINTS_OF_KIND = {"distance": 2, "angle": 3, "dihedral": 4}
+
+#: Topology of the centres, one atom a group.
+CENTRES = "centres.pdb"
+
+#: Where a label would hide the model: all of its sticks are drawn up to so many atoms.
+MOST_STICKS = 500
+
+
+def has_label(cv: "CollectiveVariable") -> bool:
+    """Whether a viewer can show the variable as a label between atoms or centres: not gyration, not RMSD."""
+    return POINTS_OF_KIND.get(cv.kind) == len(cv.groups)
 
 
 def label_atoms(cv: "CollectiveVariable") -> tuple[int, ...]:
     """The atoms whose distance, angle or dihedral is the collective variable itself.
 
     Returns:
-        0-based indices, one a group; empty when a viewer's label could not show the same number:
-        groups of several atoms (their centres are no atoms), gyration, RMSD.
+        0-based indices, one a group; empty where there is no label, or where it joins centres of groups.
     """
-    if ATOMS_OF_KIND.get(cv.kind) != len(cv.groups) or any(len(group) != 1 for group in cv.groups):
+    if not has_label(cv) or any(len(group) != 1 for group in cv.groups):
         return ()
     return tuple(int(group[0]) for group in cv.groups)
 
 
-def cv_atoms(cv: "CollectiveVariable", n_atoms: int) -> tuple[int, ...]:
-    """All atoms the variable is made of, to be shown as spheres; none if that is most of the model."""
-    atoms = sorted({int(atom) for group in cv.groups for atom in group})
-    return tuple(atoms) if 2 * len(atoms) <= n_atoms else ()
+def has_centres(cv: "CollectiveVariable") -> bool:
+    """Whether the label joins centres of mass of groups, which are no atoms and get files of their own."""
+    return has_label(cv) and not label_atoms(cv)
+
+
+def centres_file(trajectory: Path) -> Path:
+    """The trajectory of the centres of a pull: `pull_000.dcd` -> `centres_pull_000.dcd`."""
+    return trajectory.with_name(f"centres_{trajectory.name}")
 
 
 def has_backbone(names: Sequence[str]) -> bool:

@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.files import atomic_path
-from smdgen.view.labels import cv_atoms, has_backbone, label_atoms
+from smdgen.view.labels import (
+    CENTRES,
+    MOST_STICKS,
+    has_backbone,
+    has_centres,
+    has_label,
+    label_atoms,
+)
 
 if TYPE_CHECKING:
     from smdgen.data.structure import Structure
@@ -27,42 +34,109 @@ LABEL_COMMANDS = {2: "distance", 3: "angle", 4: "dihedral"}
 #: Longer movies keep one assignment of helix and sheet: renewing it at every frame would make them stutter.
 FRAMES_TO_REASSIGN = 300
 
-_LOAD = """\
+#: Carbon colours of the pulls, Okabe and Ito's, red, green and blue; real pulls are grey.
+COLOURS = (
+    "0x0072B2", "0xE69F00", "0x009E73", "0xCC79A7", "0x56B4E9", "0xD55E00", "0xF0E442", "0x332288",
+)  # fmt: skip
+REAL_COLOUR = "0x8C8C8C"
+
+#: Files of a pull that PyMOL loads: name of its object, trajectory, "generated" or "real", carbon colour.
+_Pulls = list[tuple[str, str, str, str]]
+
+_SCRIPT = """\
 # Shows {what} in PyMOL:  pymol {script}
 # Written by smdgen. Every path is taken from the folder of this file, so the folder can be moved.
 python
 import os, pymol
+import numpy as np
 from pymol import cmd
-here = os.path.dirname(os.path.abspath(getattr(pymol, "__script__", "")))
-for name, trajectory in {objects!r}:
-    cmd.load(os.path.normpath(os.path.join(here, {topology!r})), name)
-    cmd.load_traj(os.path.normpath(os.path.join(here, trajectory)), name, state=1)
-python end
-"""
 
-_STYLE = """\
-# Turn every frame onto the first one of its pull, on the screen only.
-{fits}
-hide everything
-{cartoon}show sticks
-set stick_radius, 0.12
+here = os.path.dirname(os.path.abspath(getattr(pymol, "__script__", "")))
+topology, timestep_ps, label = {topology!r}, {timestep_ps!r}, {label!r}
+pulls = {pulls!r}
+
+
+def in_folder(name):
+    return os.path.normpath(os.path.join(here, name))
+
+
+def cv_values(trajectory):
+    path = in_folder(os.path.splitext(trajectory)[0] + ".colvars.traj")
+    if not os.path.isfile(path):
+        return []
+    with open(path) as stream:
+        return [float(line.split()[1]) for line in stream if line.strip() and not line.startswith("#")]
+
+
+def add_caption(name, text, colour, line):
+    # A text that keeps its place on the screen, one for each frame.
+    cmd.pseudoatom(name, label=text[0], state=1)
+    for state, words in enumerate(text[1:], 2):
+        cmd.pseudoatom(name, label=words, state=state)
+    cmd.hide("everything", name)
+    cmd.show("labels", name)
+    cmd.set("label_color", colour, name)
+    cmd.alter(name, "s.label_relative_mode=1")
+    cmd.alter(name, "s.label_screen_point=[-0.95, %.3f, 0.0]" % (-0.95 + 0.09 * line))
+    cmd.alter(name, "s.label_placement_offset=[0.0, 0.0, 0.0]")
+    cmd.set("label_position", [1, 0, 0], name)
+
+
+for number, (name, trajectory, kind, colour) in enumerate(pulls):
+    cmd.load(in_folder(topology), name)
+    cmd.load_traj(in_folder(trajectory), name, state=1)
+    cmd.hide("everything", name)
+{points}\
+    times = [timestep_ps * frame for frame in range(cmd.count_states(name))]
+    text = ["%s (%s), t = %.4g ps" % (name, kind, time) for time in times]
+    for frame, value in enumerate(cv_values(trajectory)[: len(text)]):
+        text[frame] += ", {cv_name} %.2f {cv_unit}" % value
+    add_caption("caption_of_" + name, text, colour, 0 if kind == "real" else 1 + number % 8)
+python end
+
+{style}
 set cartoon_transparency, 0.15
-util.cbag
+set stick_radius, 0.12
 set all_states, 0
 bg_color white
-set label_color, black
-set dash_color, orange
+set label_size, 20
+set dash_color, black
 set ray_opaque_background, 1
-{labels}
-# The view fits every frame: with state=1 the stretched ones would be cut off.
-orient all, state=0
-zoom all, 2, state=0, complete=1
+set orthoscopic, 1
+python
+for name, trajectory, kind, colour in pulls:
+    if "centres_of_" + name in cmd.get_names():
+        cmd.color("0x8C8C8C" if kind == "real" else "red", "centres_of_" + name)
+    cmd.color(colour, "%s and elem C" % name)
+    cmd.color("0x3333CC", "%s and elem N" % name)
+    cmd.color("0xCC3333", "%s and elem O" % name)
+    cmd.color("0xB3B3B3", "%s and elem H" % name)
+
+# The view fits all frames of the pulls that are shown, with room for the captions below.
+cmd.orient(" ".join(name for name, *_ in pulls), state=0)
+view, (width, height) = list(cmd.get_view()), cmd.get_viewport()
+turn = np.array(view[:9]).reshape(3, 3)
+points = []
+for name in (pulls[0][0], pulls[-1][0]):
+    cmd.iterate_state(0, name, "points.append((x, y, z))", space={{"points": points}})
+points = np.array(points) @ turn
+low, high = points.min(0) - 1.5, points.max(0) + 1.5
+middle, half = (low + high) / 2, (high - low) / 2
+room = 0.10
+half_height = max(half[1] / (1 - room), half[0] * height / width)
+far = half_height / np.tan(np.radians(float(cmd.get("field_of_view")) / 2))
+reach = float(np.linalg.norm(half)) + 5
+view[9:15] = [0, room * half_height, -far, *(turn @ middle)]
+view[15:17] = [far - reach, far + reach]
+cmd.set_view(view)
+python end
 
 mset 1 -{n_frames}
 set movie_fps, 5
 {reassign}frame 1
 {hidden}python
-print("smdgen: {help_what} Play with the arrow at the bottom right. Click a name to show or hide it.")
+print("smdgen: {help_what} Play with the arrow at the bottom right.")
+print("smdgen: `enable *pull_001` shows another pull, `disable *pull_001` hides it.")
 python end
 """
 
@@ -74,38 +148,54 @@ def write_view_pml(
     cv: "CollectiveVariable | None",
     atom_names: Sequence[str],
     n_frames: int,
+    real: Sequence[Path] = (),
+    timestep_ps: float = 1.0,
 ) -> None:
     """Write a PyMOL script that loads pulls, each as one object, and labels the collective variable.
 
     Args:
         path: The script. Other paths are written relative to its folder.
         structure_file: PDB of the atoms in the trajectories.
-        trajectories: DCD files of those atoms, one a pull.
+        trajectories: DCD files of those atoms, one a pull. Where the variable joins centres of groups,
+            their files lie beside them; values for the captions are those of its `.colvars.traj`.
         cv: Atoms are 0-based in the structure file; None for no label.
         atom_names: (n_atoms,), names in the structure file, which decide how the model is drawn.
         n_frames: Frames of the longest pull.
+        real: Real pulls, shown beside the first one.
+        timestep_ps: Between two frames.
     """
     folder = path.parent
-    names = _object_names(trajectories)
-    objects = [
-        (name, _relative(trajectory, folder)) for name, trajectory in zip(names, trajectories, strict=True)
+    files = [*trajectories, *real]
+    names = _object_names(files)
+    pulls = [
+        (
+            name,
+            _relative(file, folder),
+            "real" if i >= len(trajectories) else "generated",
+            REAL_COLOUR if i >= len(trajectories) else COLOURS[i % len(COLOURS)],
+        )
+        for i, (name, file) in enumerate(zip(names, files, strict=True))
     ]
-    what = f"{len(names)} pull{'s' * (len(names) > 1)} of {n_frames} frames"
-    cartoon = has_backbone(atom_names)
-    load = _LOAD.format(
-        what=what, script=path.name, objects=objects, topology=_relative(structure_file, folder)
-    )
-    style = _STYLE.format(
-        fits="\n".join(f"intra_fit {name}, 1" for name in names),
-        cartoon="show cartoon\n" if cartoon else "",
-        labels=_labels(names, cv, len(atom_names)),
+    what = f"{len(trajectories)} pull{'s' * (len(trajectories) > 1)} of {n_frames} frames"
+    backbone = has_backbone(atom_names)
+    script = _SCRIPT.format(
+        what=what,
+        script=path.name,
+        topology=_relative(structure_file, folder),
+        timestep_ps=timestep_ps,
+        pulls=pulls,
+        label=None if cv is None else cv.name,
+        cv_name="" if cv is None else cv.name,
+        cv_unit="" if cv is None else cv.unit,
+        points=_points(cv, folder, path),
+        style=_style(backbone, len(atom_names)),
         n_frames=n_frames,
-        reassign=_reassign(n_frames) if cartoon and n_frames <= FRAMES_TO_REASSIGN else "",
-        hidden="".join(f"disable {name}\n" for name in names[1:]) + _hidden_labels(names, cv),
-        help_what=f"{what}.",
+        reassign=_reassign(n_frames) if backbone and n_frames <= FRAMES_TO_REASSIGN else "",
+        hidden="".join(f"disable *{name}\n" for name in names[1 : len(trajectories)]),
+        help_what=f"{what}" + ("; a real pull beside them in grey." if real else "."),
     )
     with atomic_path(path) as temporary:
-        temporary.write_text(load + style, encoding="utf-8")
+        temporary.write_text(script, encoding="utf-8")
 
 
 def render_frames(
@@ -202,29 +292,41 @@ def _relative(target: Path, folder: Path) -> str:
     return Path(os.path.relpath(target.absolute(), folder.absolute())).as_posix()
 
 
-def _labels(names: Sequence[str], cv: "CollectiveVariable | None", n_atoms: int) -> str:
-    """The collective variable's own atoms by rank, which is the 0-based order of the file."""
-    if cv is None:
+def _style(backbone: bool, n_atoms: int) -> str:
+    """A cartoon where there is a backbone, and the sticks of a model in which they can be told apart."""
+    lines = ["as cartoon, polymer"] if backbone else []
+    if not backbone or n_atoms <= MOST_STICKS:
+        lines += ["python", "for name, *_ in pulls:", '    cmd.show("sticks", name)', "python end"]
+    return "\n".join(lines)
+
+
+def _points(cv: "CollectiveVariable | None", folder: Path, script: Path) -> str:
+    """Atoms or centres of the variable as spheres, joined by dashes; the number stands in the caption."""
+    if cv is None or not has_label(cv):
         return ""
     lines = []
-    marked = "+".join(map(str, cv_atoms(cv, n_atoms)))
-    if marked:
-        lines += [f"show spheres, rank {marked}", "set sphere_scale, 0.3", f"color orange, rank {marked}"]
-    atoms = label_atoms(cv)
-    for name in names if atoms else ():
-        chosen = ", ".join(f"{name} and rank {atom}" for atom in atoms)
-        lines.append(f"{LABEL_COMMANDS[len(atoms)]} {_label_name(name, cv)}, {chosen}")
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _hidden_labels(names: Sequence[str], cv: "CollectiveVariable | None") -> str:
-    if cv is None or not label_atoms(cv):
-        return ""
-    return "".join(f"disable {_label_name(name, cv)}\n" for name in names[1:])
-
-
-def _label_name(name: str, cv: "CollectiveVariable") -> str:
-    return f"{cv.name}_of_{name}"
+    if has_centres(cv):
+        topology = _relative(script.with_name(CENTRES), folder)
+        lines += [
+            "# The centres of mass of the variable's groups, from their own trajectory.",
+            'points = "centres_of_" + name',
+            f"cmd.load(in_folder({topology!r}), points)",
+            'centres = os.path.join(os.path.dirname(trajectory), "centres_" + os.path.basename(trajectory))',
+            "cmd.load_traj(in_folder(centres), points, state=1)",
+        ]
+        chosen, ranks = "points", tuple(range(len(cv.groups)))
+    else:
+        chosen, ranks = "name", label_atoms(cv)
+    marked = "+".join(map(str, ranks))
+    atoms = ", ".join(f'"%s and rank {rank}" % {chosen}' for rank in ranks)
+    lines += [
+        f'cmd.show("spheres", "%s and rank {marked}" % {chosen})',
+        f'cmd.set("sphere_scale", 0.3, {chosen})',
+        f'dashes = "{cv.name}_of_" + name',
+        f"cmd.{LABEL_COMMANDS[len(cv.groups)]}(dashes, {atoms})",
+        'cmd.hide("labels", dashes)',
+    ]
+    return "".join(f"    {line}\n" for line in lines)
 
 
 def _reassign(n_frames: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smdgen.files import atomic_path, sha256_file
-from smdgen.view.labels import cv_atoms, has_backbone, label_atoms
+from smdgen.view.labels import CENTRES, MOST_STICKS, centres_file, has_backbone, has_centres, label_atoms
 
 if TYPE_CHECKING:
     from smdgen.physics.cvs import CollectiveVariable
@@ -47,22 +47,26 @@ proc smdgen_view {{here}} {{
     set smoothing {smoothing}
 
     set molecules {{}}
-    foreach pull $trajectories {{
+    foreach {{file kind centres}} $trajectories {{
         set mol [mol new $topology type {topology_type} waitfor all]
         # The structure file's own frame would shift every row of the CV table.
         animate delete all
-        mol addfile [file join $here $pull] type dcd first 0 last -1 step 1 waitfor all $mol
-        mol rename $mol [file rootname [file tail $pull]]
+        mol addfile [file join $here $file] type dcd first 0 last -1 step 1 waitfor all $mol
+        set name [file rootname [file tail $file]]
+        mol rename $mol $name
         mol delrep 0 $mol
-{representations}{labels}\
-        # Every pull is loaded; the first one is shown.
-        mol off $mol
+        if {{$kind eq "real"}} {{
+{real_representations}\
+        }} else {{
+{representations}\
+        }}
+{labels}\
+        # Every pull is loaded; the first generated and the real one are shown.
+        if {{[llength $molecules] > 0 && $kind ne "real"}} {{ foreach one $own {{ mol off $one }} }}
         lappend molecules $mol
     }}
-    mol on [lindex $molecules 0]
     mol top [lindex $molecules 0]
-
-    display projection Orthographic
+{hidden}    display projection Orthographic
     display depthcue off
     axes location Off
     color Display Background white
@@ -100,6 +104,7 @@ def write_view_vmd(
     cv: "CollectiveVariable | None",
     atom_names: Sequence[str],
     n_frames: int,
+    real: Sequence[Path] = (),
     home: Path | None = None,
 ) -> None:
     """Write a VMD script that loads pulls, each as one molecule, and labels the collective variable.
@@ -107,31 +112,43 @@ def write_view_vmd(
     Args:
         path: The script. Other paths are written relative to its folder.
         structure_file: PDB or PSF of the atoms in the trajectories.
-        trajectories: DCD files of those atoms, one a pull.
+        trajectories: DCD files of those atoms, one a pull. Where the variable joins centres of groups,
+            their files lie beside them.
         cv: Atoms are 0-based in the structure file; None for no label.
         atom_names: (n_atoms,), names in the structure file, which decide how the model is drawn.
         n_frames: Frames of the longest pull.
+        real: Real pulls, shown beside the first one.
         home: The folder that the script's own will be once all files are written; None: the one it has now.
     """
     folder = path.parent
-    n_pulls = len(trajectories)
-    labelled = () if cv is None else label_atoms(cv)
-    kind = LABEL_KINDS.get(len(labelled), "Bonds")
-    what = f"{n_pulls} pull{'s' * (n_pulls > 1)} of {n_frames} frames"
+    what = f"{len(trajectories)} pull{'s' * (len(trajectories) > 1)} of {n_frames} frames"
+    n_points = 0 if cv is None else len(cv.groups)
+    kind = LABEL_KINDS.get(n_points, "Bonds")
+    centres = cv is not None and has_centres(cv)
+    atoms = () if cv is None else label_atoms(cv)
+    labelled = centres or bool(atoms)
+    loaded = [(file, "generated") for file in trajectories] + [(file, "real") for file in real]
     script = _SCRIPT.format(
         what=what,
         script=tcl_word(path.name),
         home=tcl_word((home or folder).absolute().as_posix()),
-        mark=_mark([structure_file, *trajectories]),
+        mark=_mark([structure_file, *(file for file, _ in loaded)]),
         topology=_relative(structure_file, folder),
         topology_type="psf" if structure_file.suffix.lower() == ".psf" else "pdb",
-        trajectories=" ".join(_relative(trajectory, folder) for trajectory in trajectories),
+        trajectories=" ".join(
+            f"{_relative(file, folder)} {word} {_relative(centres_file(file), folder) if centres else '{}'}"
+            for file, word in loaded
+        ),
         smoothing=2 if n_frames >= FRAMES_TO_SMOOTH else 0,
-        representations=_representations(atom_names, () if cv is None else cv_atoms(cv, len(atom_names))),
-        labels=_label_command(kind, labelled),
+        representations=_representations(atom_names, atoms),
+        real_representations=_representations(atom_names, atoms, grey=True),
+        labels=_centre_labels(kind, n_points, folder, path) if centres else _label_command(kind, atoms),
+        # Two numbers in one place could not be read; it stays in the list, to be shown or plotted.
+        hidden=_indented([f"label hide {kind} {len(trajectories)}", ""], 4) if real and labelled else "\n",
         label_kind=kind,
-        help_what=f"{what}, {n_frames - 1} steps each." if n_frames > 1 else f"{what}.",
-        help_label=_label_help(kind, cv, labelled),
+        help_what=(f"{what}, {n_frames - 1} steps each" if n_frames > 1 else what)
+        + ("; a real pull beside them in grey." if real else "."),
+        help_label=_label_help(kind, cv) if labelled else "",
     )
     with atomic_path(path) as temporary:
         temporary.write_text(script, encoding="utf-8")
@@ -153,43 +170,76 @@ def _relative(target: Path, folder: Path) -> str:
     return tcl_word(Path(os.path.relpath(target.absolute(), folder.absolute())).as_posix())
 
 
-def _representations(atom_names: Sequence[str], marked: Sequence[int]) -> str:
-    """A tube and sticks; a hidden cartoon too, because VMD assigns helix and sheet for one frame only."""
-    drawn = [("Licorice 0.15 12 12", "Name", "all", True)]
-    if has_backbone(atom_names):
-        drawn.insert(0, ("Tube 0.35 12", "ResID", "all", True))
+def _representations(atom_names: Sequence[str], marked: Sequence[int], grey: bool = False) -> str:
+    """A tube, and sticks of a small model; a hidden cartoon too, as VMD assigns helix and sheet once only."""
+    backbone, carbon = has_backbone(atom_names), "ColorID 2" if grey else "Name"
+    many = backbone and len(atom_names) > MOST_STICKS
+    drawn = [("Licorice 0.15 12 12", carbon, "all", not many)]
+    if backbone:
+        drawn.insert(0, ("Tube 0.35 12", "ColorID 2" if grey else "ResID", "all", True))
     if marked:
-        drawn.append(("VDW 0.35 16", "ColorID 1", "index " + " ".join(map(str, marked)), True))
+        colour = "ColorID 2" if grey else "ColorID 1"
+        drawn.append(("VDW 0.35 16", colour, "index " + " ".join(map(str, marked)), True))
     if any(str(name).startswith("H") for name in atom_names):
-        drawn.append(("HBonds 3.5 40 2", "ColorID 0", "all", True))
-    if has_backbone(atom_names):
+        drawn.append(("HBonds 3.5 40 2", "ColorID 0", "all", not many))
+    if backbone:
         drawn.append(("NewCartoon 0.3 10 4.1 0", "Structure", "all", False))
     lines = []
     for number, (style, colour, selection, shown) in enumerate(drawn):
-        lines += [
-            f"mol representation {style}",
-            f"mol color {colour}",
-            f"mol selection {{{selection}}}",
-            "mol material Opaque",
-            "mol addrep $mol",
-            f"mol smoothrep $mol {number} $smoothing",
-        ]
+        lines += _representation(style, colour, selection)
+        lines.append(f"mol smoothrep $mol {number} $smoothing")
+        if style.startswith("NewCartoon"):
+            lines.append(
+                "# Helix and sheet are those of one frame; `mol ssrecalc top` renews them for the shown one."
+            )
         if not shown:
-            lines += [
-                "# Helix and sheet are those of one frame; `mol ssrecalc top` renews them for the shown one.",
-                f"mol showrep $mol {number} off",
-            ]
-    return "".join(f"        {line}\n" for line in lines)
+            lines.append(f"mol showrep $mol {number} off")
+    return _indented(lines, 12)
+
+
+def _representation(style: str, colour: str, selection: str, molecule: str = "$mol") -> list[str]:
+    return [
+        f"mol representation {style}",
+        f"mol color {colour}",
+        f"mol selection {{{selection}}}",
+        "mol material Opaque",
+        f"mol addrep {molecule}",
+    ]
 
 
 def _label_command(kind: str, atoms: Sequence[int]) -> str:
     if not atoms:
-        return "        # No label: the collective variable is not a value between single atoms.\n"
-    return f"        label add {kind} {' '.join(f'$mol/{atom}' for atom in atoms)}\n"
+        lines = ["# No label: the collective variable is not a value between atoms or centres."]
+    else:
+        lines = [f"label add {kind} {' '.join(f'$mol/{atom}' for atom in atoms)}"]
+    return _indented(["set own [list $mol]", *lines], 8)
 
 
-def _label_help(kind: str, cv: "CollectiveVariable | None", atoms: Sequence[int]) -> str:
-    if cv is None or not atoms:
-        return ""
+def _centre_labels(kind: str, n_points: int, folder: Path, script: Path) -> str:
+    """The centres as atoms of a molecule of their own: their label is the variable, and can be plotted."""
+    points = " ".join(f"$cen/{point}" for point in range(n_points))
+    topology = _relative(script.with_name(CENTRES), folder)
+    return _indented(
+        [
+            "# The centres of mass of the variable's groups, as atoms, so that VMD can label and plot it.",
+            f"set cen [mol new [file join $here {topology}] type pdb waitfor all]",
+            "animate delete all",
+            "mol addfile [file join $here $centres] type dcd first 0 last -1 step 1 waitfor all $cen",
+            "mol rename $cen centres_$name",
+            "mol delrep 0 $cen",
+            *_representation("VDW 0.6 20", "ColorID 1", "all", "$cen"),
+            f"label add {kind} {points}",
+            "set own [list $mol $cen]",
+        ],
+        8,
+    )
+
+
+def _indented(lines: Sequence[str], width: int) -> str:
+    return "".join(f"{' ' * width}{line}\n" for line in lines)
+
+
+def _label_help(kind: str, cv: "CollectiveVariable | None") -> str:
+    assert cv is not None
     plot = f"Graphics > Labels > {kind} > Graph plots it"
     return f'    puts "smdgen: the label is {cv.name} in {cv.unit}; {plot}."\n'

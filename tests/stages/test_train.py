@@ -66,7 +66,9 @@ def test_both_stages_leave_models_that_belong_together(run_dir, preset):
         held_out = x[[i for p in dataset.of_split("validation") for i in range(p.start, p.stop)]]
         again = vae.decode(vae.encode(held_out)[0])
     assert result.reconstruction_A == pytest.approx(float(rmsd(again, held_out).mean()), rel=1e-3)
-    assert (result.reconstruction_A < 0.5) == (preset == "default")
+    # 75 training frames span 74 directions of 122 features, and the latents are no more than these.
+    assert vae.latent_size == (74 if preset == "default" else 60)
+    assert (result.reconstruction_A < 2.0) == (preset == "default")
     assert [entry["command"] for entry in json.loads((run_dir / "record.json").read_text())] == [
         "prepare", "train-vae", "train-lstm",
     ]  # fmt: skip

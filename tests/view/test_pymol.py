@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from smdgen.data.dcd import write_dcd
 from smdgen.data.structure import write_pdb
+from smdgen.physics.cvs import evaluate
 from smdgen.view import pymol as view
 from smdgen.view.film import upright
+from smdgen.view.pull_folder import RealPull, write_pull_folder
 from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure
 
 STRUCTURE, CV = make_structure(), make_cv()
@@ -63,8 +66,33 @@ def test_object_names_that_pymol_would_misread(tmp_path):
     """`b` and `q` are words of PyMOL's language, and a name may stand twice after cleaning."""
     pulls = write_pulls(tmp_path, ["b.dcd", "x y.dcd", "x-y.dcd"])
     view.write_view_pml(tmp_path / "view.pml", tmp_path / "topology.pdb", pulls, CV, STRUCTURE.names, 11)
-    text = run_script(tmp_path, "python\nprint('FOUND', cmd.get_object_list())\npython end\n")
+    listed = "[name for name in cmd.get_object_list() if '_of_' not in name]"
+    text = run_script(tmp_path, f"python\nprint('FOUND', {listed})\npython end\n")
     assert "FOUND ['pull_b', 'pull_x_y', 'pull_x_y_2']" in text
+
+
+@needs_pymol
+def test_a_cv_between_groups_and_a_real_pull_are_shown(tmp_path):
+    """The number between centres of mass is the CV itself; the first and the real pull are on the screen."""
+    cv = dataclasses.replace(CV, groups=((1, 5, 9), (29, 33, 37)), weights=((12.0,) * 3,) * 2)
+    positions = np.stack([make_pull(11, seed) for seed in (0, 1)])
+    real = RealPull("pull_7", make_pull(11, 2))
+    write_pull_folder(
+        tmp_path, STRUCTURE, cv, positions, 5.0 * np.arange(11), np.zeros((2, 11)), tmp_path, real
+    )
+    extra = (
+        "python\nprint('FOUND', cmd.get_distance('centres_of_pull_001 and rank 0', "
+        "'centres_of_pull_001 and rank 1', 11))\n"
+        "print('SHOWN', sorted(cmd.get_names('public_objects', enabled_only=1)))\npython end\n"
+    )
+    text = run_script(tmp_path, extra)
+    assert "rror" not in text
+    found = next(line for line in text.splitlines() if line.startswith("FOUND")).split()
+    assert float(found[1]) == pytest.approx(float(evaluate(cv, torch.from_numpy(positions[1, -1]))), abs=0.01)
+    shown = next(line for line in text.splitlines() if line.startswith("SHOWN"))
+    assert "'caption_of_pull_000'" in shown
+    assert "'pull_real_000'" in shown
+    assert "pull_001" not in shown
 
 
 @needs_pymol

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from smdgen.data.dcd import write_dcd
+from smdgen.data.dcd import DcdFile, write_dcd
 from smdgen.data.structure import write_pdb
+from smdgen.physics.cvs import evaluate
+from smdgen.physics.geometry import rmsd
+from smdgen.view.pull_folder import RealPull, write_pull_folder
 from smdgen.view.vmd import tcl_word, write_view_vmd
 from tests.tools.pulls import make_cv, make_pull, make_structure
 from tests.tools.vmd import Vmd, VmdError
@@ -92,7 +96,7 @@ def test_a_script_written_before_its_folder_has_its_name(tmp_path, monkeypatch):
     pulls = write_pulls(tmp_path / "new")
     script = tmp_path / "new" / "view.vmd"
     write_view_vmd(
-        script, tmp_path / "new/topology.pdb", pulls, CV, STRUCTURE.names, 11, tmp_path / "rollout"
+        script, tmp_path / "new/topology.pdb", pulls, CV, STRUCTURE.names, 11, home=tmp_path / "rollout"
     )
     (tmp_path / "new").rename(tmp_path / "rollout")
     monkeypatch.chdir(Path("/"))
@@ -122,7 +126,6 @@ def test_label_joins_the_atoms_of_the_cv(tmp_path):
     [
         ("angle", ((1,), (17,), (37,)), "Angles"),
         ("dihedral", ((1,), (13,), (25,), (37,)), "Dihedrals"),
-        ("distance", ((0, 1), (37,)), None),
         ("gyration", ((0, 1, 2, 3),), None),
     ],
 )
@@ -132,6 +135,27 @@ def test_label_follows_the_kind_of_cv(tmp_path, kind, groups, label):
     cv = dataclasses.replace(CV, kind=kind, groups=groups, weights=weights)
     vmd = show(tmp_path, write_pulls(tmp_path), cv)
     assert [name for name, _ in vmd.labels] == ([] if label is None else [label])
+
+
+def test_a_cv_between_groups_is_labelled_between_their_centres(tmp_path):
+    """The centres are atoms of a molecule of their own, so VMD's label and graph are the CV."""
+    cv = dataclasses.replace(CV, groups=((1, 5, 9), (29, 33, 37)), weights=((12.0,) * 3,) * 2)
+    positions, real = np.stack([make_pull(11, 0)]), RealPull("pull_7", make_pull(11, 2))
+    write_pull_folder(tmp_path, STRUCTURE, cv, positions, np.arange(11.0), np.zeros((1, 11)), tmp_path, real)
+    vmd = Vmd()
+    vmd.play(tmp_path / "view.vmd")
+    assert [kind for kind, _ in vmd.labels] == ["Bonds", "Bonds"]
+    centres = [molecule for molecule in vmd.molecules if molecule.n_atoms == 2]
+    assert len(centres) == 2
+    apart = np.linalg.norm(np.diff(DcdFile(tmp_path / "centres_pull_000.dcd").read(), axis=1)[:, 0], axis=-1)
+    np.testing.assert_allclose(apart, evaluate(cv, torch.from_numpy(positions[0])), atol=1e-3)
+    moved = DcdFile(tmp_path / "real_000.dcd").read()
+    np.testing.assert_allclose(
+        evaluate(cv, torch.from_numpy(moved)), evaluate(cv, torch.from_numpy(real.positions)), atol=1e-3
+    )
+    assert float(rmsd(torch.from_numpy(moved[0]), torch.from_numpy(positions[0, 0]))) == pytest.approx(
+        float(np.sqrt(np.square(moved[0] - positions[0, 0]).sum(-1).mean())), abs=1e-4
+    ), "superposed on the start"
 
 
 def test_representations_fit_a_backbone(tmp_path):
