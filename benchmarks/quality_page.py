@@ -239,20 +239,22 @@ def plot(cells: Cells, path: Path) -> None:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, width_ratios=(2, 1))
     names, methods = _values(cells, "data"), _methods(cells)
+    palette, markers = ("#0072B2", "#E69F00", "#CC79A7", "#000000", "#56B4E9"), "os^Dv"
     for i, data in enumerate(names):
+        look = {"color": palette[i % 5], "marker": markers[i % 5], "capsize": 3, "label": data}
         whole = [c for c in cells if c["data"] == data and c["train_pulls"] == "all"]
         points = [(m, _numbers([c for c in whole if c["method"] == m], "auc", "generated")) for m in methods]
         places = np.arange(len(methods)) + (i - (len(names) - 1) / 2) * 0.25
         means = [np.mean(values) if values else np.nan for _, values in points]
         spreads = [np.std(values) if values else np.nan for _, values in points]
-        left.errorbar(places, means, spreads, fmt="o", label=data, capsize=3)
+        left.errorbar(places, means, spreads, linestyle="", **look)
         mine = [c for c in cells if c["data"] == data and c["method"] == "default"]
         counts = {c["pulls"]["train"]: [] for c in mine}
         for c in mine:
             counts[c["pulls"]["train"]] += _numbers([c], "auc", "generated")
         known = sorted((n, v) for n, v in counts.items() if v)
         right.errorbar([n for n, _ in known], [np.mean(v) for _, v in known], [np.std(v) for _, v in known],
-                       fmt="o-", label=data, capsize=3)  # fmt: skip
+                       linestyle="-", **look)  # fmt: skip
     left.set_xticks(np.arange(len(methods)), [LABELS[m] for m in methods], rotation=30, ha="right")
     right.set_xlabel("training pulls (default)")
     for axes in (left, right):

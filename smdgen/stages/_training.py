@@ -278,7 +278,7 @@ def loss_verdict(state: FitState, kept_last: bool) -> tuple[str, tuple[str, ...]
     )
 
 
-def write_history(folder: Path, name: str, history: dict[str, list[float]], title: str) -> None:
+def write_history(folder: Path, name: str, history: dict[str, list[float]]) -> None:
     """Every loss term against the epoch, as a table and a figure."""
     table, figure = history_files(folder, name)
     lines = [",".join(["epoch", *(key.replace(" ", "_") for key in history)])]
@@ -286,7 +286,7 @@ def write_history(folder: Path, name: str, history: dict[str, list[float]], titl
         lines.append(",".join([str(epoch), *(f"{value:.6g}" for value in row)]))
     with atomic_path(table) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    plot_history(figure, history, title)
+    plot_history(figure, history)
 
 
 def _write(path: Path, state: FitState, identity: dict[str, Any]) -> None:

@@ -30,8 +30,9 @@ Frames = NDArray[np.float32]
 
 #: What an analysis leaves in its folder; nothing else there is ever replaced.
 FILES = Results("report.json", (
-    "cv.csv", "quality.csv", "report.json", "report.md", "cv.png", "film.png", "energies.png",
-    "ramachandran.png", "hydrogen_bonds.png",
+    "cv.csv", "real.csv", "quality.csv", "report.json", "report.md",
+    *(f"{name}.{kind}" for name in ("cv", "film", "energies", "ramachandran", "hydrogen_bonds")
+      for kind in ("png", "pdf", "svg")),
 ))  # fmt: skip
 
 #: Frames of a real pull in the figures, at most; frames of a training pull between two steps, at most.
@@ -41,7 +42,7 @@ FIGURE_FRAMES, TRAINING_FRAMES = 101, 20
 MAX_PULLS = 200
 
 #: Frames of the film strip.
-FILM_FRAMES = 11
+FILM_FRAMES = 6
 
 
 @dataclass(frozen=True)

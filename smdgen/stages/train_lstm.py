@@ -185,7 +185,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         tensors = {f"weights.{name}": value for name, value in lstm.state_dict().items()}
         if leads():
             write_model(folder.lstm, "lstm", {**tensors, **judge.tensors(), "paths": schedule.paths}, header)
-            write_history(folder.path, "lstm", state.history, "LSTM losses")
+            write_history(folder.path, "lstm", state.history)
             folder.record("train-lstm", time.monotonic() - began, [folder.vae, folder.latents])
         if stop is not None:
             raise stop

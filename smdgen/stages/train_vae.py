@@ -322,7 +322,7 @@ def _save(
     tensors = {f"weights.{name}": value for name, value in vae.state_dict().items()}
     write_model(folder.vae, "vae", {**tensors, "landmarks": landmarks.cpu()}, header)
     _encode_all(folder, dataset, vae)
-    write_history(folder.path, "vae", state.history, "Autoencoder losses")
+    write_history(folder.path, "vae", state.history)
     return result
 
 

@@ -29,14 +29,13 @@ FEW_PULLS = 3
 RESOLUTION = 150
 
 
-def plot_history(path: Path, history: Mapping[str, Sequence[float]], title: str = "") -> None:
+def plot_history(path: Path, history: Mapping[str, Sequence[float]]) -> None:
     """Training curves, one panel a loss term, training and validation in the same panel.
 
     Args:
-        path: Where the PNG goes.
+        path: Where the PNG goes; see `save_figure`.
         history: Values an epoch for each term. A name that begins or ends with `train` or
             `validation` (as in `validation_bonds`, `train bonds`) shares a panel with its counterpart.
-        title: Shown above the panels.
     """
     panels: dict[str, dict[str, Sequence[float]]] = {}
     for name, values in history.items():
@@ -48,7 +47,6 @@ def plot_history(path: Path, history: Mapping[str, Sequence[float]], title: str 
     for i, (term, curves) in enumerate(panels.items()):
         axes = figure.add_subplot(n_rows, n_columns, i + 1)
         _plot_term(axes, term, curves)
-    figure.suptitle(title)
     save_figure(figure, path)
 
 
@@ -57,7 +55,6 @@ class Band:
     """One quantity along generated and real pulls.
 
     Attributes:
-        title: Above its panel.
         label: Of the y axis, with the unit.
         generated: (n_samples, n_steps + 1).
         real: (n_pulls, n_real_frames), spread evenly over the same way.
@@ -66,7 +63,6 @@ class Band:
         example: Whether one of the real pulls is drawn as well.
     """
 
-    title: str
     label: str
     generated: Array
     real: Array
@@ -75,35 +71,33 @@ class Band:
     example: bool = False
 
 
-def plot_bands(path: Path, bands: Sequence[Band], title: str, note: str = "") -> None:
+def plot_bands(path: Path, bands: Sequence[Band], times_ps: Array) -> None:
     """Generated pulls as lines over the band and the median of the real ones, one panel a quantity.
 
     Args:
         path: Where the PNG goes.
         bands: What to draw.
-        title: Above all panels.
-        note: One line under the title that says what is seen.
+        times_ps: (n_steps + 1,), ps. Of the generated frames, the start's first.
     """
     n_panels = len(bands)
     figure = _figure(7.0 if n_panels == 1 else 4.2 * n_panels, 4.6)
     for i, band in enumerate(bands):
         axes = figure.add_subplot(1, n_panels, i + 1)
-        _plot_band(axes, band)
-        _label(axes, band.title, "frame of the generated pull (0 = start)", band.label)
+        _plot_band(axes, band, times_ps)
+        _label(axes, "time, ps", band.label)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    figure.suptitle(f"{title}\n{note}" if note else title, fontsize=11)
     save_figure(figure, path)
 
 
-def plot_ramachandran(path: Path, generated: Array, real: Array, title: str) -> None:
+def plot_ramachandran(path: Path, generated: Array, real: Array) -> None:
     """Backbone torsions of real and of generated frames side by side.
 
     Args:
         path: Where the PNG goes.
         generated: (n, 2), degrees. phi and psi of every residue of every generated frame.
-        real: (m, 2), degrees. The same of held-out frames of the same steps.
-        title: Above both panels.
+        real: (m, 2), degrees. The same of held-out frames of the same steps; how often they are where is
+            the grey shade in both panels.
     """
     edges = np.linspace(-180, 180, 61)
     figure = _figure(9.0, 4.8)
@@ -114,20 +108,25 @@ def plot_ramachandran(path: Path, generated: Array, real: Array, title: str) -> 
         axes = figure.add_subplot(1, 2, i + 1)
         axes.pcolormesh(edges, edges, shade, cmap="Greys", vmax=max(shade.max(), 1.0) * 1.6)
         shown = _thin(angles, 3000)
-        axes.scatter(shown[:, 0], shown[:, 1], s=5, color=colour, alpha=0.6, linewidths=0)
-        _label(axes, f"{name}: {len(angles)} residues", "phi, degrees", "psi, degrees")
+        label = f"{name}, {len(angles)} residues"
+        axes.scatter(shown[:, 0], shown[:, 1], s=5, color=colour, alpha=0.6, linewidths=0, label=label)
+        _label(axes, "phi, degrees", "psi, degrees")
         axes.set(xlim=(-180, 180), ylim=(-180, 180), xticks=ticks, yticks=ticks, aspect="equal")
-    figure.suptitle(f"{title}\nThe grey shade in both panels is how often real pulls are there.", fontsize=11)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9, markerscale=3)
     save_figure(figure, path)
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure as PNG in one piece; the same figure gives the same bytes."""
+    """Write a figure as PNG, and as PDF and SVG beside it for print; the same figure gives the same bytes."""
+    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=RESOLUTION, metadata={"Software": None})
+    metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    with matplotlib.rc_context({"svg.hashsalt": "smdgen", "pdf.fonttype": 42, "svg.fonttype": "none"}):
+        for kind, known in metadata.items():
+            with atomic_path(path.with_suffix(f".{kind}")) as temporary:
+                figure.savefig(temporary, format=kind, dpi=RESOLUTION, metadata=known)
 
 
 def _figure(width: float, height: float) -> "Figure":
@@ -155,29 +154,30 @@ def _plot_term(axes: "Axes", term: str, curves: Mapping[str, Sequence[float]]) -
         y = np.asarray(values, dtype=float)
         epochs = np.arange(1, len(y) + 1)
         marker = "o" if len(y) < 3 else None
-        axes.plot(epochs, y, color=colours[split], marker=marker, linewidth=1.5, label=split or None)
+        dashes = "--" if split == "validation" else "-"
+        style: dict[str, Any] = {"color": colours[split], "marker": marker, "linestyle": dashes}
+        axes.plot(epochs, y, label=split or "training", linewidth=1.5, **style)
         finite_values.extend(y[np.isfinite(y)])
     if finite_values and min(finite_values) > 0:
         _log_axis(axes, max(finite_values) / min(finite_values))
-    if any(curves):
-        axes.legend(frameon=False, fontsize=8)
-    _label(axes, term, "epoch", "")
+    axes.legend(frameon=False, fontsize=8)
+    _label(axes, "epoch", term)
     _count_axis(axes)
 
 
-def _plot_band(axes: "Axes", band: Band) -> None:
+def _plot_band(axes: "Axes", band: Band, times_ps: Array) -> None:
     """Real pulls as a band and their average; generated ones as lines on top."""
     (n_samples, n_frames), n_real = band.generated.shape, len(band.real)
-    x, x_real = np.arange(n_frames), np.linspace(0, n_frames - 1, band.real.shape[1])
+    x, x_real = times_ps, np.linspace(times_ps[0], times_ps[-1], band.real.shape[1])
     low, high = np.percentile(band.real, (5, 95), axis=0)
     average = np.median if band.average == "median" else np.mean
     name = f"5-95 % of {n_real} real pulls"
     axes.fill_between(x_real, low, high, color=ORANGE, alpha=0.25, linewidth=0, label=name)
     if band.example:
         axes.plot(x_real, band.real[0], color=ORANGE, linewidth=0.9, label="one real pull")
-    axes.plot(
-        x_real, average(band.real, axis=0), color=RED, linewidth=2, label=f"{band.average} of the real pulls"
-    )
+    middle = average(band.real, axis=0)
+    name = f"{band.average} of the real pulls"
+    axes.plot(x_real, middle, color=RED, linewidth=2, linestyle="--", label=name)
     few = n_samples <= FEW_PULLS
     marker = "o" if n_frames <= 31 and few else None
     name = f"generated, {n_samples} pull{'s' * (n_samples > 1)}"
@@ -188,10 +188,9 @@ def _plot_band(axes: "Axes", band: Band) -> None:
         name = f"{band.average} of the generated pulls"
         axes.plot(x, average(band.generated, axis=0), color=BLUE, linewidth=2.4, label=name)
     if band.target is not None:
-        axes.plot(x, band.target, color="black", linestyle=":", linewidth=1.3, label="aimed at")
+        axes.plot(x, band.target, color="black", linestyle=":", linewidth=1.3, label="target")
     if 0 < 20 * high.max() < band.generated.max() and min(band.generated.min(), low.min()) > 0:
         axes.set_yscale("log")
-    _count_axis(axes)
     axes.margins(x=0.02)
 
 
@@ -217,9 +216,8 @@ def _log_axis(axes: "Axes", ratio: float) -> None:
     axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}") if ratio < 100 else NullFormatter())
 
 
-def _label(axes: "Axes", title: str, x: str, y: str) -> None:
-    """Title and axis names in one size, and no box around the panel."""
-    axes.set_title(title, fontsize=10)
+def _label(axes: "Axes", x: str, y: str) -> None:
+    """Axis names in one size, and no box around the panel."""
     axes.set_xlabel(x, fontsize=9)
     axes.set_ylabel(y, fontsize=9)
     axes.tick_params(which="both", labelsize=8)

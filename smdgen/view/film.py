@@ -57,7 +57,7 @@ def upright(positions: Array, first: Sequence[int], last: Sequence[int]) -> Arra
 
 
 def plot_film_strip(
-    path: Path, rows: Sequence[FilmRow], bonds: NDArray[np.int64], elements: Sequence[str], title: str
+    path: Path, rows: Sequence[FilmRow], bonds: NDArray[np.int64], elements: Sequence[str]
 ) -> None:
     """Draw the strip, with PyMOL's pictures where a row has them and with sticks where not.
 
@@ -66,12 +66,11 @@ def plot_film_strip(
         rows: The pulls, each with as many frames.
         bonds: (n_bonds, 2).
         elements: (n_atoms,).
-        title: Above the strip.
     """
     from matplotlib.figure import Figure
 
     n_frames = max(len(row.positions) for row in rows)
-    size = max(6.0, 1.1 * n_frames + 0.6), 3.5 * len(rows) + 0.6
+    size = max(4.0, 0.85 * n_frames + 0.4), 2.8 * len(rows) + 0.4  # captions stay readable in one column
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
     extent = np.abs(np.concatenate([row.positions[..., :2] for row in rows])).max(axis=(0, 1)) + 1.0
     for i, row in enumerate(rows):
@@ -84,10 +83,9 @@ def plot_film_strip(
                 axes.set(xlim=(-extent[0], extent[0]), ylim=(-extent[1], extent[1]), aspect="equal")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-            axes.set_xlabel(row.captions[j], fontsize=8)
+            axes.set_xlabel(row.captions[j], fontsize=9)
             if j == 0:
                 axes.set_ylabel(row.label, fontsize=10)
-    figure.suptitle(title, fontsize=11)
     save_figure(figure, path)
 
 

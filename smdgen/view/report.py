@@ -112,6 +112,7 @@ class Comparison:
 def write_report(folder: Path, comparison: Comparison) -> None:
     """Write tables, figures and report.md into a folder that exists."""
     (folder / "cv.csv").write_text(frame_table(comparison), encoding="utf-8")
+    (folder / "real.csv").write_text(real_table(comparison), encoding="utf-8")
     (folder / "quality.csv").write_text(quality_csv(comparison.quality), encoding="utf-8")
     (folder / "report.json").write_text(_json(comparison), encoding="utf-8")
     figures = _draw(folder, comparison)
@@ -140,6 +141,26 @@ def frame_table(comparison: Comparison) -> str:
         for frame, time in enumerate(comparison.times_ps):
             values = [f"{column[pull, frame]:.6g}" for column in columns.values()]
             writer.writerow([frame, f"{time:.6g}", name, *values])
+    return lines.getvalue()
+
+
+def real_table(comparison: Comparison) -> str:
+    """The text of real.csv: one row per frame of a held-out pull, at the generated pulls' times."""
+    measures, lines = comparison.real, io.StringIO()
+    columns: dict[str, Array] = {comparison.cv.column: measures.cv}
+    for i, name in enumerate(ENERGIES):
+        columns[f"{name}_energy_kcal_mol"] = measures.energies[..., i]
+    if measures.hydrogen_bonds is not None:
+        for i, name in enumerate(HYDROGEN_BONDS):
+            columns[f"hydrogen_bonds_{name}"] = measures.hydrogen_bonds[..., i]
+    times = np.linspace(comparison.times_ps[0], comparison.times_ps[-1], measures.cv.shape[1])
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(["time_ps", "pull", *columns])
+    for pull, name in enumerate(comparison.real_names):
+        for frame, time in enumerate(times):
+            writer.writerow(
+                [f"{time:.6g}", name, *(f"{column[pull, frame]:.6g}" for column in columns.values())]
+            )
     return lines.getvalue()
 
 
@@ -223,11 +244,11 @@ def _draw_cv(path: Path, comparison: Comparison) -> str:
     aims = comparison.aims
     target = None if aims is None or np.ptp(aims, axis=0).max() > 1e-3 else aims[0]
     pair = comparison.generated.cv, comparison.real.cv
-    band = Band(f"{name} against the frame", f"{name}, {unit}", *pair, target, example=True)
-    plot_bands(path, [band], "Generated pulls beside real pulls that no network was trained on")
+    band = Band(f"{name}, {unit}", *pair, target, example=True)
+    plot_bands(path, [band], comparison.times_ps)
     return (
         f"The {name} of the generated pulls (blue) and of real pulls over the same part of the way. "
-        "Generated lines should go with the median and stay in the shaded band."
+        "Generated lines should follow the median (dashed) and stay in the shaded band."
     )
 
 
@@ -239,7 +260,8 @@ def _draw_film(path: Path, comparison: Comparison) -> str:
         turned = upright(frames, first, last)
         values = _cv_values(cv, frames)
         captions = [
-            f"frame {step}\n{value:.1f} {_symbol(cv.unit)}" for step, value in zip(steps, values, strict=True)
+            f"{comparison.times_ps[step]:.4g} ps\n{value:.1f} {_symbol(cv.unit)}"
+            for step, value in zip(steps, values, strict=True)
         ]
         rows.append(FilmRow(label, turned, captions))
     together = np.concatenate([row.positions for row in rows])
@@ -250,25 +272,29 @@ def _draw_film(path: Path, comparison: Comparison) -> str:
             FilmRow(row.label, row.positions, row.captions, part)
             for row, part in zip(rows, (pictures[:half], pictures[half:]), strict=True)
         ]
-    title = f"Generated {comparison.names[0]} and real {comparison.real_names[0]} at the same steps"
     elements = [str(element) for element in comparison.structure.elements]
-    plot_film_strip(path, rows, comparison.structure.bonds, elements, title)
-    return "Frames of one generated and of one real pull, from the start (left) to the end (right)."
+    plot_film_strip(path, rows, comparison.structure.bonds, elements)
+    return (
+        f"Frames of generated {comparison.names[0]} and real {comparison.real_names[0]} at the same times, "
+        "from the start (left) to the end (right)."
+    )
 
 
 def _draw_energies(path: Path, comparison: Comparison) -> str:
     pair = comparison.generated.energies, comparison.real.energies
     bands = [
-        Band(f"{name}s", "energy, kcal/mol", pair[0][..., i], pair[1][..., i])
-        for i, name in enumerate(ENERGIES)
+        Band(f"{name} energy, kcal/mol", pair[0][..., i], pair[1][..., i]) for i, name in enumerate(ENERGIES)
     ]
-    plot_bands(path, bands, "Bonded energies, from TorchMD")
-    return "Energies of bonds, angles and torsions. Above the band: broken geometry; below it: too smooth."
+    plot_bands(path, bands, comparison.times_ps)
+    return (
+        "TorchMD energies of bonds, angles and torsions. Above the band: broken geometry; below it: too "
+        "smooth."
+    )
 
 
 def _draw_ramachandran(path: Path, comparison: Comparison) -> str:
     flat = [measures.phi_psi[:, 1:].reshape(-1, 2) for measures in (comparison.generated, comparison.real)]
-    plot_ramachandran(path, flat[0], flat[1], "Backbone torsions of all residues and frames")
+    plot_ramachandran(path, flat[0], flat[1])
     return "phi and psi of every residue. Generated dots should lie where the real ones do."
 
 
@@ -276,13 +302,13 @@ def _draw_hydrogen_bonds(path: Path, comparison: Comparison) -> str:
     generated, real = comparison.generated.hydrogen_bonds, comparison.real.hydrogen_bonds
     assert generated is not None
     assert real is not None
-    titles = ("3-10 helix: CO of residue i to NH of i + 3", "alpha helix: CO of residue i to NH of i + 4")
-    bands = [
-        Band(title, "number of bonds", generated[..., i], real[..., i], average="mean")
-        for i, title in enumerate(titles)
-    ]
-    plot_bands(path, bands, "Hydrogen bonds of the backbone (Kabsch and Sander's energy)")
-    return "Hydrogen bonds that hold the helix. They should break at the same steps as in real pulls."
+    labels = ("CO(i) to NH(i+3) bonds (3-10 helix)", "CO(i) to NH(i+4) bonds (alpha helix)")
+    bands = [Band(label, generated[..., i], real[..., i], average="mean") for i, label in enumerate(labels)]
+    plot_bands(path, bands, comparison.times_ps)
+    return (
+        "Hydrogen bonds that hold the helix (Kabsch and Sander's energy). They should break at the same "
+        "steps as in real pulls."
+    )
 
 
 def _page(comparison: Comparison, figures: Sequence[tuple[str, str]]) -> str:
@@ -324,7 +350,10 @@ def _page(comparison: Comparison, figures: Sequence[tuple[str, str]]) -> str:
     ]
     for name, text in figures:
         lines += [text, "", f"![{text}]({name})", ""]
-    lines.append("All numbers are in cv.csv (one row a frame), quality.csv and report.json.")
+    lines.append(
+        "All numbers are in cv.csv (one row per generated frame), real.csv (the real curves), quality.csv "
+        "and report.json."
+    )
     return "\n".join(lines) + "\n"
 
 

@@ -42,6 +42,6 @@ def test_strip_without_pymol(tmp_path):
     structure, frames = make_structure(), upright(make_pull(3, 0), [1], [37])
     rows = [FilmRow("generated", frames, ["a", "b", "c"]), FilmRow("real", frames, ["a", "b", "c"])]
     for name in ("one.png", "two.png"):
-        plot_film_strip(tmp_path / name, rows, structure.bonds, structure.elements.tolist(), "title")
+        plot_film_strip(tmp_path / name, rows, structure.bonds, structure.elements.tolist())
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
