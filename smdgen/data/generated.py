@@ -96,7 +96,8 @@ def read_generated(
     if report is not None:
         aims = _aims(paths, len(positions[0]), dataset)
         way = _way(report, dataset, len(positions[0]) - 1, aims)
-        if report.get("dataset_hash") not in (None, dataset.content_hash):
+        known = (None, dataset.content_hash, dataset.provenance.get("part_of"))
+        if report.get("dataset_hash") not in known:
             notes.append(
                 "the pulls come from a model trained on another dataset: "
                 "the held-out pulls here may be ones it has seen"

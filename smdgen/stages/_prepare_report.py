@@ -70,8 +70,8 @@ class PrepareResult:
 
     @property
     def outputs(self) -> tuple[Path, ...]:
-        """The file that was written."""
-        return (self.dataset,)
+        """The dataset, and its modelled atoms for viewers."""
+        return (self.dataset, self.dataset.with_name("topology.pdb"))
 
     @property
     def hints(self) -> tuple[str, ...]:

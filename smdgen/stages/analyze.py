@@ -4,6 +4,7 @@ import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from smdgen.config import AnalyzeConfig
 from smdgen.data.dataset import Dataset, Pull, open_dataset
 from smdgen.data.generated import Generated, Way, places, read_generated
 from smdgen.errors import ArtifactError
-from smdgen.files import sha256_file
+from smdgen.files import read_json, sha256_file
 from smdgen.progress import Progress
 from smdgen.stages._training import use_threads
 from smdgen.store.folder import Results, refuse_results, whole_folder
@@ -96,7 +97,8 @@ def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResu
     folder = RunFolder(run_dir)
     output = config.output or folder.analysis
     refuse_results(output, FILES, config.force)
-    dataset = open_dataset(folder.require(folder.dataset, "prepare"))
+    dataset_path = _dataset_path(folder)
+    dataset = open_dataset(dataset_path)
     use_threads(dataset.structure.n_atoms)
     paths = config.trajectories or _own_rollouts(folder)
     generated = read_generated(paths, config.topology, dataset, progress)
@@ -107,7 +109,7 @@ def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResu
     with whole_folder(output, FILES, config.force) as new:
         write_report(new, comparison)
         names = sorted(file.name for file in new.iterdir())
-    inputs = [folder.dataset, *generated.paths]
+    inputs = [dataset_path, *generated.paths]
     folder.record_or_note("analyze", time.monotonic() - began, inputs, output, progress)
     judged = [row.met for row in comparison.quality.rows if row.met is not None]
     return AnalyzeResult(
@@ -123,13 +125,22 @@ def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResu
     )
 
 
+def _dataset_path(folder: RunFolder) -> Path:
+    """The run's own dataset; the pulls shipped with the model where the run's rollout is of that."""
+    report = read_json(folder.rollout / "rollout.json")
+    of_shipped = isinstance(report, dict) and report.get("shipped_models") is True
+    if of_shipped and not folder.dataset.exists():
+        return Path(str(resources.files("smdgen"))) / "models" / "deca_alanine" / "reference.h5"
+    return folder.require(folder.dataset, "prepare")
+
+
 def plan(config: AnalyzeConfig, run_dir: Path) -> list[tuple[str, str]]:
     """What a dry run shows."""
     folder = RunFolder(run_dir)
     paths = config.trajectories or _own_rollouts(folder)
     return [
         ("reads", ", ".join(map(str, paths))),
-        ("compares with", f"the held-out pulls of {folder.dataset}"),
+        ("compares with", f"the held-out pulls of {_dataset_path(folder)}"),
         ("writes", f"{', '.join(FILES.patterns)} to {config.output or folder.analysis}"),
     ]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from smdgen import __version__
 from smdgen.config import PrepareConfig
-from smdgen.data.dataset import DatasetWriter, Pull, create_dataset, open_dataset
+from smdgen.data.dataset import Dataset, DatasetWriter, Pull, create_dataset, open_dataset
 from smdgen.data.gate import Remarks, check_coordinates, in_words, join, judge_coordinates
 from smdgen.data.images import follow, image_notes, joint_notes, offsets_of
 from smdgen.data.lattice import box_shares
@@ -26,7 +26,14 @@ from smdgen.data.pull_labels import Frames, PullLabels, read_labels
 from smdgen.data.selection import selection_notes
 from smdgen.data.selection_language import parse
 from smdgen.data.splits import MINIMUM_PULLS, SPLITS, Split, split_blocks, split_pulls
-from smdgen.data.structure import ONLY_STRUCTURE_SUFFIXES, Structure, select_atoms, subset
+from smdgen.data.structure import (
+    ONLY_STRUCTURE_SUFFIXES,
+    Structure,
+    select_atoms,
+    subset,
+    write_pdb,
+    write_psf,
+)
 from smdgen.data.trajectory import Trajectory, open_trajectory
 from smdgen.errors import ConfigError, TopologyError, TrajectoryError
 from smdgen.files import refuse_overwrite, require_regular_file
@@ -116,6 +123,7 @@ def _run(
         with folder.lock():
             labels = _write(folder.dataset, model, sources, parts, provenance, progress, executor)
             dataset = open_dataset(folder.dataset)
+            _write_topologies(folder, dataset)
             hashes = {path: str(entry["sha256"]) for path, entry in inputs.items()}
             folder.record("prepare", time.monotonic() - began, hashes)
     except BaseException:
@@ -129,6 +137,13 @@ def _run(
     for note in result.notes:
         progress.note(note)
     return result
+
+
+def _write_topologies(folder: RunFolder, dataset: Dataset) -> None:
+    """The modelled atoms as PDB, and as PSF where they have types: what a viewer opens dataset.h5 with."""
+    write_pdb(folder.topology, dataset.structure, dataset.positions(slice(0, 1))[0])
+    if dataset.structure.types is not None:
+        write_psf(folder.topology.with_suffix(".psf"), dataset.structure)
 
 
 def plan(config: PrepareConfig, run_dir: Path) -> list[tuple[str, str]]:

@@ -488,7 +488,7 @@ def _result(
         f"vmd -e {shlex.quote(str(folder / 'view.vmd'))}",
         f"pymol {shlex.quote(str(folder / 'view.pml'))}",
     ]
-    if not models.shipped and config.output is None:
+    if config.output is None:
         hints.append(RunFolder(run_dir).next_command("analyze"))
     return RolloutResult(
         outputs=outputs,

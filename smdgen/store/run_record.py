@@ -31,6 +31,7 @@ class RunFolder:
         """Name the folder; it is made by `create` or by the first stage that writes."""
         self.path = Path(path)
         self.dataset = self.path / "dataset.h5"
+        self.topology = self.path / "topology.pdb"
         self.vae = self.path / "vae.safetensors"
         self.latents = self.path / "latents.h5"
         self.lstm = self.path / "lstm.safetensors"

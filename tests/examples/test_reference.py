@@ -1,0 +1,28 @@
+"""The real pulls beside the shipped model are held out from it; analyze compares its rollouts with them."""
+
+import json
+
+import numpy as np
+
+from smdgen.cli.app import main
+from smdgen.data.dataset import open_dataset
+from smdgen.stages.analyze import _dataset_path
+from smdgen.store.manifest import read_manifest
+from smdgen.store.run_record import RunFolder
+from tests.stages.test_simulate import EXAMPLE
+
+
+def test_rollout_and_analyze_without_a_run_of_ones_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    start = str(EXAMPLE / "deca_alanine.pdb")
+    assert main(["rollout", start, "--steps", "2", "--samples", "2"]) == 0
+    assert "smdgen analyze" in capsys.readouterr().out
+    assert main(["analyze", "--json"]) == 0
+    report = json.loads((tmp_path / "smdgen-run/analysis/report.json").read_text())
+    assert not any("another dataset" in note for note in report["notes"])
+    folder = RunFolder(tmp_path / "smdgen-run")
+    reference = open_dataset(_dataset_path(folder))
+    assert len(reference.of_split("test")) == 5
+    model = read_manifest(_dataset_path(folder).with_name("vae.safetensors")).header
+    assert reference.provenance["part_of"] == model["content_hash"]
+    assert np.isfinite(reference.positions()).all()
