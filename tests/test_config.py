@@ -56,6 +56,13 @@ def test_what_the_stage_does_not_know_is_refused(toml, text, says):
         load_settings(TrainVaeConfig, toml(text))
 
 
+def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path):
+    """Windows' editor writes one."""
+    path = tmp_path / "settings.toml"
+    path.write_bytes(b"\xef\xbb\xbf[train-vae]\r\nepochs = 7\r\n")
+    assert load_settings(TrainVaeConfig, path).epochs == 7
+
+
 def test_a_file_of_other_tables_changes_nothing(toml):
     assert load_settings(TrainVaeConfig, toml("[rollout]\nsteps = 3\n")) == TrainVaeConfig()
 

@@ -21,6 +21,7 @@ _SHARPEST, _WIDEST = 80.0, 146.0  # degrees, three heavy atoms
 _SHARPEST_H, _WIDEST_H = 72.0, 152.0  # degrees, with a hydrogen
 _BENT_CARBONYL = 0.62  # volume of the three unit bond vectors: 0 is flat, 0.62 is an O 46 degrees off
 _ANGLE_CENTRES = ("C", "N", "O", "S", "P")
+_FEW_BONDS = 20  # up to this many, one that is wrong says nothing of the others
 _BLOCK = 1 << 20  # bonds looked at in one go
 
 
@@ -231,6 +232,13 @@ def _explain_values(frames: NDArray[np.floating], structure: Structure) -> str:
     )
 
 
+def _misplaced(lengths: NDArray[np.float64], geometry: _Geometry, structure: Structure) -> list[int]:
+    """The atoms whose place alone may explain all wrong bonds of a frame, lengths (n_bonds,) in A."""
+    wrong = structure.bonds[(lengths < geometry.shortest) | (lengths > geometry.longest)]
+    shared = set.intersection(*(set(pair) for pair in wrong.tolist()))
+    return sorted(shared) if len(lengths) > _FEW_BONDS else []
+
+
 def _explain_bond(
     lengths: NDArray[np.float64], geometry: _Geometry, structure: Structure, start: int, unwrapped: bool
 ) -> str:
@@ -243,6 +251,12 @@ def _explain_bond(
     else:
         box = ", or the box cuts molecules" if median < _LONGEST_BOND and not unwrapped else ""
         advice = f"the topology is of another system or order of atoms{box}: check it (--top)"
+        if atoms := _misplaced(lengths[frame], geometry, structure):
+            names = " or ".join(structure.label(atom) for atom in atoms)
+            advice = (
+                f"all bonds but those of one atom fit, so {names} is misplaced, or the bond is not there: "
+                "mend it, or leave the atom out of topology and trajectory"
+            )
     return (
         f"frame {start + int(frame) + 1}: the bond {structure.label(int(i))} - {structure.label(int(j))} is "
         f"{lengths[frame, bond]:.3g} A long, expected {geometry.shortest[bond]:.2g} to "

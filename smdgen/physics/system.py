@@ -227,6 +227,19 @@ def _system_from_prmtop(path: Path, constraints: str) -> MolecularSystem:
     return MolecularSystem(system, prmtop.topology, f"prmtop {path.name}")
 
 
+def require_forcefield(forcefield: str) -> None:
+    """Refuse the name of no force field.
+
+    Raises:
+        ConfigError: Neither a key of `FORCEFIELDS` nor a file.
+    """
+    if forcefield not in FORCEFIELDS and not Path(forcefield).is_file():
+        raise ConfigError(
+            f"force field {forcefield!r} is not known; "
+            f"choose {', '.join(FORCEFIELDS)}, or give an OpenMM XML file"
+        )
+
+
 @functools.cache
 def load_forcefield(files: tuple[str, ...]) -> Any:
     """The OpenMM ForceField of some XML files, read once (CHARMM36 takes 3 s)."""
@@ -238,14 +251,8 @@ def load_forcefield(files: tuple[str, ...]) -> Any:
 def _system_from_forcefield(topology: Any, forcefield: str, constraints: str) -> Any:
     from openmm import app
 
-    files = FORCEFIELDS.get(forcefield)
-    if files is None:
-        if not Path(forcefield).is_file():
-            raise ConfigError(
-                f"force field {forcefield!r} is not known; "
-                f"choose {', '.join(FORCEFIELDS)}, or give an OpenMM XML file"
-            )
-        files = (forcefield,)
+    require_forcefield(forcefield)
+    files = FORCEFIELDS.get(forcefield, (forcefield,))
     try:
         field = load_forcefield(files)
     except Exception as error:

@@ -13,11 +13,14 @@ from smdgen.config import PrepareConfig
 from smdgen.data.dcd import DcdFile, SoundDcd
 from smdgen.data.images import Images, Reach, first_images, plan_reach
 from smdgen.data.pull_labels import tables_beside
+from smdgen.data.selection import protein_mask
 from smdgen.data.structure import Structure, find_topology, match_atoms, read_structure, select_atoms, subset
 from smdgen.data.sums import hold_to_sum, read_sums
 from smdgen.data.trajectory import check_topology, has_times, open_trajectory
-from smdgen.errors import ConfigError, TrajectoryError
+from smdgen.errors import ConfigError, TopologyError, TrajectoryError
 from smdgen.files import checksum, require_regular_file
+from smdgen.physics import cvs
+from smdgen.physics.cvs import CollectiveVariable
 from smdgen.progress import Progress
 from smdgen.workers import in_order
 
@@ -103,11 +106,58 @@ def _candidates(config: PrepareConfig, known: dict[Path, tuple[Structure, Reach]
             else:
                 atoms = select_atoms(found, config.select)
                 model = subset(found, atoms)
+                _check_model(config, found, atoms, topology)
             known[topology] = found, plan_reach(found, atoms, model.bonds)
         structure, reach = known[topology]
         yield _Candidate(
             path, topology, structure, reach, config.stride, config.salvage, config.label_units, label
         )
+
+
+def _check_model(
+    config: PrepareConfig, whole: Structure, selected: NDArray[np.int64], topology: Path
+) -> None:
+    """Refuse what cannot be modelled before any trajectory is read.
+
+    Raises:
+        ConfigError: A CV that does not fit the modelled atoms.
+        TopologyError: Atoms without bonds.
+    """
+    if not len(subset(whole, selected).bonds):
+        found = f"{topology} gives no bonds among the {len(selected)} modelled atoms ({config.select})"
+        if set(whole.names[protein_mask(whole)].tolist()) == {"CA"}:
+            raise TopologyError(
+                f"{found}: of the protein it has CA atoms only, expected at least N, CA, C and O; "
+                "models of CA atoms alone cannot be learned, so take the all-atom topology and trajectories"
+            )
+        raise TopologyError(
+            f"{found}, expected a chain; give a PSF or prmtop with --top, or widen --select, "
+            "as in 'protein and name N CA C O'"
+        )
+    choose_cv(config, whole, selected, np.zeros((len(selected), 3), dtype=np.float32))
+
+
+def choose_cv(
+    config: PrepareConfig, whole: Structure, selected: NDArray[np.int64], first: NDArray[np.float32]
+) -> CollectiveVariable:
+    """The CV; the reference of an RMSD is the topology's own, else the first frame.
+
+    Args:
+        config: The settings.
+        whole: The topology.
+        selected: (n_modelled,), 0-based into the topology.
+        first: (n_modelled, 3), A. The first frame.
+
+    Raises:
+        ConfigError: It cannot be read, or does not fit the modelled atoms.
+    """
+    if not config.cv:
+        return cvs.end_to_end(whole, selected)
+    reference = whole.positions
+    if reference is None:
+        reference = np.full((whole.n_atoms, 3), np.nan)
+        reference[selected] = first
+    return cvs.parse_cv(config.cv, whole, selected, select_atoms, reference)
 
 
 def _topology_of(path: Path) -> Path:
@@ -121,14 +171,12 @@ def _look_at(candidate: _Candidate) -> Source:
         chosen = np.arange(0, trajectory.n_frames, stride)
         if len(chosen) < 2:
             after = f" after --stride {stride}" if stride > 1 else ""
+            advice = "a pull needs frames along the way"
+            if path.suffix.lower() in _PDB_SUFFIXES:
+                advice = "join the frames of one pull in order, as in `cat frame_*.pdb > pull.pdb`"
             raise TrajectoryError(
                 f"{path} has {trajectory.n_frames} frame{'' if trajectory.n_frames == 1 else 's'}, expected "
-                f"2 or more{after}; a pull needs frames along the way"
-                + (
-                    ", one file per pull: join single frames with `cat`"
-                    if path.suffix.lower() in _PDB_SUFFIXES
-                    else ""
-                )
+                f"2 or more{after}; {advice}"
             )
         try:
             odd = check_topology(trajectory, structure)

@@ -26,24 +26,17 @@ from smdgen.data.pull_labels import Frames, PullLabels, read_labels
 from smdgen.data.selection import selection_notes
 from smdgen.data.selection_language import parse
 from smdgen.data.splits import MINIMUM_PULLS, SPLITS, Split, split_blocks, split_pulls
-from smdgen.data.structure import (
-    ONLY_STRUCTURE_SUFFIXES,
-    Structure,
-    select_atoms,
-    subset,
-    write_pdb,
-    write_psf,
-)
+from smdgen.data.structure import ONLY_STRUCTURE_SUFFIXES, Structure, subset, write_pdb, write_psf
 from smdgen.data.trajectory import Trajectory, open_trajectory
-from smdgen.errors import ConfigError, TopologyError, TrajectoryError
+from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import refuse_overwrite, require_regular_file
 from smdgen.physics import cvs
 from smdgen.physics.cvs import CollectiveVariable
 from smdgen.physics.forcefield import Terms
-from smdgen.physics.system import file_kind
+from smdgen.physics.system import file_kind, require_forcefield
 from smdgen.progress import Progress
 from smdgen.stages._prepare_report import PrepareResult, make_result
-from smdgen.stages._prepare_sources import Source, hash_inputs, look, refuse_twins
+from smdgen.stages._prepare_sources import Source, choose_cv, hash_inputs, look, refuse_twins
 from smdgen.stages._prepare_terms import terms_of
 from smdgen.store.run_record import RunFolder, command_line
 from smdgen.workers import in_order, open_workers
@@ -152,7 +145,7 @@ def plan(config: PrepareConfig, run_dir: Path) -> list[tuple[str, str]]:
     _check(config)
     refuse_overwrite(RunFolder(run_dir).dataset, config.force)
     whole, selected, sources = look(config, None)
-    cv = _cv(config, whole, selected, sources[0].first)
+    cv = choose_cv(config, whole, selected, sources[0].first)
     parts = _split(config, sources)
     counts = [f"{sum(part.split == split for part in parts)} {split}" for split in SPLITS]
     return [
@@ -194,6 +187,7 @@ def _check(config: PrepareConfig) -> None:
         raise ConfigError(f"--stride {config.stride}: expected 1 or more")
     for path in config.parameters:
         require_regular_file(path, "a parameter file", ConfigError)
+    require_forcefield(config.forcefield)
     for selection in (config.select, *(cvs.selections(config.cv) if config.cv else ())):
         parse(selection)
     named = [os.path.realpath(path) for path in config.trajectories]
@@ -206,13 +200,7 @@ def _model(
     config: PrepareConfig, whole: Structure, selected: NDArray[np.int64], sources: Sequence[Source]
 ) -> _Model:
     structure = replace(subset(whole, selected), notes=())
-    if not len(structure.bonds):
-        raise TopologyError(
-            f"{sources[0].topology} gives no bonds among the {len(selected)} modelled atoms "
-            f"({config.select}), expected a chain; CA atoms alone are not bonded: model the backbone, "
-            "--select 'protein and name N CA C O', or give a PSF or prmtop with --top"
-        )
-    cv = _cv(config, whole, selected, sources[0].first)
+    cv = choose_cv(config, whole, selected, sources[0].first)
     atoms = _atoms_of_force_field(config, whole, selected)
     places = np.searchsorted(atoms, selected)
     frames = _sample(sources[0], whole, atoms)
@@ -243,22 +231,6 @@ def _sample(source: Source, whole: Structure, atoms: NDArray[np.int64]) -> NDArr
     with open_trajectory(source.path, whole.n_atoms, source.salvage, source.sound) as trajectory:
         cells = None if trajectory.cells is None else trajectory.cells[chosen]
         return make_whole(trajectory.read(chosen, atoms), wholeness, cells)[0]
-
-
-def _cv(
-    config: PrepareConfig,
-    whole: Structure,
-    selected: NDArray[np.int64],
-    first: NDArray[np.float32],
-) -> CollectiveVariable:
-    """The CV; the reference of an RMSD is the topology's own, else the first frame: (n_modelled, 3), A."""
-    if config.cv:
-        reference = whole.positions
-        if reference is None:
-            reference = np.full((whole.n_atoms, 3), np.nan)
-            reference[selected] = first
-        return cvs.parse_cv(config.cv, whole, selected, select_atoms, reference)
-    return cvs.end_to_end(whole, selected)
 
 
 def _split(config: PrepareConfig, sources: Sequence[Source]) -> list[_Part]:

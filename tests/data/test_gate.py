@@ -104,3 +104,15 @@ def test_a_virtual_site_may_sit_on_its_atom(frames: NDArray[np.float32], peptide
     check_coordinates(moved, dataclasses.replace(peptide, elements=elements, masses=masses))
     with pytest.raises(TrajectoryError, match="the bond"):
         check_coordinates(moved, peptide)
+
+
+def test_one_misplaced_atom_is_named_and_another_order_is_told_apart(
+    frames: NDArray[np.float32], peptide: Structure
+) -> None:
+    moved, atom = frames[:1].copy(), int(np.flatnonzero(peptide.names == "HB2")[4])
+    moved[0, atom] += 5.0
+    with pytest.raises(TrajectoryError, match="DECA ALA 5 HB2 is misplaced, or the bond is not there"):
+        check_coordinates(moved, peptide)
+    shuffled = frames[:1, np.random.default_rng(0).permutation(peptide.n_atoms)]
+    with pytest.raises(TrajectoryError, match="of another system or order of atoms"):
+        check_coordinates(shuffled, peptide)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import shlex
 import shutil
 
 import mdtraj
@@ -14,13 +15,13 @@ from smdgen.config import PrepareConfig
 from smdgen.data.dataset import open_dataset
 from smdgen.data.dcd import write_dcd
 from smdgen.data.selection import residue_selection
-from smdgen.data.structure import PsfTerms, select_atoms, write_pdb, write_psf
+from smdgen.data.structure import PsfTerms, select_atoms, subset, write_pdb, write_psf
 from smdgen.errors import ArtifactError, ConfigError, SmdgenError
 from smdgen.progress import Silent
-from smdgen.stages import prepare
+from smdgen.stages import _prepare_sources, prepare
 from smdgen.stages._prepare_sources import distinct_names
 from tests.conftest import angles_of, write_pull
-from tests.tools.pulls import end_to_end, make_pull
+from tests.tools.pulls import HINGE_CHAIN, end_to_end, make_hinge_pulls, make_pull, make_structure
 
 SELECT = "name N CA C O"
 
@@ -592,6 +593,71 @@ def test_what_is_cheap_is_checked_before_the_force_field(config, pull_files, tmp
         ({"cv": "d=distance(resid 1 and nmae CA; resid 2)"}, "'nmae' is not a keyword"),
         ({"cv": "d=distance(resid 99; resid 2)"}, "matches no atom"),
         ({"trajectories": one, "stride": 5}, "found 5 frames, expected 12"),
+        ({"forcefield": "amber99"}, "'amber99' is not known; choose charmm36, amber14"),
     ):
         with pytest.raises(SmdgenError, match=words):
             run(dataclasses.replace(config, **changed), tmp_path / "run")
+
+
+def test_a_cv_that_does_not_fit_is_refused_before_a_trajectory_is_read(config, tmp_path, monkeypatch):
+    def fail(*_):
+        raise AssertionError("a trajectory was read")
+
+    monkeypatch.setattr(_prepare_sources, "_look_at", fail)
+    for changed, words in (
+        ({"cv": "d=distance(resid 99 and name CA; resid 2)"}, "no atom has resid 99"),
+        ({"cv": "d=distance(resid 1; resid 2)", "select": "name N CA C"}, "outside of the modelled ones"),
+        ({"select": "resid 1 and name CA"}, "gives no bonds among the 1 modelled atoms"),
+        ({"select": "resid 1"}, "found 1 CA among the modelled atoms"),
+    ):
+        with pytest.raises(SmdgenError, match=words):
+            run(dataclasses.replace(config, **changed), tmp_path / "run")
+
+
+def test_models_of_ca_atoms_are_told_what_they_lack(config, pull_files, tmp_path):
+    structure = pull_files.structure
+    ca = np.flatnonzero(structure.names == "CA")
+    (tmp_path / "ca").mkdir()
+    first = pull_files.positions[0]
+    write_pdb(tmp_path / "ca/top.pdb", dataclasses.replace(subset(structure, ca), positions=first[0, ca]))
+    path = write_pull(tmp_path / "ca", "pull", first[:, ca], table=False)
+    with pytest.raises(SmdgenError, match="has CA atoms only, expected at least N, CA, C and O") as caught:
+        run(PrepareConfig((path,), forcefield=config.forcefield), tmp_path / "run")
+    assert "--select" not in str(caught.value)
+
+
+def test_single_frames_are_joined_as_the_error_says(config, pull_files, tmp_path):
+    for number, x in enumerate(pull_files.positions[0][:12]):
+        frame = dataclasses.replace(pull_files.structure, positions=x.astype(float))
+        write_pdb(tmp_path / f"frame_{number:02d}.pdb", frame)
+    frames = sorted(tmp_path.glob("frame_*.pdb"))
+    with pytest.raises(
+        SmdgenError, match=r"has 1 frame, expected 2 or more; .* `cat frame_\*.pdb > pull.pdb`"
+    ):
+        run(dataclasses.replace(config, trajectories=tuple(frames), parameters=()), tmp_path / "run")
+    joined = tmp_path / "pull.pdb"
+    joined.write_text("".join(path.read_text() for path in frames))  # cat
+    topology = pull_files.topology
+    changed = dataclasses.replace(config, trajectories=(joined,), topology=topology)
+    _, dataset = run(changed, tmp_path / "run")
+    np.testing.assert_allclose(dataset.positions([0]), pull_files.positions[0][:1], atol=1e-3)
+
+
+def test_a_domain_motion_that_the_ends_do_not_see_gets_a_cv_that_works(tmp_path):
+    """Two rigid domains turn about a hinge so that the ends come back to their distance."""
+    structure, pulls = make_structure(HINGE_CHAIN), make_hinge_pulls(3, 15)
+    structure = dataclasses.replace(structure, types=structure.names, charges=np.zeros(structure.n_atoms))
+    write_topology(tmp_path / "system.psf", structure)
+    paths = tuple(write_pull(tmp_path, f"pull_{i}", x, table=False) for i, x in enumerate(pulls))
+    config = PrepareConfig(paths, tmp_path / "system.psf", select=SELECT)
+    result, _ = run(config, tmp_path / "run")
+    assert abs(result.cv_ends[1] - result.cv_ends[0]) < 1.5
+    (note,) = [note for note in result.notes if "the default CV hardly moves" in note]
+    command = shlex.split(note[note.index("--cv") :])
+    assert command[0] == "--cv"
+    better, dataset = run(dataclasses.replace(config, cv=command[1]), tmp_path / "better")
+    assert abs(better.cv_ends[1] - better.cv_ends[0]) > 5.0
+    assert not any("hardly moves" in note for note in better.notes)
+    groups = [structure.residue_ids[np.array(group)] for group in dataset.cv.groups]
+    assert max(groups[0]) <= 17
+    assert min(groups[1]) >= 16, "one domain each, but for the hinge of residues 16 to 18"

@@ -11,6 +11,9 @@ from smdgen.data.structure import Structure
 from smdgen.physics.cvs import CollectiveVariable
 
 N_RESIDUES = 10
+
+#: Residues of `make_hinge_pulls`, whose hinge are residues 16 to 18.
+HINGE_CHAIN = 32
 ATOMS = ("N", "CA", "C", "O")
 
 # Bond lengths (A) and angles (degrees). Source: R. A. Engh and R. Huber, Acta Cryst. A47, 392 (1991).
@@ -30,6 +33,33 @@ def make_pull(n_frames: int, seed: int, n_residues: int = N_RESIDUES) -> NDArray
     frames = _build(phi, psi, random)
     drift = random.normal(0, 0.2, (n_frames, 1, 3))
     return (frames - frames.mean(axis=1, keepdims=True) + drift).astype(np.float32)
+
+
+def make_hinge_pulls(n_pulls: int, n_frames: int) -> list[NDArray[np.float32]]:
+    """Pulls of two rigid domains whose centres go from 10 to 26 A apart while the ends stay at 23 A.
+
+    Returns:
+        (n_frames, 4 * HINGE_CHAIN, 3) each, A.
+    """
+    random = np.random.default_rng(7)
+    phi, psi = random.uniform(-100, -60, HINGE_CHAIN), random.choice([-45.0, 130.0], HINGE_CHAIN)
+    closed_phi, closed_psi = np.array([163.0, -138, 22]), np.array([-98.0, -156, -167])
+    open_phi, open_psi = np.array([107.0, -164, 144]), np.array([-152.0, -124, 44])
+    fraction, pulls = np.linspace(0, 1, n_frames)[:, None], []
+    for seed in range(n_pulls):
+        phis, psis = np.tile(phi, (n_frames, 1)), np.tile(psi, (n_frames, 1))
+        phis[:, 15:18] = closed_phi + fraction * (open_phi - closed_phi)
+        psis[:, 15:18] = closed_psi + fraction * (open_psi - closed_psi)
+        shaken = np.random.default_rng(seed).normal(0, 0.3, (2, *phis.shape))
+        pulls.append(_build(phis + shaken[0], psis + shaken[1], _Still()).astype(np.float32))
+    return pulls
+
+
+class _Still:
+    """Random numbers that are all the mean."""
+
+    def normal(self, mean: float, _: float, size: int | tuple[int, ...]) -> NDArray[np.floating]:
+        return np.full(size, mean)
 
 
 def make_structure(n_residues: int = N_RESIDUES) -> Structure:
@@ -63,7 +93,7 @@ def end_to_end(positions: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def _build(
-    phi: NDArray[np.floating], psi: NDArray[np.floating], random: np.random.Generator
+    phi: NDArray[np.floating], psi: NDArray[np.floating], random: np.random.Generator | _Still
 ) -> NDArray[np.floating]:
     """(n_frames, n_atoms, 3), A, from torsions (n_frames, n_residues), degrees."""
     n_frames, n_residues = phi.shape
