@@ -1,6 +1,6 @@
 """Trajectories that go into a dataset: looked at, matched to the modelled atoms, not yet read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,9 @@ from smdgen.physics import cvs
 from smdgen.physics.cvs import CollectiveVariable
 from smdgen.progress import Progress
 from smdgen.workers import in_order
+
+#: Refuses modelled atoms, given the topology, their indices and its file.
+Check = Callable[[PrepareConfig, Structure, NDArray[np.int64], Path], None]
 
 _PDB_SUFFIXES = (".pdb", ".ent")
 
@@ -79,12 +82,15 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
 
 
 def look(
-    config: PrepareConfig, progress: Progress | None, executor: Executor | None = None
+    config: PrepareConfig,
+    progress: Progress | None,
+    executor: Executor | None = None,
+    check: Check | None = None,
 ) -> tuple[Structure, NDArray[np.int64], tuple[Source, ...]]:
-    """The first trajectory's topology, its modelled atoms, and every trajectory."""
+    """The first trajectory's topology, its modelled atoms, checked first, and every trajectory."""
     known: dict[Path, tuple[Structure, Reach]] = {}
     sources = []
-    for source in in_order(executor, _look_at, _candidates(config, known)):
+    for source in in_order(executor, _look_at, _candidates(config, known, check)):
         sources.append(source)
         if progress is not None:
             progress.advance()
@@ -92,7 +98,9 @@ def look(
     return whole, reach.atoms[: reach.n_modelled], tuple(sources)
 
 
-def _candidates(config: PrepareConfig, known: dict[Path, tuple[Structure, Reach]]) -> Iterator[_Candidate]:
+def _candidates(
+    config: PrepareConfig, known: dict[Path, tuple[Structure, Reach]], check: Check | None
+) -> Iterator[_Candidate]:
     """Every trajectory; fills in each topology with the atoms to read, the first trajectory's first."""
     for path, label in zip(config.trajectories, distinct_names(config.trajectories), strict=True):
         require_regular_file(path, "a trajectory", TrajectoryError)
@@ -106,7 +114,8 @@ def _candidates(config: PrepareConfig, known: dict[Path, tuple[Structure, Reach]
             else:
                 atoms = select_atoms(found, config.select)
                 model = subset(found, atoms)
-                _check_model(config, found, atoms, topology)
+                if check is not None:
+                    check(config, found, atoms, topology)
             known[topology] = found, plan_reach(found, atoms, model.bonds)
         structure, reach = known[topology]
         yield _Candidate(
@@ -114,9 +123,7 @@ def _candidates(config: PrepareConfig, known: dict[Path, tuple[Structure, Reach]
         )
 
 
-def _check_model(
-    config: PrepareConfig, whole: Structure, selected: NDArray[np.int64], topology: Path
-) -> None:
+def check_model(config: PrepareConfig, whole: Structure, selected: NDArray[np.int64], topology: Path) -> None:
     """Refuse what cannot be modelled before any trajectory is read.
 
     Raises:

@@ -36,7 +36,7 @@ from smdgen.physics.forcefield import Terms
 from smdgen.physics.system import file_kind, require_forcefield
 from smdgen.progress import Progress
 from smdgen.stages._prepare_report import PrepareResult, make_result
-from smdgen.stages._prepare_sources import Source, choose_cv, hash_inputs, look, refuse_twins
+from smdgen.stages._prepare_sources import Source, check_model, choose_cv, hash_inputs, look, refuse_twins
 from smdgen.stages._prepare_terms import terms_of
 from smdgen.store.run_record import RunFolder, command_line
 from smdgen.workers import in_order, open_workers
@@ -104,7 +104,7 @@ def _run(
     config: PrepareConfig, folder: RunFolder, progress: Progress, executor: Executor | None, began: float
 ) -> PrepareResult:
     progress.start("looking at the files", total=len(config.trajectories))
-    whole, selected, sources = look(config, progress, executor)
+    whole, selected, sources = look(config, progress, executor, check_model)
     parts = _split(config, sources)
     progress.start("bonded terms")
     model = _model(config, whole, selected, sources)
@@ -144,7 +144,7 @@ def plan(config: PrepareConfig, run_dir: Path) -> list[tuple[str, str]]:
     config = _with_topology(config)
     _check(config)
     refuse_overwrite(RunFolder(run_dir).dataset, config.force)
-    whole, selected, sources = look(config, None)
+    whole, selected, sources = look(config, None, check=check_model)
     cv = choose_cv(config, whole, selected, sources[0].first)
     parts = _split(config, sources)
     counts = [f"{sum(part.split == split for part in parts)} {split}" for split in SPLITS]
