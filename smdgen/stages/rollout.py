@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smdgen import __version__
 from smdgen.config import RolloutConfig
@@ -40,6 +41,9 @@ FILES = Results("rollout.json", (
     "topology.pdb", "topology.psf", "view.vmd", "view.pml", "cv.csv", "rollout.json", "relaxed_#.dcd",
     "relaxed.pdb", "relaxed.csv",
 ))  # fmt: skip
+
+#: A. Bonds of generated frames beyond these are broken, as in `data.gate`.
+LONGEST_BOND, SHORTEST_BOND = 2.6, 0.7
 
 #: Steps when neither a flag nor a schedule says how many.
 DEFAULT_STEPS = 10
@@ -163,6 +167,8 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
     distance = check_start(models, start, progress)
     full = full_system(config, start, progress) if config.relax else None
     rollout = _generate(models, start, config, schedule, progress)
+    for note in broken_bonds(rollout.positions[:, 1:].cpu().numpy(), start.structure):
+        progress.note(note)
     real = _real_pull(folder, models, start, config.steps)
     with whole_folder(output, FILES, config.force) as new:
         report = _report(models, start, config, distance, rollout)
@@ -390,6 +396,28 @@ def _generate(
         progress,
         values,
     )
+
+
+def broken_bonds(positions: NDArray[np.floating], structure: Structure) -> list[str]:
+    """A note if generated frames have a bond that no molecule has, as a ring that did not close.
+
+    Args:
+        positions: (n_pulls, n_frames, n_atoms, 3), A.
+        structure: Its bonds are looked at.
+    """
+    first, second = structure.bonds.T
+    lengths = np.linalg.norm(positions[..., first, :] - positions[..., second, :], axis=-1)
+    is_broken = (lengths > LONGEST_BOND) | (lengths < SHORTEST_BOND)
+    n_broken = int(is_broken.any(axis=-1).sum())
+    if not n_broken:
+        return []
+    worst = int(np.abs(np.log(lengths / 1.5)).max(axis=(0, 1)).argmax())
+    names = " - ".join(structure.label(int(atom)) for atom in structure.bonds[worst])
+    low, high = float(lengths[..., worst].min()), float(lengths[..., worst].max())
+    return [
+        f"{n_broken} of {lengths[..., 0].size} generated frames have a broken bond, the worst {names} "
+        f"({low:.2f} to {high:.2f} A): they are no structures; the model does not hold this molecule together"
+    ]
 
 
 def _real_pull(folder: RunFolder, models: Models, start: Start, n_steps: int) -> "RealPull | None":

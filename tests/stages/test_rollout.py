@@ -586,3 +586,13 @@ def test_record_and_report(run_dir, tmp_path):
     report = (run_dir / "rollout" / "rollout.json").read_text()
     assert json.loads(report)["seed"] == 7
     assert str(tmp_path) not in report
+
+
+def test_broken_bonds_of_generated_frames_are_noted():
+    """A ring whose last bond did not close in one of two frames."""
+    positions = np.stack([make_pull(2, 0)[:2]]).astype(float)
+    assert rollout.broken_bonds(positions, STRUCTURE) == []
+    positions[0, 1, -4:] += 4.0
+    (note,) = rollout.broken_bonds(positions, STRUCTURE)
+    assert note.startswith("1 of 2 generated frames have a broken bond, the worst ")
+    assert "A): they are no structures" in note
