@@ -83,10 +83,3 @@ def test_settings_are_read_from_a_file_only(tmp_path):
     ):
         with pytest.raises(ConfigError, match=says):
             load_settings(TrainVaeConfig, path)
-
-
-def test_a_byte_order_mark_is_no_part_of_a_setting(tmp_path):
-    """Editors on Windows write one."""
-    path = tmp_path / "a.toml"
-    path.write_bytes(b"\xef\xbb\xbf[train-vae]\nepochs = 3\n")
-    assert load_settings(TrainVaeConfig, path).epochs == 3

@@ -53,7 +53,7 @@ def run_in(folder: Path, *arguments: str) -> int:
 
 
 def generated(rollout: Path) -> list[Path]:
-    return sorted(rollout.glob("*.dcd"))
+    return sorted(rollout.glob("pull_*.dcd"))
 
 
 def test_every_step_left_its_files_and_its_record(finished):
