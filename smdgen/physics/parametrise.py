@@ -143,7 +143,7 @@ def _rebuilt_terms(
     topology, _, residues = rebuild(structure, x, kept)
     try:
         system = load_forcefield(FORCEFIELDS[forcefield]).createSystem(topology, nonbondedMethod=app.NoCutoff)
-    except (ValueError, KeyError) as error:
+    except Exception as error:  # OpenMM raises bare ones, as for two templates that both match
         raise TopologyError(f"{forcefield} does not fit the rebuilt structure: {error}") from error
     rows = residue_rows(structure)
     found = [_find_atom(residues[rows[atom]], str(structure.names[atom])) for atom in chosen]

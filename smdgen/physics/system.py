@@ -263,7 +263,7 @@ def _system_from_forcefield(topology: Any, forcefield: str, constraints: str) ->
         return field.createSystem(
             topology, nonbondedMethod=app.NoCutoff, constraints=_constraint(constraints)
         )
-    except (ValueError, KeyError) as error:
+    except Exception as error:  # OpenMM raises bare ones, as for two templates that both match
         text = " ".join(str(error).split())
         raise TopologyError(
             f"force field {forcefield} does not fit the structure ({text}); give a PSF with --params, "
