@@ -54,15 +54,11 @@ def read_namd_log(path: Path) -> PullTable:
     positions, forces = (np.stack([columns[name] for name in part], axis=1) for part in ("xyz", _FORCES))
     forces = forces / PN_PER_KCAL_MOL_A
     centre_way, more = _spring_way(path, head, steps, positions, forces)
-    works: dict[str, Column] = {}
-    if centre_way is not None:
-        direction, way = centre_way
-        works = {"SMD": accumulated_work(forces @ direction, way)}
-    notes += [
-        *more,
-        f"{path.name} holds no variable, so it cannot be compared with the frames; rows go by step",
-    ]
-    return PullTable(path, steps, "step", {}, {}, works, notes=tuple(notes))
+    if centre_way is None:
+        return PullTable(path, steps, "step", {}, {}, {}, notes=(*notes, *more))
+    direction, way = centre_way
+    works = {"SMD": accumulated_work(forces @ direction, way)}
+    return PullTable(path, steps, "step", {"SMD": positions @ direction}, {}, works, notes=(*notes, *more))
 
 
 def _spring_way(

@@ -39,23 +39,25 @@ def read_plumed(path: Path, units: str = "") -> PullTable:
         TrajectoryError: The file is none, or a row does not fit.
     """
     require_regular_file(path, _EXPECTED, TrajectoryError)
-    told = dict(UNIT_KEYS)
+    told: dict[str, str] = {}
     parts: list[tuple[list[str], list[Line]]] = []
     for number, line in enumerate(read_text_lines(path), start=1):
         words = line.split()
         if words[:2] == ["#!", "FIELDS"]:
             parts.append((words[2:], []))
-        elif words[:2] == ["#!", "SET"] and len(words) == 4 and words[2] in told:
+        elif words[:2] == ["#!", "SET"] and len(words) == 4 and words[2] in UNIT_KEYS:
             told[words[2]] = words[3]
         elif words and not words[0].startswith("#") and parts:
             parts[-1][1].append((number, line))
     if not parts or any("time" not in names for names, _ in parts):
         raise TrajectoryError(f"{path} has no `#! FIELDS time ...`; expected {_EXPECTED}")
-    length, energy, time = unit_factors(path, units.split() if units else list(told.values()))
+    length, energy, time = unit_factors(path, units.split() if units else [*(UNIT_KEYS | told).values()])
     times, columns, notes = settle(
         read_rows(path, parts, _EXPECTED), "time", lambda name: name.endswith(_SUMS)
     )
-    likely = Units({"A": length, "deg": 180 / math.pi}, energy, are_given=bool(units) or told != UNIT_KEYS)
+    likely = Units(
+        {"A": length, "deg": 180 / math.pi}, energy, are_given=bool(units) or "energy_unit" in told
+    )
     bare = Units(energy=None)  # as of PLUMED with `UNITS LENGTH=A`, which says nothing of the energy
     return PullTable(
         path=path,

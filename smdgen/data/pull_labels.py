@@ -1,5 +1,6 @@
 """Restraint centre and accumulated work of the frames of a pull, from the table a program left beside it."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ from smdgen.data.colvars import read_colvars_traj
 from smdgen.data.gromacs_pull import read_gromacs_pull
 from smdgen.data.namd_log import is_namd_smd_log, read_namd_log
 from smdgen.data.plumed import read_plumed, unit_factors
+from smdgen.data.pull_proof import moves_along, thermal_ratio
 from smdgen.data.pull_table import PullTable, Units
-from smdgen.units import ANGSTROM_PER_NM, BOLTZMANN, KJ_PER_KCAL
+from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 
 #: How far a CV in the table may lie from the one computed from the frame, by unit.
 _TOLERANCE = {"A": 0.05, "deg": 0.5}
@@ -24,11 +26,8 @@ _NO_VARIABLE = ("x0_", "W_", "v_", "fs_", "ft_", "fa_", "E_")
 _USUAL_TIMES, _SMALL_JUMP = 10.0, 0.5
 _ROWS_FOR_JUMPS = 6
 
-#: K. At which fluctuations are judged, from so many rows whose work correlates at least so much.
-_ROOM, _ROWS_FOR_RATIO, _LEAST_CORRELATION = 300.0, 50, 0.5
-
 #: Fluctuations, as a share of a free spring's, that are usual, and those beyond which the unit is in doubt.
-_THERMAL, _POSSIBLE = (0.5, 1.6), (0.3, 2.4)
+_THERMAL, _POSSIBLE = (0.4, 1.6), (0.36, 2.4)
 
 #: Frame and row have the same time if they differ by less than this share of the time between two rows, or
 #: of the time itself (the time step in a DCD has seven digits).
@@ -119,6 +118,15 @@ def read_labels(tables: tuple[Path, ...], frames: Frames, units: str = "") -> Pu
                 off = _largest_difference(factor * table.variables[name][rows], frames)
                 if off <= _TOLERANCE[frames.cv_unit]:
                     return _labels(table, read_as, rows, name, frames.cv_unit)
+    for rows in candidates:
+        for name, values in table.variables.items():
+            if table.units[0].are_given and moves_along(values[rows], frames.cv_values):
+                labels = _labels(table, table.units[0], rows, "", frames.cv_unit)
+                note = (
+                    f"{table.path.name}: {name} is not the CV {frames.cv_name} but fluctuates with it, so "
+                    "its work is that of these frames; the centre of the CV is not known"
+                )
+                return dataclasses.replace(labels, notes=(*labels.notes, note))
     return _unverified(table, candidates[0], frames)
 
 
@@ -143,7 +151,8 @@ def _read_colvars(path: Path, units: str) -> PullTable:
         length, energy, _ = unit_factors(path, units.split())
         possible = [Units({"A": length, "deg": 1.0}, energy, are_given=True)]
     else:  # Colvars takes over the units of its program: NAMD and LAMMPS, or GROMACS
-        possible = [Units(), Units({"A": ANGSTROM_PER_NM, "deg": 1.0}, 1 / KJ_PER_KCAL)]
+        in_nm = {"A": ANGSTROM_PER_NM, "deg": 1.0}
+        possible = [Units(are_paired=True), Units(in_nm, 1 / KJ_PER_KCAL, are_paired=True)]
     return PullTable(path, keys, "step", parts[""], parts["x0_"], parts["W_"], tuple(possible), found.notes)
 
 
@@ -170,8 +179,6 @@ def _row_candidates(table: PullTable, frames: Frames) -> list[NDArray[np.int64]]
 def _unverified(table: PullTable, rows: NDArray[np.int64], frames: Frames) -> PullLabels:
     """No variable of the table is the CV of the frames: nothing shows that it belongs to them."""
     name, unit = frames.cv_name, frames.cv_unit
-    if not table.variables and not table.centres:
-        return _labels(table, table.units[0], rows, "", unit)  # of NAMD's log, whose reader has a note on it
     if name in table.variables:
         off = _largest_difference(table.units[0].scale[unit] * table.variables[name][rows], frames)
         found = (
@@ -216,7 +223,7 @@ def _labels(
             f"{table.path.name}: the spring acted on {', '.join(others)}, not on the CV {variable}, whose "
             "centre is not known; generated pulls that follow this CV are not what the spring did"
         )
-    elif work is not None:
+    elif variable and work is not None:
         notes.append(f"{table.path.name}: no centre in the table of a steered pull")
     if work is not None:
         notes += _jump_notes(table, "work", work, rows)
@@ -226,56 +233,42 @@ def _labels(
 
 
 def _doubt(table: PullTable, read_as: Units, variable: str, cv_unit: str) -> str:
-    """A note where work, centre and variable fit each other at room temperature in the other unit only.
+    """A note where the unit of the work is not proved.
 
-    A spring of constant k lets its variable fluctuate with k var = kT, less if the variable is stiff itself.
+    A spring of constant k lets its variable fluctuate with k var = kT, less if the variable is stiff itself:
+    a unit is wrong where work, centre and variable fit each other at room temperature in the other only.
     """
-    if read_as.are_given or read_as.energy is None or variable not in table.centres:
+    if read_as.are_given or read_as.energy is None:
         return ""
-    factor = read_as.scale[cv_unit]
-    x, centre = factor * table.variables[variable], factor * table.centres[variable]
     (work,) = table.works.values()
-    found = thermal_ratio(x, centre, read_as.energy * work)
-    other, name = (1.0, "kcal/mol") if read_as.energy != 1.0 else (1 / KJ_PER_KCAL, "kJ/mol")
+    found = math.nan
+    if variable in table.centres:
+        factor = read_as.scale[cv_unit]
+        x, centre = factor * table.variables[variable], factor * table.centres[variable]
+        if cv_unit == "deg":
+            centre = np.unwrap(centre, period=360.0)
+            x = x + 360.0 * np.rint((centre - x) / 360.0)
+        found = thermal_ratio(x, centre, read_as.energy * work)
+    names = {1.0: "kcal/mol", 1 / KJ_PER_KCAL: "kJ/mol"}
+    usual, other = names.pop(read_as.energy), next(iter(names))
     instead = found * other / read_as.energy
-    if not _THERMAL[0] < instead < _THERMAL[1] or _POSSIBLE[0] < found < _POSSIBLE[1]:  # NaN: no doubt
+    if _POSSIBLE[0] < found < _POSSIBLE[1]:
         return ""
-    usual = "kJ/mol" if other == 1.0 else "kcal/mol"
+    length = "nm" if read_as.scale["A"] == ANGSTROM_PER_NM else "A"
+    if math.isnan(found):
+        reason, likely = f"nothing shows that its work is in {usual} (too few rows, or no centre)", usual
+    else:
+        reason = (
+            f"with its work in {usual} the spring's variable fluctuates {found:.2g} times as much as at "
+            f"300 K, in {names[other]} {instead:.2g} times"
+        )
+        likely = names[other]
+    is_proved = read_as.are_paired and cv_unit == "A"
+    if is_proved and not _THERMAL[0] < instead < _THERMAL[1]:  # NaN: the length is proof enough
+        return ""
     return (
-        f"{table.path.name}: with its work in {usual} the spring's variable fluctuates {found:.2g} times as "
-        f"much as at 300 K, in {name} {instead:.2g} times, so the unit is in doubt and work is left out; set "
-        f'label_units, for example to "nm {name} ps"'
-    )
-
-
-def thermal_ratio(x: NDArray[np.float64], centre: NDArray[np.float64], work: NDArray[np.float64]) -> float:
-    """K var(x - centre) / kT at 300 K, with the spring constant k that ties work, variable and centre.
-
-    Work is the sum of k (centre - x) over the way of the centre, so k follows from their regression. The slow
-    part of x - centre, which the molecule's own forces make, is taken out as a cubic polynomial.
-
-    Args:
-        x: (n_rows,). The variable.
-        centre: (n_rows,), same unit.
-        work: (n_rows,), kcal/mol.
-
-    Returns:
-        NaN where there are too few rows, the work is not that of one spring on this variable, or x - centre
-        changes too slowly to be thermal.
-    """
-    if len(x) < _ROWS_FOR_RATIO or not np.ptp(centre) > 0:
-        return math.nan
-    apart = centre - x
-    way = 0.5 * (apart[1:] + apart[:-1]) * np.diff(centre)
-    steps = np.diff(work)
-    constant = float((steps * way).sum() / (way * way).sum())
-    if not constant > 0 or not np.corrcoef(steps, way)[0, 1] > _LEAST_CORRELATION:
-        return math.nan
-    times = np.linspace(-1, 1, len(x))
-    rest = apart - np.polyval(np.polyfit(times, apart, 3), times)
-    fast = np.diff(rest, 2).var() / 6  # the variance if rows do not remember each other, else less
-    return (
-        constant * float(rest.var() + fast) / 2 / (BOLTZMANN * _ROOM) if fast > rest.var() / 10 else math.nan
+        f"{table.path.name}: {reason}, so the unit is in doubt and work is left out; set label_units, for "
+        f'example to "{length} {likely} ps"'
     )
 
 

@@ -24,11 +24,13 @@ class Units:
         scale: By the unit of a variable ("A", "deg") the factor from the file's own unit.
         energy: Factor from the file's unit of work to kcal/mol; None: not known.
         are_given: Whether the file or the user names them, so that they need no proof.
+        are_paired: Whether the program ties energies to lengths, so that the length proves the energy.
     """
 
     scale: dict[str, float] = field(default_factory=lambda: {"A": 1.0, "deg": 1.0})
     energy: float | None = 1.0
     are_given: bool = False
+    are_paired: bool = False
 
 
 @dataclass(frozen=True)

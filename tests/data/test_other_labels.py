@@ -12,13 +12,14 @@ TIMES = 0.2 * np.arange(EVERY * (N_FRAMES - 1) + 1)  # ps
 STEPS = (500 * TIMES).round().astype(int)  # of 2 fs
 SPRING, SPEED = 3.0, 0.9  # kcal/mol/A^2, A/ps
 CENTRE = 12.0 + SPEED * TIMES
-D = CENTRE - 0.4 - 0.3 * np.sin(TIMES)
+THERMAL, RATE = np.sqrt(2 * 0.5962 / SPRING), 6.0  # A, 1/ps. As the spring allows at 300 K
+D = CENTRE - 0.4 - THERMAL * np.sin(RATE * TIMES)
 FORCE = SPRING * (CENTRE - D)  # kcal/mol/A
 
 
 def exact_work():
-    """kcal/mol. The integral of k v (0.4 + 0.3 sin t), by hand."""
-    return SPRING * SPEED * (0.4 * TIMES + 0.3 * (1 - np.cos(TIMES)))
+    """kcal/mol. The integral of k v (0.4 + A sin wt), by hand."""
+    return SPRING * SPEED * (0.4 * TIMES + THERMAL / RATE * (1 - np.cos(RATE * TIMES)))
 
 
 def frames(values=D, unit="A", steps=True, times=True, shift=0.0):
@@ -35,7 +36,7 @@ def check(found, centre=True, work=True):
     if centre:
         np.testing.assert_allclose(found.centre, CENTRE[rows], atol=2e-3)
     if work:
-        np.testing.assert_allclose(found.work, exact_work()[rows], atol=0.02)
+        np.testing.assert_allclose(found.work, exact_work()[rows], atol=0.1)  # trapezoids
 
 
 def lines(*columns, form="%.6f"):
@@ -180,6 +181,19 @@ def test_plumed_with_energies_in_kcal_is_not_read_as_kj(tmp_path):
     np.testing.assert_allclose(read_labels((path,), pull, "nm kcal/mol ps").work, work, atol=1e-6)
 
 
+def test_plumed_of_few_rows_or_without_a_centre_needs_its_units(tmp_path):
+    """Nothing shows the unit of the energy, which UNITS in PLUMED's input sets apart from the length."""
+    path = plumed(tmp_path)
+    head, *rows = path.read_text().splitlines(keepends=True)
+    for few in ([head, *rows[::EVERY]], [head.replace("d_cntr", "other"), *rows]):
+        path.write_text("".join(few))
+        found = read_labels((path,), frames())
+        assert found.work is None
+        assert "is in kJ/mol (too few rows, or no centre)" in found.notes[-1]
+        assert 'for example to "nm kJ/mol ps"' in found.notes[-1]
+        check(read_labels((path,), frames(), "nm kJ/mol ps"), centre="d_cntr" in few[0])
+
+
 def test_rows_at_other_times_are_not_taken(tmp_path):
     found = read_labels((plumed(tmp_path),), frames(shift=0.1))
     check(found, centre=False, work=False)
@@ -249,7 +263,9 @@ def test_namd_log_with_its_head_and_without(tmp_path, head):
     check(found, centre=False)
     derived = any("speed 0.0018 A a step and direction (0.333, 0.667, 0.667)" in note for note in found.notes)
     assert derived is not head
-    assert any("cannot be compared with the frames" in note for note in found.notes)
+    assert any("SMD is not the CV d but fluctuates with it" in note for note in found.notes)
+    other = frames(CENTRE - 0.4 - THERMAL * np.sin(RATE * TIMES[::-1] ** 1.1))
+    check(read_labels((path,), other), centre=False, work=False)
 
 
 def test_namd_log_without_head_and_spring_says_what_is_missing(tmp_path):

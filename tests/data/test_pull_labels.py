@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from smdgen.data.colvars import ColvarsTable, write_colvars_traj
-from smdgen.data.pull_labels import Frames, read_labels, tables_beside, thermal_ratio
+from smdgen.data.pull_labels import Frames, read_labels, tables_beside
+from smdgen.data.pull_proof import moves_along, thermal_ratio
 
 N_FRAMES = 20
 STEPS = 500 * np.arange(1, N_FRAMES + 1)  # as NAMD writes: the first frame after 500 steps
@@ -135,7 +136,32 @@ def test_a_wrapped_dihedral_centre_is_no_jump(path):
     values = np.linspace(150.0, 210.0, N_FRAMES)
     wrapped = (values + 180) % 360 - 180
     write_colvars_traj(path, ColvarsTable(STEPS, {"phi": wrapped, "x0_phi": wrapped, "W_h": values}))
-    assert labels(path, values=wrapped, name="phi", unit="deg").notes == ()
+    notes = labels(path, values=wrapped, name="phi", unit="deg").notes
+    assert not any("jumps" in note for note in notes)
+
+
+def test_the_unit_of_work_along_an_angle_needs_a_proof(path):
+    """Degrees are degrees in NAMD and in GROMACS: the spring's fluctuations tell kcal/mol from kJ/mol."""
+    x, centre, work = (
+        values * 10 for values in spring_pull()
+    )  # 0.01 of the constant in a hundred of the unit
+    every = np.arange(len(x))
+    frames = Frames(len(x), every, every, None, "phi", "deg", (x + 180) % 360 - 180)
+    for energy, rows, is_known in ((1.0, every, True), (4.184, every, False), (1.0, every[:40], False)):
+        columns = {"phi": x[rows], "x0_phi": centre[rows], "W_h": energy * work[rows] / 10}
+        write_colvars_traj(path, ColvarsTable(every[rows], columns))
+        own = Frames(len(rows), rows, rows, None, "phi", "deg", frames.cv_values[rows])
+        assert (read_labels((path,), own).work is not None) is is_known
+
+
+def test_other_variables_are_of_the_same_frames_if_they_fluctuate_together():
+    random = np.random.default_rng(0)
+    pull = np.linspace(12, 30, 60) + random.normal(size=60)
+    near, other = 0.7 * pull + random.normal(0, 0.1, 60), np.linspace(12, 30, 60) + random.normal(size=60)
+    assert moves_along(pull, near)
+    assert not moves_along(pull, other)
+    assert not moves_along(DISTANCE, DISTANCE**2), "smooth curves show nothing"
+    assert not moves_along(pull, np.full(60, 3.0))
 
 
 def test_rows_that_cannot_be_told_are_left_out(path):

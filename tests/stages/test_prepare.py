@@ -300,7 +300,9 @@ def test_labels_of_another_program_are_found_and_remembered(config, pull_files, 
     tables = [path.with_suffix(".colvars.traj") for path in pull_files.trajectories]
     distance = end_to_end(pull_files.positions[0].astype(float))
     rows = "".join(f"{i}.0 {d / 10:.6f} {i * 4.184:.6f}\n" for i, d in enumerate(distance))
-    (pull_files.folder / "COLVAR.pull_0").write_text("#! FIELDS time d r.d_work\n" + rows)
+    (pull_files.folder / "COLVAR.pull_0").write_text(
+        "#! FIELDS time d r.d_work\n#! SET energy_unit kJ/mol\n" + rows
+    )
     for table in tables[:2]:
         table.unlink()
     result, dataset = run(config, tmp_path / "run")
