@@ -137,9 +137,9 @@ def _guarded(look: Any, folder: RunFolder, *made_from: str | None) -> tuple[_Sta
 def _dataset(folder: RunFolder) -> tuple[_State, str]:
     dataset = open_dataset(folder.dataset)
     counts = ", ".join(f"{len(dataset.of_split(split))} {split}" for split in SPLITS)
-    text = (
-        f"{len(dataset.pulls)} pulls ({counts}), {dataset.n_frames} frames, {dataset.structure.n_atoms} atoms"
-    )
+    n_runs = len(dataset.trajectories)
+    pulls = f"{n_runs} pull{'s' * (n_runs > 1)}" + f" in {len(dataset.pulls)} blocks" * dataset.has_blocks
+    text = f"{pulls} ({counts}), {dataset.n_frames} frames, {dataset.structure.n_atoms} atoms"
     return _State("done", text), dataset.content_hash
 
 

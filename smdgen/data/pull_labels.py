@@ -1,8 +1,7 @@
 """Restraint centre and accumulated work of the frames of a pull, from the table a program left beside it."""
 
-import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -120,13 +119,8 @@ def read_labels(tables: tuple[Path, ...], frames: Frames, units: str = "") -> Pu
                     return _labels(table, read_as, rows, name, frames.cv_unit)
     for rows in candidates:
         for name, values in table.variables.items():
-            if table.units[0].are_given and moves_along(values[rows], frames.cv_values):
-                labels = _labels(table, table.units[0], rows, "", frames.cv_unit)
-                note = (
-                    f"{table.path.name}: {name} is not the CV {frames.cv_name} but fluctuates with it, so "
-                    "its work is that of these frames; the centre of the CV is not known"
-                )
-                return dataclasses.replace(labels, notes=(*labels.notes, note))
+            if moves_along(values[rows], frames.cv_values):
+                return _of_another_variable(table, rows, name, frames)
     return _unverified(table, candidates[0], frames)
 
 
@@ -176,6 +170,20 @@ def _row_candidates(table: PullTable, frames: Frames) -> list[NDArray[np.int64]]
     return [*candidates, frames.chosen + surplus] if surplus in (0, 1) else candidates
 
 
+def _of_another_variable(table: PullTable, rows: NDArray[np.int64], name: str, frames: Frames) -> PullLabels:
+    """Labels from a table of these frames without the CV: the work, if its unit is given or proved."""
+    pulled = name if name in table.centres else next(iter(table.centres), name)
+    known = [replace(units, are_paired=False) for units in table.units if units.energy is not None]
+    found = [_labels(table, units, rows, "", frames.cv_unit, pulled) for units in known]
+    labels = next((one for one in found if one.work is not None), found[0])
+    note = (
+        f"{table.path.name}: {name} is not the CV {frames.cv_name} but fluctuates with it, so the table is "
+        f"of these frames. The spring acted on {pulled}: the centre of the CV is not known, and a spring's "
+        f"width sqrt(kT/k) is not that of the CV; give that variable with --cv to have both"
+    )
+    return replace(labels, notes=(*labels.notes, note))
+
+
 def _unverified(table: PullTable, rows: NDArray[np.int64], frames: Frames) -> PullLabels:
     """No variable of the table is the CV of the frames: nothing shows that it belongs to them."""
     name, unit = frames.cv_name, frames.cv_unit
@@ -196,9 +204,12 @@ def _unverified(table: PullTable, rows: NDArray[np.int64], frames: Frames) -> Pu
 
 
 def _labels(
-    table: PullTable, read_as: Units, rows: NDArray[np.int64], variable: str, cv_unit: str
+    table: PullTable, read_as: Units, rows: NDArray[np.int64], variable: str, cv_unit: str, pulled: str = ""
 ) -> PullLabels:
-    """Centre and work of rows of a table whose variable proved to be the CV; "" where it has none."""
+    """Centre and work of rows of a table whose variable proved to be the CV; "" where it has none.
+
+    The unit of the work is proved by that variable, else by the one that was pulled.
+    """
     notes, works, factor = list(table.notes), list(table.works), read_as.scale[cv_unit]
     centre = factor * table.centres[variable][rows] if variable in table.centres else None
     work = None
@@ -206,7 +217,7 @@ def _labels(
         notes.append(f"work is left out: several columns hold some ({', '.join(works)})")
     elif works and read_as.energy is not None:
         work = read_as.energy * table.works[works[0]][rows]
-        doubt = _doubt(table, read_as, variable, cv_unit)
+        doubt = _doubt(table, read_as, variable or pulled, cv_unit)
         if doubt:
             work, notes = None, [*notes, doubt]
     elif works:

@@ -11,13 +11,18 @@ import torch
 
 from smdgen.about.info import describe
 from smdgen.cli.app import main
+from smdgen.config import PrepareConfig
 from smdgen.data.dataset import open_dataset
 from smdgen.data.dcd import write_dcd
 from smdgen.errors import ConfigError, SmdgenError
+from smdgen.progress import Silent
+from smdgen.stages import prepare
 from smdgen.store.artifacts import write_model
 from smdgen.store.latents import write_latents
 from smdgen.store.run_record import RunFolder
+from tests.conftest import write_pull
 from tests.tools.other_formats import write_netcdf
+from tests.tools.pulls import make_pull
 
 TITLES = ("One", "Two")
 
@@ -87,6 +92,16 @@ def test_a_dataset_tells_splits_selection_labels_and_origin(run_dir, pull_files)
     assert found["content_hash"] == open_dataset(run_dir / "dataset.h5").content_hash
     assert found["bonded_terms"]["bonds"] == 39
     assert str(pull_files.topology) in found["inputs"]
+
+
+def test_blocks_of_one_trajectory_are_one_pull(pull_files, tmp_path):
+    path = write_pull(pull_files.folder, "long", make_pull(90, seed=8))
+    config = PrepareConfig((path,), pull_files.topology, (pull_files.parameters,), select="name N CA C O")
+    prepare.run(config, tmp_path / "run", Silent())
+    assert rows_of(tmp_path / "run")["prepare"].startswith("done: 1 pull in 7 blocks (4 train, 1 val")
+    found = values_of(tmp_path / "run" / "dataset.h5")
+    assert (found["trajectories"], found["work"]) == (1, 1)
+    assert found["length_of_a_pull"]["largest"] == pytest.approx(89.0)
 
 
 def test_a_run_folder_tells_what_is_done_what_fits_and_what_comes_next(run_dir):

@@ -1,5 +1,7 @@
 """Centre and work of frames: rows found by step, other trajectories' tables refused."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -152,6 +154,23 @@ def test_the_unit_of_work_along_an_angle_needs_a_proof(path):
         write_colvars_traj(path, ColvarsTable(every[rows], columns))
         own = Frames(len(rows), rows, rows, None, "phi", "deg", frames.cv_values[rows])
         assert (read_labels((path,), own).work is not None) is is_known
+
+
+@pytest.mark.parametrize(("length", "energy"), [(1.0, 1.0), (0.1, 4.184)])
+def test_a_spring_on_another_distance_keeps_its_work_if_the_unit_is_proved(path, length, energy):
+    """The CV is not in the table, so A and nm cannot be told apart; but k var = kT takes no length."""
+    x, centre, work = spring_pull()
+    every, noise = np.arange(len(x)), np.random.default_rng(5).normal(0, 0.2, len(x))
+    columns = {"dist": x * length, "x0_dist": centre * length, "W_h": work * energy}
+    write_colvars_traj(path, ColvarsTable(every, columns))
+    frames = Frames(len(x), every, every, None, "d", "A", 0.8 * x + 2.0 + noise)
+    found = read_labels((path,), frames)
+    assert found.centre is None
+    np.testing.assert_allclose(found.work, work)
+    assert "The spring acted on dist" in found.notes[-1]
+    other = spring_pull(seed=7)[0]
+    found = read_labels((path,), dataclasses.replace(frames, cv_values=0.8 * other + 2.0 + noise))
+    assert found.work is None, "another pull of the same protocol"
 
 
 def test_other_variables_are_of_the_same_frames_if_they_fluctuate_together():
