@@ -187,10 +187,13 @@ def _remarks(dataset: Dataset, n_trajectories: int) -> list[str]:
 def thin_data(dataset: Dataset) -> list[str]:
     """A remark if the pulls to train on are few; also shown by train-vae."""
     train = dataset.of_split("train")
-    if len(train) >= _ENOUGH_PULLS:
+    n_pulls = sum(any(pull.split == "train" for pull in own) for own in dataset.trajectories)
+    if n_pulls >= _ENOUGH_PULLS:
         return []
+    blocks = f" in {len(train)} blocks" if dataset.has_blocks else ""
     return [
-        f"thin data: {len(train)} pulls with {sum(pull.n_frames for pull in train)} frames to train on; "
+        f"thin data: {n_pulls} pull{'s' * (n_pulls != 1)}{blocks} with "
+        f"{sum(pull.n_frames for pull in train)} frames to train on; "
         f"generated pulls will vary less than real ones. {_ENOUGH_PULLS} or more are better"
     ]
 

@@ -17,6 +17,7 @@ from smdgen.data.dcd import write_dcd
 from smdgen.errors import ConfigError, SmdgenError
 from smdgen.progress import Silent
 from smdgen.stages import prepare
+from smdgen.stages._prepare_report import thin_data
 from smdgen.store.artifacts import write_model
 from smdgen.store.latents import write_latents
 from smdgen.store.run_record import RunFolder
@@ -99,6 +100,8 @@ def test_blocks_of_one_trajectory_are_one_pull(pull_files, tmp_path):
     config = PrepareConfig((path,), pull_files.topology, (pull_files.parameters,), select="name N CA C O")
     prepare.run(config, tmp_path / "run", Silent())
     assert rows_of(tmp_path / "run")["prepare"].startswith("done: 1 pull in 7 blocks (4 train, 1 val")
+    (note,) = thin_data(open_dataset(tmp_path / "run" / "dataset.h5"))
+    assert note.startswith("thin data: 1 pull in 4 blocks with ")
     found = values_of(tmp_path / "run" / "dataset.h5")
     assert (found["trajectories"], found["work"]) == (1, 1)
     assert found["length_of_a_pull"]["largest"] == pytest.approx(89.0)
