@@ -27,9 +27,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from path_quality import read_path, report
-from smdgen.data.dataset import open_dataset
-from smdgen.data.start import read_start
-from smdgen.physics.geometry import rmsd
+from smdgen.dataset.dataset import open_dataset
+from smdgen.geometry.frames import rmsd
+from smdgen.io.structures.start import read_start
 from stage_costs import RUN, run_commands, smdgen
 
 PACKAGE = "MDAnalysisTests"

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from smdgen.data.colvars import read_colvars_traj
-from smdgen.physics.work import jarzynski_profile
+from smdgen.io.tables.colvars import read_colvars_traj
+from smdgen.steered_md.work import jarzynski_profile
 
 HERE = Path(__file__).resolve().parent
 REFERENCE = HERE / "namd_deca_alanine.csv"

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from baseline_heads import HEADS
 from baselines import Generator, RealPulls
-from smdgen.data.windows import windows
+from smdgen.dataset.windows import windows
+from smdgen.geometry.cvs import evaluate
+from smdgen.geometry.frames import superpose
 from smdgen.nets.fit import FitSettings, fit
 from smdgen.nets.generate import steer
 from smdgen.nets.schedule import Schedule, draw_aims
 from smdgen.nets.vae import InternalVae
-from smdgen.physics.cvs import evaluate
-from smdgen.physics.geometry import superpose
 from smdgen.progress import Silent
 
 #: Units of the LSTM; noise on the codes that a network sees in training, so that it bears its own errors.

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smdgen.physics.cvs import CollectiveVariable
-from smdgen.physics.geometry import superpose
+from smdgen.geometry.cvs import CollectiveVariable
+from smdgen.geometry.frames import superpose
 
 #: Share of the variance that the principal components keep.
 KEPT_VARIANCE = 0.99

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 from torchmd.forces import Forces
 
-from smdgen.data.structure import read_structure, select_atoms
-from smdgen.physics.energy import BondedEnergy
-from smdgen.physics.forcefield import Terms
-from smdgen.physics.parametrise import structure_terms
+from smdgen.forcefield.bonded_terms import Terms
+from smdgen.forcefield.energy import BondedEnergy
+from smdgen.forcefield.parametrise import structure_terms
+from smdgen.io.structures.structure import read_structure, select_atoms
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "deca_alanine"
 WANTED_RATIO = 60.0

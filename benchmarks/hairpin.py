@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smdgen.data.structure import Structure, read_structure, write_pdb
-from smdgen.physics.rebuild import rebuild
-from smdgen.physics.system import build_system
+from smdgen.forcefield.rebuild import rebuild
+from smdgen.forcefield.system import build_system
+from smdgen.io.structures.structure import Structure, read_structure, write_pdb
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples" / "deca_alanine"))

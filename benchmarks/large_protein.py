@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from hairpin import backbone
 from path_quality import report
-from smdgen.data.structure import Structure, subset, write_pdb
-from smdgen.physics.cvs import end_to_end
-from smdgen.physics.forcefield import Terms
-from smdgen.physics.parametrise import structure_terms
-from smdgen.physics.pulling import PulledDistance, PullProtocol, add_restraint, run_pull
+from smdgen.forcefield.bonded_terms import Terms
+from smdgen.forcefield.parametrise import structure_terms
+from smdgen.geometry.cvs import end_to_end
+from smdgen.io.structures.structure import Structure, subset, write_pdb
 from smdgen.stages.simulate import pull_path, write_pull
+from smdgen.steered_md.pull import PulledDistance, PullProtocol, add_restraint, run_pull
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 from stage_costs import RUN, run_commands
 

@@ -20,14 +20,18 @@ from torch import Tensor
 
 import smdgen
 from smdgen.config import PrepareConfig
-from smdgen.data.dataset import Dataset, open_dataset
+from smdgen.dataset.dataset import Dataset, open_dataset
+from smdgen.forcefield.energy import BondedEnergy
+from smdgen.geometry import validity
+from smdgen.geometry.bonds import bonds_or_chain
+from smdgen.geometry.cv_paths import difference
+from smdgen.geometry.cvs import evaluate
+from smdgen.geometry.frames import bond_lengths, rmsd
 from smdgen.nets.generate import PullModel, build_model, generate
-from smdgen.physics import geometry, similarity, validity
-from smdgen.physics.cvs import evaluate
-from smdgen.physics.energy import BondedEnergy
-from smdgen.physics.features import bonds_or_chain, frame_features, joined
-from smdgen.physics.two_sample import two_sample_auc
 from smdgen.progress import Silent
+from smdgen.quality import similarity
+from smdgen.quality.features import frame_features, joined
+from smdgen.quality.two_sample import two_sample_auc
 from smdgen.stages import prepare
 from smdgen.store.artifacts import read_model
 from smdgen.store.run_record import RunFolder
@@ -77,18 +81,18 @@ def measure(
         real: Likewise; pull i of both has the same start.
     """
     steps, cv = x[:, 1:], evaluate(dataset.cv, x).numpy()
-    moves = similarity.difference(cv[:, 1:], cv[:, :-1], dataset.cv.periodic)
+    moves = difference(cv[:, 1:], cv[:, :-1], dataset.cv.periodic)
     energies = BondedEnergy(dataset.terms, dtype=torch.float64).three(steps).numpy()
     n_part = max(1, steps.shape[1] // PART)
     late = similarity.energy_ratio(energies[:, -n_part:], energies[:, :n_part])
     unit, limits = dataset.cv.unit, validity.clash_limits(dataset.structure)
     figures = {
         "two-sample AUC": float("nan") if real is None else _auc(generated, real, dataset),
-        "frame-to-frame RMSD, A": float(geometry.rmsd(x[:, 1:], x[:, :-1]).mean()),
+        "frame-to-frame RMSD, A": float(rmsd(x[:, 1:], x[:, :-1]).mean()),
         f"way of {dataset.cv.name}, {unit}": float(np.abs(moves.sum(axis=1)).mean()),
         f"{dataset.cv.name} from step to step, {unit}": float(np.abs(moves).mean()),
         "frames with a clash, share": float(validity.clashing(steps.flatten(0, 1), limits).mean()),
-        "longest bond, A": float(geometry.bond_lengths(x, bonds_or_chain(dataset.structure)).max()),
+        "longest bond, A": float(bond_lengths(x, bonds_or_chain(dataset.structure)).max()),
     }
     for i, name in enumerate(("bond", "angle", "torsion")):
         figures[f"{name} energy, median, kcal/mol"] = float(np.median(energies[..., i]))

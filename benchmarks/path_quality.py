@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smdgen.data.dataset import Dataset, open_dataset
-from smdgen.data.trajectory import open_trajectory
+from smdgen.dataset.dataset import Dataset, open_dataset
+from smdgen.forcefield.energy import BondedEnergy
+from smdgen.geometry.frames import rmsd, rmsd_matrix
+from smdgen.geometry.validity import clash_limits, clashing
+from smdgen.io.trajectories.trajectory import open_trajectory
 from smdgen.nets.generate import build_vae
-from smdgen.physics.energy import BondedEnergy
-from smdgen.physics.geometry import rmsd, rmsd_matrix
-from smdgen.physics.validity import clash_limits, clashing
 from smdgen.store.artifacts import read_model
 from smdgen.store.run_record import RunFolder
 

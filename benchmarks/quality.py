@@ -26,7 +26,7 @@ from quality_methods import LABELS, Bench, method_hash
 from quality_page import write_page
 from quality_score import score
 from smdgen.files import atomic_path
-from smdgen.physics.quality_auc import RealAuc
+from smdgen.quality.auc import RealAuc
 from smdgen.store.run_record import RunFolder
 
 

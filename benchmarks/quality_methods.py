@@ -15,7 +15,7 @@ from torch import Tensor
 from baseline_nets import latent_lstm, latent_mlp, raw_lstm
 from baselines import Generator, RealPulls, mean_path, principal_path, straight_line, training_pulls
 from smdgen.config import TrainLstmConfig, TrainVaeConfig
-from smdgen.data.dataset import Dataset, Pull, open_dataset, write_dataset
+from smdgen.dataset.dataset import Dataset, Pull, open_dataset, write_dataset
 from smdgen.nets.generate import PullModel, build_model, build_vae, generate, next_frames
 from smdgen.nets.vae import InternalVae
 from smdgen.progress import Silent
@@ -38,9 +38,15 @@ NEED_VAE = ("mlp", "lstm_point", "lstm_mixture", "lstm_flow")
 ROOT = Path(__file__).resolve().parent.parent
 NETWORK_SOURCES = (
     "smdgen/nets/*.py", "smdgen/stages/*train*.py", "smdgen/stages/_critic.py", "smdgen/stages/_sequences.py",
-    "smdgen/config.py", "smdgen/data/frames.py", "smdgen/data/windows.py", "benchmarks/quality_methods.py",
+    "smdgen/config.py", "smdgen/dataset/frames.py", "smdgen/dataset/windows.py",
+    "benchmarks/quality_methods.py",
 )  # fmt: skip
-SCORE_SOURCES = ("smdgen/physics/*.py", "benchmarks/quality_score.py")
+SCORE_SOURCES = (
+    "smdgen/quality/*.py",
+    "smdgen/geometry/*.py",
+    "smdgen/forcefield/*.py",
+    "benchmarks/quality_score.py",
+)
 BASELINE_SOURCES = ("benchmarks/baseline*.py",)
 
 LABELS = {

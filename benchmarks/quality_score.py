@@ -10,12 +10,12 @@ from torch import Tensor
 
 from baselines import Generator
 from quality_methods import N_STEPS, frames_of
-from smdgen.data.dataset import Dataset
-from smdgen.physics.comparison import Halving, Indices, draw_halvings
-from smdgen.physics.energy import BondedEnergy
-from smdgen.physics.quality import AUC_HALVINGS, quality_table
-from smdgen.physics.quality_auc import RealAuc, auc_rows, real_auc
-from smdgen.physics.quality_rows import QualityRow
+from smdgen.dataset.dataset import Dataset
+from smdgen.forcefield.energy import BondedEnergy
+from smdgen.quality.auc import RealAuc, auc_rows, real_auc
+from smdgen.quality.measure import Halving, Indices, draw_halvings
+from smdgen.quality.rows import QualityRow
+from smdgen.quality.table import AUC_HALVINGS, quality_table
 
 SAMPLES_PER_PULL = 4
 

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # the measuring process stays small: a child's peak counts from its parent's size
-    from smdgen.data.structure import PsfTerms, Structure
+    from smdgen.io.structures.structure import PsfTerms, Structure
 
 N_RESIDUES, N_ATOMS = 500, 100_001
 #: Atoms (2000 and whole water molecules) and frames of the files that are made without --prepare-gb.
@@ -128,8 +128,8 @@ def many_pulls(folder: Path, n_pulls: int) -> int:
 
 def make_pulls(folder: Path, n_pulls: int, n_frames: int) -> None:
     """`pull_000.dcd` and so on with `system.psf`."""
-    from smdgen.data.dcd import write_dcd
-    from smdgen.data.structure import write_psf
+    from smdgen.io.structures.structure import write_psf
+    from smdgen.io.trajectories.dcd import write_dcd
     from tests.tools.pulls import make_pull, make_structure
 
     write_psf(folder / "system.psf", make_structure())
@@ -247,8 +247,8 @@ def frame_record(n_atoms: int) -> np.dtype[np.void]:
 
 def make_files(folder: Path, n_atoms: int, n_frames: int) -> None:
     """`system.psf`, `system.prm` and `pull.dcd`: a chain that opens, in water, wrapped into the box."""
-    from smdgen.data.dcd import write_dcd
-    from smdgen.data.structure import write_psf
+    from smdgen.io.structures.structure import write_psf
+    from smdgen.io.trajectories.dcd import write_dcd
     from tests.tools.pulls import make_pull
 
     n_water = (n_atoms - 4 * N_RESIDUES) // 3
@@ -277,7 +277,7 @@ def make_files(folder: Path, n_atoms: int, n_frames: int) -> None:
 
 def system(n_water: int) -> tuple["Structure", "PsfTerms"]:
     """The chain and the water, with their bonds and angles."""
-    from smdgen.data.structure import PsfTerms, Structure
+    from smdgen.io.structures.structure import PsfTerms, Structure
     from tests.tools.pulls import make_structure
 
     chain = make_structure(N_RESIDUES)

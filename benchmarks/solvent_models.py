@@ -23,11 +23,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from smdgen.data.colvars import read_colvars_traj
-from smdgen.data.dcd import DcdFile
-from smdgen.data.structure import read_structure
-from smdgen.physics.nonbonded import SOLVENT_DIELECTRIC, forces_of
-from smdgen.physics.system import MolecularSystem, build_system
+from smdgen.forcefield.nonbonded import SOLVENT_DIELECTRIC, forces_of
+from smdgen.forcefield.system import MolecularSystem, build_system
+from smdgen.io.structures.structure import read_structure
+from smdgen.io.tables.colvars import read_colvars_traj
+from smdgen.io.trajectories.dcd import DcdFile
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 
 PULLS = Path(__file__).resolve().parent.parent / "examples" / "deca_alanine" / "pulls"

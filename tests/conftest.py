@@ -11,7 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # fixtures import what they need, so that tests of one part load no other
-    from smdgen.data.structure import Structure
+    from smdgen.io.structures.structure import Structure
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "deca_alanine"
 
 #: A force field for a backbone of N, CA, C and O, in CHARMM's format; constants as in CHARMM22, no torsions.
 PARAMETERS = """* backbone
@@ -54,8 +56,8 @@ class PullFiles:
 
 def write_pull(folder: Path, name: str, positions: NDArray[np.float32], table: bool = True) -> Path:
     """A DCD of a frame every 1 ps, and the table that a steered run leaves beside it."""
-    from smdgen.data.colvars import ColvarsTable, write_colvars_traj
-    from smdgen.data.dcd import write_dcd
+    from smdgen.io.tables.colvars import ColvarsTable, write_colvars_traj
+    from smdgen.io.trajectories.dcd import write_dcd
     from tests.tools.pulls import end_to_end
 
     path = folder / f"{name}.dcd"
@@ -90,7 +92,7 @@ def master_pull_files(tmp_path_factory: pytest.TempPathFactory) -> PullFiles:
 
 def make_pull_files(folder: Path) -> PullFiles:
     """Six pulls of 25 frames with a PSF and its parameters."""
-    from smdgen.data.structure import PsfTerms, write_psf
+    from smdgen.io.structures.structure import PsfTerms, write_psf
     from tests.tools.pulls import make_pull, make_structure
 
     positions = tuple(make_pull(25, seed) for seed in range(6))
@@ -131,3 +133,29 @@ def run_dir(pull_files: PullFiles, tmp_path: Path) -> Path:
     )
     prepare.run(config, tmp_path / "run", Silent())
     return tmp_path / "run"
+
+
+@pytest.fixture(scope="session")
+def example_psf() -> Path:
+    return EXAMPLE / "deca_alanine.psf"
+
+
+@pytest.fixture(scope="session")
+def example_pdb() -> Path:
+    return EXAMPLE / "deca_alanine.pdb"
+
+
+@pytest.fixture(scope="session")
+def peptide(example_psf: Path) -> "Structure":
+    """Deca-alanine from its PSF, without coordinates."""
+    from smdgen.io.structures.structure import read_structure
+
+    return read_structure(example_psf)
+
+
+@pytest.fixture(scope="session")
+def folded(example_pdb: Path) -> "Structure":
+    """Deca-alanine from its PDB, with coordinates."""
+    from smdgen.io.structures.structure import read_structure
+
+    return read_structure(example_pdb)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smdgen.data.structure import PsfTerms, Structure, write_pdb, write_psf
+from smdgen.io.structures.structure import PsfTerms, Structure, write_pdb, write_psf
 
 N_RESIDUES = 10
 PHI, PSI, OMEGA = -57.0, -47.0, 180.0  # degrees: the classical alpha helix

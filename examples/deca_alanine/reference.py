@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import smdgen
-from smdgen.data.dataset import Dataset, Pull, create_dataset, open_dataset
+from smdgen.dataset.dataset import Dataset, Pull, create_dataset, open_dataset
 
 TARGET = Path(smdgen.__file__).parent / "models" / "deca_alanine" / "reference.h5"
 STRIDE, N_PULLS = 4, {"train": 3, "test": 5}

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import smdgen
-from smdgen.data.dcd import DcdFile, write_dcd
-from smdgen.data.structure import read_structure
+from smdgen.io.structures.structure import read_structure
+from smdgen.io.trajectories.dcd import DcdFile, write_dcd
 from smdgen.progress import Progress
 from smdgen.store.manifest import read_manifest
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 
 if TYPE_CHECKING:
-    from smdgen.physics.system import MolecularSystem
+    from smdgen.forcefield.system import MolecularSystem
 
 #: Largest difference between TorchMD's and OpenMM's bonded energies (kcal/mol) and forces (kcal/mol/A).
 TOLERANCE = 1e-4
@@ -161,7 +161,7 @@ def _read_by_mdtraj(path: Path, n_atoms: int) -> NDArray[np.float32]:
 
 def _energies() -> Check:
     """Bonded energies and forces of a tiny peptide by TorchMD and by OpenMM."""
-    from smdgen.physics.system import build_system
+    from smdgen.forcefield.system import build_system
 
     structure = read_structure(_TINY)
     assert structure.positions is not None
@@ -185,8 +185,8 @@ def _by_torchmd(built: "MolecularSystem", x: NDArray[np.float64]) -> tuple[float
     """Energy, kcal/mol, and forces (n_atoms, 3), kcal/mol/A."""
     import torch
 
-    from smdgen.physics.energy import BondedEnergy
-    from smdgen.physics.forcefield import bonded_terms
+    from smdgen.forcefield.bonded_terms import bonded_terms
+    from smdgen.forcefield.energy import BondedEnergy
 
     bonds = [(first.index, second.index) for first, second in built.topology.bonds()]
     terms = bonded_terms(built.system, bonds, np.arange(len(x)))

@@ -7,10 +7,10 @@ from smdgen.about.facts import Description
 from smdgen.about.molecular import describe_coordinates, describe_structure, describe_trajectory
 from smdgen.about.run_folder import describe_run
 from smdgen.about.stored import describe_dataset, describe_latents, describe_model
-from smdgen.data.kinds import COORDINATE_KINDS, TRAJECTORY_KINDS, coordinate_kind
-from smdgen.data.structure import TOPOLOGY_SUFFIXES
 from smdgen.errors import ConfigError, TopologyError
 from smdgen.files import refuse_packed, require_regular_file
+from smdgen.io.kinds import COORDINATE_KINDS, TRAJECTORY_KINDS, coordinate_kind
+from smdgen.io.structures.structure import TOPOLOGY_SUFFIXES
 
 _KNOWN = "a trajectory, a structure, a file of smdgen or a run folder"
 _SEALED = {"dataset": describe_dataset, "latents": describe_latents}

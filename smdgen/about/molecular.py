@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.about.facts import Description, Fact, counts, fact, size, some
-from smdgen.data.coordinates import COORDINATE_READERS
-from smdgen.data.dcd import DcdFile
-from smdgen.data.dcd_layout import DcdLayout
-from smdgen.data.kinds import coordinate_kind
-from smdgen.data.structure import read_pdb_models, read_structure, structure_format
-from smdgen.data.trajectory import Trajectory, has_times, open_trajectory
-from smdgen.physics.atoms import residue_numbers
-from smdgen.physics.backbone import find_backbone
+from smdgen.geometry.atoms import residue_numbers
+from smdgen.geometry.backbone import find_backbone
+from smdgen.io.kinds import coordinate_kind
+from smdgen.io.structures.coordinates import COORDINATE_READERS
+from smdgen.io.structures.structure import read_pdb_models, read_structure, structure_format
+from smdgen.io.trajectories.dcd import DcdFile
+from smdgen.io.trajectories.dcd_layout import DcdLayout
+from smdgen.io.trajectories.trajectory import Trajectory, has_times, open_trajectory
 
 _SAME = 1e-3  # A, deg. Cells that differ less are the same
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from smdgen.about.facts import Description, Fact, fact, size, typed
-from smdgen.data.dataset import open_dataset
-from smdgen.data.splits import SPLITS
+from smdgen.dataset.dataset import open_dataset
+from smdgen.dataset.splits import SPLITS
 from smdgen.errors import ArtifactError, ConfigError
 from smdgen.files import read_json, sha256_file
 from smdgen.store.checkpoints import Unfinished, checkpoint_of, unfinished

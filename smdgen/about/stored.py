@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.about.facts import Description, Fact, counts, fact, size, some, span, typed
-from smdgen.data.atoms import structure_from_json
-from smdgen.data.dataset import Dataset, open_dataset
-from smdgen.data.splits import SPLITS
-from smdgen.hdf5 import written_by
-from smdgen.physics import cvs
-from smdgen.physics.atoms import residue_numbers
-from smdgen.physics.cvs import CollectiveVariable
+from smdgen.dataset.dataset import Dataset, open_dataset
+from smdgen.dataset.splits import SPLITS
+from smdgen.geometry import cvs
+from smdgen.geometry.atoms import residue_numbers
+from smdgen.geometry.cvs import CollectiveVariable
+from smdgen.io.structures.atoms import structure_from_json
 from smdgen.store.latents import read_latents
 from smdgen.store.manifest import Manifest, read_manifest, taken_apart
+from smdgen.store.sealed_hdf5 import written_by
 
 _TERMS = ("bonds", "angles", "torsions", "impropers", "urey_bradley")
 _HASH_SHOWN = 16  # of 64 digits

@@ -5,8 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from smdgen.geometry.frames import bond_lengths
 from smdgen.nets.sequence import N_CONDITIONS
-from smdgen.physics.geometry import bond_lengths
 
 #: Candidates drawn for each next frame.
 N_CANDIDATES = 8

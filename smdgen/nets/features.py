@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from smdgen.geometry.frames import bond_lengths, wrap
+from smdgen.geometry.internal import InternalTree, to_cartesian, to_internal
 from smdgen.nets.components import Blocks, mean_and_deviation
 from smdgen.nets.rotors import N_BINS, count, distribution, gathered, spread
-from smdgen.physics.geometry import bond_lengths, wrap
-from smdgen.physics.internal import InternalTree, to_cartesian, to_internal
 
 #: A torsion whose training values leave this arc around their circular mean is kept as sine and cosine.
 NARROW_ARC = 2.0  # rad

@@ -10,6 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from smdgen.errors import ConfigError
+from smdgen.geometry.atoms import Molecule
+from smdgen.geometry.cvs import CollectiveVariable, difference, evaluate, nearest_turn
+from smdgen.geometry.cvs import from_dict as cv_from_dict
+from smdgen.geometry.frames import rmsd_matrix, rotation_onto, superpose
+from smdgen.geometry.internal import spanning_tree
+from smdgen.geometry.validity import clash_limits, clashing
 from smdgen.nets.critic import N_CANDIDATES, Critic
 from smdgen.nets.directions import Schedule
 from smdgen.nets.features import InternalFeatures
@@ -17,12 +23,6 @@ from smdgen.nets.places import PlacedFeatures
 from smdgen.nets.schedule import Aims, draw_aims, follow
 from smdgen.nets.sequence import N_CONDITIONS, PaperLstm, SteeredLstm, Steering
 from smdgen.nets.vae import Features, InternalVae, PaperVae
-from smdgen.physics.atoms import Molecule
-from smdgen.physics.cvs import CollectiveVariable, difference, evaluate, nearest_turn
-from smdgen.physics.cvs import from_dict as cv_from_dict
-from smdgen.physics.geometry import rmsd_matrix, rotation_onto, superpose
-from smdgen.physics.internal import spanning_tree
-from smdgen.physics.validity import clash_limits, clashing
 from smdgen.progress import Progress, Silent
 
 #: Steps of Heun's method from noise to the next latent.

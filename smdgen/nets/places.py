@@ -5,8 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from smdgen.geometry.frames import bond_lengths, superpose
 from smdgen.nets.components import Blocks, mean_and_deviation
-from smdgen.physics.geometry import bond_lengths, superpose
 
 #: Atoms three bonds apart count as near if their distance varies less than this (A): omega, planes.
 STIFF_DEVIATION = 0.12

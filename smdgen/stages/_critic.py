@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from smdgen.data.structure import Structure
+from smdgen.geometry.backbone import find_backbone
+from smdgen.geometry.bonds import ca_pairs, even_choice
+from smdgen.geometry.frames import bond_lengths
+from smdgen.io.structures.structure import Structure
 from smdgen.nets.critic import MOST_DISTANCES, N_CANDIDATES, Critic
 from smdgen.nets.fit import FitSettings, fit
 from smdgen.nets.generate import PullModel, draw_next
 from smdgen.nets.sequence import N_CONDITIONS, SteeredLstm
 from smdgen.nets.share import Share, whole
 from smdgen.nets.vae import InternalVae
-from smdgen.physics.backbone import find_backbone
-from smdgen.physics.features import ca_pairs, even_choice
-from smdgen.physics.geometry import bond_lengths
 from smdgen.progress import Progress
 from smdgen.stages._sequences import Sequences, draw_batch, draw_stride
 

@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smdgen.data.dataset import Dataset
-from smdgen.data.selection import residue_selection
-from smdgen.data.splits import MINIMUM_PULLS, SPLITS
-from smdgen.physics.backbone import find_backbone
-from smdgen.physics.energy import BondedEnergies, BondedEnergy
-from smdgen.physics.geometry import rmsd_matrix
-from smdgen.physics.rigid_groups import rigid_groups
-from smdgen.physics.similarity import difference
+from smdgen.dataset.dataset import Dataset
+from smdgen.dataset.splits import MINIMUM_PULLS, SPLITS
+from smdgen.forcefield.energy import BondedEnergies, BondedEnergy
+from smdgen.geometry.backbone import find_backbone
+from smdgen.geometry.cv_paths import difference
+from smdgen.geometry.frames import rmsd_matrix
+from smdgen.geometry.rigid_groups import rigid_groups
+from smdgen.io.structures.selection import residue_selection
 from smdgen.store.run_record import RunFolder
 
 #: Frames whose energies are shown.

@@ -10,17 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.config import PrepareConfig
-from smdgen.data.dcd import DcdFile, SoundDcd
-from smdgen.data.images import Images, Reach, first_images, plan_reach
-from smdgen.data.pull_labels import tables_beside
-from smdgen.data.selection import protein_mask
-from smdgen.data.structure import Structure, find_topology, match_atoms, read_structure, select_atoms, subset
-from smdgen.data.sums import hold_to_sum, read_sums
-from smdgen.data.trajectory import check_topology, has_times, open_trajectory
 from smdgen.errors import ConfigError, TopologyError, TrajectoryError
 from smdgen.files import checksum, require_regular_file
-from smdgen.physics import cvs
-from smdgen.physics.cvs import CollectiveVariable
+from smdgen.geometry import cvs
+from smdgen.geometry.cvs import CollectiveVariable
+from smdgen.io.structures.selection import protein_mask
+from smdgen.io.structures.structure import (
+    Structure,
+    find_topology,
+    match_atoms,
+    read_structure,
+    select_atoms,
+    subset,
+)
+from smdgen.io.tables.pull_labels import tables_beside
+from smdgen.io.tables.sums import hold_to_sum, read_sums
+from smdgen.io.trajectories.dcd import DcdFile, SoundDcd
+from smdgen.io.trajectories.images import Images, Reach, first_images, plan_reach
+from smdgen.io.trajectories.trajectory import check_topology, has_times, open_trajectory
 from smdgen.progress import Progress
 from smdgen.workers import in_order
 

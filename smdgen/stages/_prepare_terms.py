@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.config import PrepareConfig
-from smdgen.data.molecules import take_molecules
-from smdgen.data.structure import Structure, subset
 from smdgen.errors import TopologyError
-from smdgen.physics.connectivity import molecule_numbers
-from smdgen.physics.forcefield import Terms, join_terms
-from smdgen.physics.parametrise import structure_terms
+from smdgen.forcefield.bonded_terms import Terms, join_terms
+from smdgen.forcefield.parametrise import structure_terms
+from smdgen.geometry.bonds import molecule_numbers
+from smdgen.io.structures.molecules import take_molecules
+from smdgen.io.structures.structure import Structure, subset
 
 
 def terms_of(

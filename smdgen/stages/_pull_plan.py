@@ -13,24 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.config import MAX_SEED, SimulateConfig
-from smdgen.data.gate import check_coordinates
-from smdgen.data.kinds import coordinate_kind
-from smdgen.data.structure import Structure, match_atoms, read_positions, read_structure, select_atoms
 from smdgen.errors import ConfigError, TopologyError
 from smdgen.files import read_json
-from smdgen.physics.charmm_files import parameter_files_beside
-from smdgen.physics.cvs import CollectiveVariable, end_to_end, parse_cv, to_dict
-from smdgen.physics.pulling import (
-    SMALL_SYSTEM,
-    PulledDistance,
-    PullProtocol,
-    add_restraint,
-    choose_platform,
-    divisor_at_most,
+from smdgen.forcefield.charmm_files import parameter_files_beside
+from smdgen.forcefield.platforms import SMALL_SYSTEM, choose_platform
+from smdgen.forcefield.rebuild import rebuild
+from smdgen.forcefield.system import DEFAULT_FORCEFIELD, MolecularSystem, build_system, file_kind
+from smdgen.geometry.cvs import CollectiveVariable, end_to_end, parse_cv, to_dict
+from smdgen.io.kinds import coordinate_kind
+from smdgen.io.structures.coordinate_checks import check_coordinates
+from smdgen.io.structures.structure import (
+    Structure,
+    match_atoms,
+    read_positions,
+    read_structure,
+    select_atoms,
 )
-from smdgen.physics.rebuild import rebuild
-from smdgen.physics.replicas import PullJob
-from smdgen.physics.system import DEFAULT_FORCEFIELD, MolecularSystem, build_system, file_kind
+from smdgen.steered_md.pull import PulledDistance, PullProtocol, add_restraint, divisor_at_most
+from smdgen.steered_md.replicas import PullJob
 
 #: A/ns. A faster spring is noted; the fastest in tutorials (of vacuum) is ten times as fast.
 FASTEST = 100.0

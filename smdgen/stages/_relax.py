@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.config import RolloutConfig
-from smdgen.data.dcd import write_dcd
-from smdgen.data.start import Start
-from smdgen.data.structure import write_pdb
 from smdgen.errors import ConfigError
+from smdgen.io.structures.start import Start
+from smdgen.io.structures.structure import write_pdb
+from smdgen.io.trajectories.dcd import write_dcd
 from smdgen.progress import Progress
 
 if TYPE_CHECKING:
-    from smdgen.physics.system import MolecularSystem
+    from smdgen.forcefield.system import MolecularSystem
 
 #: Surroundings in which frames are minimised: those of `smdgen simulate`.
 SOLVENT = "obc2"
@@ -57,7 +57,7 @@ def full_system(config: RolloutConfig, start: Start, progress: Progress) -> "Mol
         ConfigError: The start has no file, or a parameter file cannot be read.
         TopologyError: The force field does not fit the atoms.
     """
-    from smdgen.physics.system import build_system
+    from smdgen.forcefield.system import build_system
 
     if start.whole is None:
         raise ConfigError(
@@ -88,8 +88,8 @@ def write_relaxed(
         interval_ps: ps. Time between frames.
         progress: Told after each frame.
     """
-    from smdgen.physics.carry import carry
-    from smdgen.physics.relax import relax
+    from smdgen.forcefield.minimise import relax
+    from smdgen.geometry.grafting import carry
 
     assert start.whole is not None
     assert start.whole_positions is not None

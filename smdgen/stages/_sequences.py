@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smdgen.data.windows import windows
+from smdgen.dataset.windows import windows
 from smdgen.nets.sequence import Steering
 from smdgen.nets.share import Share
 from smdgen.store.latents import Latents

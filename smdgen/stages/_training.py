@@ -13,7 +13,7 @@ from torch import Tensor, distributed, nn
 
 from smdgen import processes
 from smdgen.config import TrainLstmConfig, TrainVaeConfig
-from smdgen.data.dataset import Dataset
+from smdgen.dataset.dataset import Dataset
 from smdgen.errors import ArtifactError, ConfigError, TrainingError, is_out_of_memory
 from smdgen.files import atomic_path, refuse_overwrite
 from smdgen.nets.fit import BatchLosses, FitSettings, FitState, fit

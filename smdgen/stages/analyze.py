@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from smdgen import __version__
 from smdgen.config import AnalyzeConfig
-from smdgen.data.dataset import Dataset, Pull, open_dataset
-from smdgen.data.generated import Generated, Way, places, read_generated
+from smdgen.dataset.dataset import Dataset, Pull, open_dataset
+from smdgen.dataset.generated import Generated, Way, places, read_generated
 from smdgen.errors import ArtifactError
 from smdgen.files import read_json, sha256_file
 from smdgen.progress import Progress
@@ -23,8 +23,8 @@ from smdgen.store.folder import Results, refuse_results, whole_folder
 from smdgen.store.run_record import RunFolder
 
 if TYPE_CHECKING:
-    from smdgen.physics.energy import BondedEnergy
-    from smdgen.physics.validity import Stereocentres
+    from smdgen.forcefield.energy import BondedEnergy
+    from smdgen.geometry.validity import Stereocentres
     from smdgen.view.report import Comparison, FilmFrames, Measures
 
 Frames = NDArray[np.float32]
@@ -149,11 +149,11 @@ def compare(dataset: Dataset, generated: Generated, progress: Progress) -> "Comp
     """All numbers of the report, in memory."""
     import torch
 
-    from smdgen.physics.energy import BondedEnergy
-    from smdgen.physics.geometry import rmsd, rmsd_matrix
-    from smdgen.physics.quality import quality_table
-    from smdgen.physics.quality_verdict import unjudged, verdict
-    from smdgen.physics.validity import find_stereocentres
+    from smdgen.forcefield.energy import BondedEnergy
+    from smdgen.geometry.frames import rmsd, rmsd_matrix
+    from smdgen.geometry.validity import find_stereocentres
+    from smdgen.quality.table import quality_table
+    from smdgen.quality.verdict import unjudged, verdict
     from smdgen.view.report import Comparison
 
     pulls, notes = held_out(dataset)
@@ -219,10 +219,10 @@ def measure(
     """
     import torch
 
-    from smdgen.physics import cvs, validity
-    from smdgen.physics.backbone import find_backbone
-    from smdgen.physics.geometry import dihedrals
-    from smdgen.physics.hydrogen_bonds import count_helix_bonds, has_peptides
+    from smdgen.geometry import cvs, validity
+    from smdgen.geometry.backbone import find_backbone
+    from smdgen.geometry.frames import dihedrals
+    from smdgen.geometry.hydrogen_bonds import count_helix_bonds, has_peptides
     from smdgen.view.report import Measures
 
     structure, shape = dataset.structure, positions.shape[:2]

@@ -16,24 +16,30 @@ from numpy.typing import NDArray
 
 from smdgen import __version__
 from smdgen.config import PrepareConfig
-from smdgen.data.dataset import Dataset, DatasetWriter, Pull, create_dataset, open_dataset
-from smdgen.data.gate import Remarks, check_coordinates, in_words, join, judge_coordinates
-from smdgen.data.images import follow, image_notes, joint_notes, offsets_of
-from smdgen.data.lattice import box_shares
-from smdgen.data.molecules import molecules_of
-from smdgen.data.periodic import make_whole, plan_wholeness
-from smdgen.data.pull_labels import Frames, PullLabels, read_labels
-from smdgen.data.selection import selection_notes
-from smdgen.data.selection_language import parse
-from smdgen.data.splits import MINIMUM_PULLS, SPLITS, Split, split_blocks, split_pulls
-from smdgen.data.structure import ONLY_STRUCTURE_SUFFIXES, Structure, subset, write_pdb, write_psf
-from smdgen.data.trajectory import Trajectory, open_trajectory
+from smdgen.dataset.dataset import Dataset, DatasetWriter, Pull, create_dataset, open_dataset
+from smdgen.dataset.splits import MINIMUM_PULLS, SPLITS, Split, split_blocks, split_pulls
 from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import refuse_overwrite, require_regular_file
-from smdgen.physics import cvs
-from smdgen.physics.cvs import CollectiveVariable
-from smdgen.physics.forcefield import Terms
-from smdgen.physics.system import file_kind, require_forcefield
+from smdgen.forcefield.bonded_terms import Terms
+from smdgen.forcefield.system import file_kind, require_forcefield
+from smdgen.geometry import cvs
+from smdgen.geometry.cvs import CollectiveVariable
+from smdgen.geometry.lattice import box_shares
+from smdgen.geometry.periodic import make_whole, plan_wholeness
+from smdgen.io.structures.coordinate_checks import (
+    Remarks,
+    check_coordinates,
+    in_words,
+    join,
+    judge_coordinates,
+)
+from smdgen.io.structures.molecules import molecules_of
+from smdgen.io.structures.selection import selection_notes
+from smdgen.io.structures.selection_language import parse
+from smdgen.io.structures.structure import ONLY_STRUCTURE_SUFFIXES, Structure, subset, write_pdb, write_psf
+from smdgen.io.tables.pull_labels import Frames, PullLabels, read_labels
+from smdgen.io.trajectories.images import follow, image_notes, joint_notes, offsets_of
+from smdgen.io.trajectories.trajectory import Trajectory, open_trajectory
 from smdgen.progress import Progress
 from smdgen.stages._prepare_report import PrepareResult, make_result
 from smdgen.stages._prepare_sources import Source, check_model, choose_cv, hash_inputs, look, refuse_twins

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from smdgen import __version__
 from smdgen.config import RolloutConfig
-from smdgen.data.schedule_file import ScheduleFile, n_steps_of, read_schedule_file, values_of
-from smdgen.data.start import Start, read_start
-from smdgen.data.structure import Structure, structure_from_json
 from smdgen.errors import ArtifactError, ConfigError, TopologyError
 from smdgen.files import sha256_file
+from smdgen.io.structures.start import Start, read_start
+from smdgen.io.structures.structure import Structure, structure_from_json
+from smdgen.io.tables.schedule_file import ScheduleFile, n_steps_of, read_schedule_file, values_of
 from smdgen.progress import Progress
 from smdgen.stages._relax import SOLVENT, RelaxResult, full_system, write_relaxed
 from smdgen.store.folder import Results, refuse_results, whole_folder
@@ -28,10 +28,10 @@ from smdgen.store.manifest import taken_apart
 from smdgen.store.run_record import RunFolder
 
 if TYPE_CHECKING:
-    from smdgen.data.dataset import Dataset, Pull
+    from smdgen.dataset.dataset import Dataset, Pull
+    from smdgen.forcefield.system import MolecularSystem
+    from smdgen.geometry.cvs import CollectiveVariable
     from smdgen.nets.generate import PullModel, Rollout
-    from smdgen.physics.cvs import CollectiveVariable
-    from smdgen.physics.system import MolecularSystem
     from smdgen.view.pull_folder import RealPull
 
 #: What a rollout leaves in its folder; nothing else there is ever replaced.
@@ -205,8 +205,8 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
     Raises:
         ArtifactError: A step of the run is missing, or nothing fits.
     """
+    from smdgen.geometry.cvs import from_dict
     from smdgen.nets.generate import build_model, on_device
-    from smdgen.physics.cvs import from_dict
     from smdgen.stages._training import choose_device
     from smdgen.store.artifacts import model_hash, read_model
 
@@ -346,7 +346,7 @@ def _load_start(config: RolloutConfig, folder: RunFolder, models: Models) -> Sta
     """The user's start, or the first frame of a held-out pull."""
     if config.start is not None:
         return read_start(config.start, models.structure)
-    from smdgen.data.dataset import open_dataset
+    from smdgen.dataset.dataset import open_dataset
 
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
     if dataset.content_hash != models.header["content_hash"]:
@@ -372,9 +372,9 @@ def _generate(
 ) -> "Rollout":
     import torch
 
+    from smdgen.geometry.cv_paths import difference
+    from smdgen.geometry.cvs import evaluate
     from smdgen.nets.generate import generate
-    from smdgen.physics.cvs import evaluate
-    from smdgen.physics.similarity import difference
 
     positions, values = torch.from_numpy(start.positions), None
     if schedule is not None:
@@ -425,7 +425,7 @@ def _real_pull(folder: RunFolder, models: Models, start: Start, n_steps: int) ->
 
     As many frames, evenly over the whole trajectory; None without the dataset the model was trained on.
     """
-    from smdgen.data.dataset import open_dataset
+    from smdgen.dataset.dataset import open_dataset
     from smdgen.view.pull_folder import RealPull
 
     if models.shipped or not folder.dataset.exists():
@@ -471,7 +471,7 @@ def _report(
     models: Models, start: Start, config: RolloutConfig, distance: float, rollout: "Rollout"
 ) -> Mapping[str, Any]:
     """rollout.json: how the pulls came about; no dates and no paths, so that it is the same every time."""
-    from smdgen.physics.cvs import to_dict
+    from smdgen.geometry.cvs import to_dict
 
     return {
         "kind": "rollout",
@@ -506,7 +506,7 @@ def _result(
     distance: float,
     run_dir: Path,
 ) -> RolloutResult:
-    from smdgen.physics.cvs import difference
+    from smdgen.geometry.cvs import difference
 
     missed = difference(models.cv, rollout.cv_values, rollout.aims).abs().double().cpu().numpy()
     values, aims = rollout.cv_values.double().cpu().numpy(), rollout.aims.double().cpu().numpy()

@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.config import SimulateConfig
-from smdgen.data.colvars import ColvarsTable, read_colvars_traj, write_colvars_input, write_colvars_traj
-from smdgen.data.dcd import write_dcd
-from smdgen.data.structure import write_pdb
 from smdgen.errors import ArtifactError, SimulationError, WriteError
 from smdgen.files import atomic_path, read_json, sweep_temporaries
-from smdgen.physics.cvs import CollectiveVariable, colvars_config
-from smdgen.physics.pulling import PullProtocol, PullRecord, run_pull
-from smdgen.physics.replicas import PullJob, ReplicaEvents, run_replicas
-from smdgen.physics.system import file_kind
-from smdgen.physics.work import jarzynski_profile
+from smdgen.forcefield.system import file_kind
+from smdgen.geometry.cvs import CollectiveVariable, colvars_config
+from smdgen.io.structures.structure import write_pdb
+from smdgen.io.tables.colvars import ColvarsTable, read_colvars_traj, write_colvars_input, write_colvars_traj
+from smdgen.io.trajectories.dcd import write_dcd
 from smdgen.progress import Progress
 from smdgen.stages._pull_plan import PROTOCOL_FILE, PullPlan, n_workers, plan_pulls
+from smdgen.steered_md.pull import PullProtocol, PullRecord, run_pull
+from smdgen.steered_md.replicas import PullJob, ReplicaEvents, run_replicas
+from smdgen.steered_md.work import jarzynski_profile
 from smdgen.store.folder import own_files
 from smdgen.units import BOLTZMANN
 

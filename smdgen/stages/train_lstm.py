@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smdgen.config import TrainLstmConfig
-from smdgen.data.dataset import Dataset, Pull, open_dataset
-from smdgen.data.structure import Structure
-from smdgen.data.windows import windows
+from smdgen.dataset.dataset import Dataset, Pull, open_dataset
+from smdgen.dataset.windows import windows
 from smdgen.errors import ArtifactError, ConfigError
+from smdgen.forcefield.system import residue_rows
+from smdgen.geometry.cvs import unrolled
+from smdgen.geometry.frames import rmsd
+from smdgen.io.structures.structure import Structure
 from smdgen.nets.directions import Schedule
 from smdgen.nets.fit import FitSettings
 from smdgen.nets.generate import PullModel, build_vae, generate, nearest_allowed, next_frames
@@ -24,9 +27,6 @@ from smdgen.nets.residues import residue_layout
 from smdgen.nets.sequence import PaperLstm, SteeredLstm, flow_matching_loss, paper_sequence_loss
 from smdgen.nets.share import Share, whole
 from smdgen.nets.vae import InternalVae, PaperVae
-from smdgen.physics.cvs import unrolled
-from smdgen.physics.geometry import rmsd
-from smdgen.physics.system import residue_rows
 from smdgen.progress import Progress, Silent
 from smdgen.stages._critic import CriticOutcome, train_critic
 from smdgen.stages._sequences import N_STEPS, Sequences, draw_batch, draw_stride, sequences

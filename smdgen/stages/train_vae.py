@@ -12,22 +12,22 @@ import torch
 from torch import Tensor
 
 from smdgen.config import TrainVaeConfig
-from smdgen.data.dataset import Dataset, Pull, open_dataset
-from smdgen.data.frames import Frames
-from smdgen.data.splits import Split
-from smdgen.data.structure import structure_to_json
+from smdgen.dataset.dataset import Dataset, Pull, open_dataset
+from smdgen.dataset.frames import Frames
+from smdgen.dataset.splits import Split
 from smdgen.errors import ArtifactError
+from smdgen.forcefield.energy import BondedEnergy
+from smdgen.geometry.cvs import evaluate
+from smdgen.geometry.cvs import to_dict as cv_to_dict
+from smdgen.geometry.frames import rmsd, rmsd_matrix, superpose
+from smdgen.geometry.internal import spanning_tree
+from smdgen.io.structures.structure import structure_to_json
 from smdgen.nets.features import InternalFeatures
 from smdgen.nets.fit import FitSettings, FitState
 from smdgen.nets.losses import TERM_NAMES, internal_losses, paper_losses
 from smdgen.nets.places import PlacedFeatures
 from smdgen.nets.share import Share, whole
 from smdgen.nets.vae import Features, InternalVae, PaperVae
-from smdgen.physics.cvs import evaluate
-from smdgen.physics.cvs import to_dict as cv_to_dict
-from smdgen.physics.energy import BondedEnergy
-from smdgen.physics.geometry import rmsd, rmsd_matrix, superpose
-from smdgen.physics.internal import spanning_tree
 from smdgen.progress import Progress
 from smdgen.stages._prepare_report import thin_data
 from smdgen.stages._training import (

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.errors import ArtifactError
-from smdgen.hdf5 import create_sealed, open_sealed
+from smdgen.store.sealed_hdf5 import create_sealed, open_sealed
 
 _KIND = "latents"
 _MARGIN = 1 << 20  # bytes, for the headers of HDF5

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from smdgen.physics.cvs import CollectiveVariable
+    from smdgen.geometry.cvs import CollectiveVariable
 
 #: Points a label joins, for the kinds of collective variable that both VMD and PyMOL can label.
 POINTS_OF_KIND = {"distance": 2, "angle": 3, "dihedral": 4}

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from smdgen.data.colvars import ColvarsTable, write_colvars_input, write_colvars_traj
-from smdgen.data.dcd import write_dcd
-from smdgen.data.structure import Structure, write_pdb, write_psf
-from smdgen.physics.cvs import CollectiveVariable, colvars_config, evaluate, group_centres
-from smdgen.physics.geometry import superpose
-from smdgen.physics.similarity import difference
+from smdgen.geometry.cv_paths import difference
+from smdgen.geometry.cvs import CollectiveVariable, colvars_config, evaluate, group_centres
+from smdgen.geometry.frames import superpose
+from smdgen.io.structures.structure import Structure, write_pdb, write_psf
+from smdgen.io.tables.colvars import ColvarsTable, write_colvars_input, write_colvars_traj
+from smdgen.io.trajectories.dcd import write_dcd
 from smdgen.view.labels import CENTRES, centres_file, has_centres
 from smdgen.view.pymol import write_view_pml
 from smdgen.view.vmd import write_view_vmd

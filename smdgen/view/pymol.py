@@ -25,8 +25,8 @@ from smdgen.view.labels import (
 )
 
 if TYPE_CHECKING:
-    from smdgen.data.structure import Structure
-    from smdgen.physics.cvs import CollectiveVariable
+    from smdgen.geometry.cvs import CollectiveVariable
+    from smdgen.io.structures.structure import Structure
 
 #: PyMOL's command for a value between so many atoms.
 LABEL_COMMANDS = {2: "distance", 3: "angle", 4: "dihedral"}
@@ -218,7 +218,7 @@ def render_frames(
         return None
     from matplotlib.image import imread
 
-    from smdgen.data.structure import write_pdb
+    from smdgen.io.structures.structure import write_pdb
 
     half = np.abs(positions[..., :2]).max(axis=(0, 1)) + 2.0  # A, with room for the sticks
     height = int(min(max(width * half[1] / half[0], width / 2), max_height))

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smdgen.physics.similarity import difference
+from smdgen.geometry.cv_paths import difference
 from smdgen.view.figures import Band, plot_bands, plot_ramachandran
 from smdgen.view.film import FilmRow, plot_film_strip, upright
 from smdgen.view.pymol import render_frames
 
 if TYPE_CHECKING:
-    from smdgen.data.structure import Structure
-    from smdgen.physics.cvs import CollectiveVariable
-    from smdgen.physics.quality import QualityTable
-    from smdgen.physics.quality_rows import QualityRow
+    from smdgen.geometry.cvs import CollectiveVariable
+    from smdgen.io.structures.structure import Structure
+    from smdgen.quality.rows import QualityRow
+    from smdgen.quality.table import QualityTable
 
 Array = NDArray[np.floating[Any]]
 
@@ -384,7 +384,7 @@ def _json(comparison: Comparison) -> str:
 def _cv_values(cv: "CollectiveVariable", frames: Array) -> Array:
     import torch
 
-    from smdgen.physics.cvs import evaluate
+    from smdgen.geometry.cvs import evaluate
 
     values: Array = evaluate(cv, torch.from_numpy(np.asarray(frames, dtype=np.float64))).numpy()
     return values

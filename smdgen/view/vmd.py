@@ -10,7 +10,7 @@ from smdgen.files import atomic_path, sha256_file
 from smdgen.view.labels import CENTRES, MOST_STICKS, centres_file, has_backbone, has_centres, label_atoms
 
 if TYPE_CHECKING:
-    from smdgen.physics.cvs import CollectiveVariable
+    from smdgen.geometry.cvs import CollectiveVariable
 
 #: Pulls of fewer frames than this are shown as they are; smoothing would hide their steps.
 FRAMES_TO_SMOOTH = 50

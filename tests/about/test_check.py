@@ -21,7 +21,7 @@ def test_a_sound_installation_passes(capsys):
 
 
 def test_wrong_energies_a_wrong_reader_and_a_missing_package_fail(monkeypatch, capsys):
-    monkeypatch.setattr("smdgen.physics.system.build_system", lambda *_, **__: None)
+    monkeypatch.setattr("smdgen.forcefield.system.build_system", lambda *_, **__: None)
     monkeypatch.setattr(check, "_by_torchmd", lambda *_: (90.0, np.zeros((33, 3))))
     monkeypatch.setattr(check, "_by_openmm", lambda *_: (90.0002, np.zeros((33, 3))))
     monkeypatch.setattr(check, "_read_by_mdtraj", lambda *_: np.zeros((7, 33, 3)))

@@ -12,9 +12,9 @@ import torch
 from smdgen.about.info import describe
 from smdgen.cli.app import main
 from smdgen.config import PrepareConfig
-from smdgen.data.dataset import open_dataset
-from smdgen.data.dcd import write_dcd
+from smdgen.dataset.dataset import open_dataset
 from smdgen.errors import ConfigError, SmdgenError
+from smdgen.io.trajectories.dcd import write_dcd
 from smdgen.progress import Silent
 from smdgen.stages import prepare
 from smdgen.stages._prepare_report import thin_data

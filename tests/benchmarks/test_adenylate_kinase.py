@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 
 import adenylate_kinase
-from smdgen.data.dataset import open_dataset
+from smdgen.dataset.dataset import open_dataset
 
 needs_files = pytest.mark.skipif(
     importlib.util.find_spec(adenylate_kinase.PACKAGE) is None, reason="extra `realdata` is not installed"

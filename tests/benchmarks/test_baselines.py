@@ -8,11 +8,11 @@ import baseline_nets
 from baseline_heads import FlowHead, MixtureHead
 from baseline_nets import latent_lstm, latent_mlp, raw_lstm
 from baselines import RealPulls, mean_path, principal_path, straight_line, training_pulls
+from smdgen.geometry.cvs import CollectiveVariable, evaluate
+from smdgen.geometry.frames import rmsd, superpose
+from smdgen.geometry.internal import spanning_tree
 from smdgen.nets.features import InternalFeatures
 from smdgen.nets.vae import InternalVae
-from smdgen.physics.cvs import CollectiveVariable, evaluate
-from smdgen.physics.geometry import rmsd, superpose
-from smdgen.physics.internal import spanning_tree
 
 N_STEPS = 5
 ENDS = CollectiveVariable("d", "distance", ((0,), (5,)), ((1.0,), (1.0,)))

@@ -8,9 +8,9 @@ import pytest
 
 import data_sets
 import hairpin
-from smdgen.data.dataset import open_dataset
-from smdgen.data.selection import select_atoms
-from smdgen.data.structure import read_structure
+from smdgen.dataset.dataset import open_dataset
+from smdgen.io.structures.selection import select_atoms
+from smdgen.io.structures.structure import read_structure
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_every_centre_of_the_hairpin_has_the_natural_hand(shipped):
 
 
 def test_the_backbone_is_laid_down_with_its_torsions(tmp_path):
-    from smdgen.data.structure import write_pdb
+    from smdgen.io.structures.structure import write_pdb
 
     write_pdb(tmp_path / "backbone.pdb", hairpin.backbone())
     built = mdtraj.load(str(tmp_path / "backbone.pdb"))

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import large_protein
-from smdgen.data.colvars import read_colvars_traj
-from smdgen.data.trajectory import open_trajectory
-from smdgen.physics.energy import BondedEnergy
-from smdgen.physics.parametrise import structure_terms
-from smdgen.physics.validity import clash_limits, clashing
+from smdgen.forcefield.energy import BondedEnergy
+from smdgen.forcefield.parametrise import structure_terms
+from smdgen.geometry.validity import clash_limits, clashing
+from smdgen.io.tables.colvars import read_colvars_traj
+from smdgen.io.trajectories.trajectory import open_trajectory
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 
 

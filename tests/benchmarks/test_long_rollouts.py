@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import long_rollouts
-from smdgen.data.dataset import Pull, open_dataset, write_dataset
-from smdgen.physics.forcefield import geometry_terms
+from smdgen.dataset.dataset import Pull, open_dataset, write_dataset
+from smdgen.forcefield.bonded_terms import geometry_terms
 from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure
 
 REAL = torch.from_numpy(np.stack([make_pull(11, seed) for seed in range(6)])).double()

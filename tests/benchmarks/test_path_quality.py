@@ -8,8 +8,8 @@ import torch
 
 import path_quality
 import stage_costs
-from smdgen.data.dataset import Pull, open_dataset, write_dataset
-from smdgen.physics.forcefield import geometry_terms
+from smdgen.dataset.dataset import Pull, open_dataset, write_dataset
+from smdgen.forcefield.bonded_terms import geometry_terms
 from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure
 
 

@@ -13,9 +13,9 @@ from baselines import Generator
 from quality_methods import LABELS, Bench, choose_pulls, method_hash
 from quality_score import one_step_rows, phases
 from smdgen.config import PrepareConfig
-from smdgen.data.dataset import open_dataset
-from smdgen.physics import two_sample
+from smdgen.dataset.dataset import open_dataset
 from smdgen.progress import Silent
+from smdgen.quality import two_sample
 from smdgen.stages import prepare
 
 

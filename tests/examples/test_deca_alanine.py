@@ -8,10 +8,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from smdgen.data.colvars import read_colvars_traj
-from smdgen.data.dcd import DcdFile
-from smdgen.data.structure import read_psf_terms, read_structure, write_pdb, write_psf
-from smdgen.physics.work import jarzynski_profile
+from smdgen.io.structures.structure import read_psf_terms, read_structure, write_pdb, write_psf
+from smdgen.io.tables.colvars import read_colvars_traj
+from smdgen.io.trajectories.dcd import DcdFile
+from smdgen.steered_md.work import jarzynski_profile
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deca_alanine"
 PULLS = sorted((EXAMPLE / "pulls").glob("pull_*.dcd"))

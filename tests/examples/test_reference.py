@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from smdgen.cli.app import main
-from smdgen.data.dataset import open_dataset
+from smdgen.dataset.dataset import open_dataset
 from smdgen.stages.analyze import _dataset_path
 from smdgen.store.manifest import read_manifest
 from smdgen.store.run_record import RunFolder

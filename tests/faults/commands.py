@@ -23,7 +23,7 @@ _PRELOADED = [f"smdgen.stages.{name}" for name in ("prepare", "train_vae", "trai
     "smdgen.cli.app",
     "prody",
     "openmm.app",
-    "smdgen.physics.parametrise",
+    "smdgen.forcefield.parametrise",
     "smdgen.view.figures",
 ]
 

@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.config import PrepareConfig
-from smdgen.data.atoms import Structure
-from smdgen.data.colvars import read_colvars_traj
-from smdgen.data.dataset import open_dataset
-from smdgen.data.gate import check_coordinates
-from smdgen.data.periodic import make_whole, plan_wholeness
-from smdgen.data.pull_labels import Frames, read_labels
-from smdgen.data.structure import subset
-from smdgen.data.trajectory import open_trajectory
+from smdgen.dataset.dataset import open_dataset
+from smdgen.geometry.periodic import make_whole, plan_wholeness
+from smdgen.io.structures.atoms import Structure
+from smdgen.io.structures.coordinate_checks import check_coordinates
+from smdgen.io.structures.structure import subset
+from smdgen.io.tables.colvars import read_colvars_traj
+from smdgen.io.tables.pull_labels import Frames, read_labels
+from smdgen.io.trajectories.trajectory import open_trajectory
 from smdgen.stages._prepare_sources import look
 from smdgen.store.artifacts import read_model
 from smdgen.store.latents import read_latents

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from smdgen.config import PrepareConfig
-from smdgen.data.dcd import DcdFile, write_dcd
-from smdgen.data.structure import read_structure, write_pdb
+from smdgen.io.structures.structure import read_structure, write_pdb
+from smdgen.io.trajectories.dcd import DcdFile, write_dcd
 from smdgen.progress import Silent
 from smdgen.stages import prepare
 from smdgen.store.artifacts import write_model

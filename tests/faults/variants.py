@@ -716,7 +716,7 @@ def _resealed(kind: str, seal: str, place: str, content: object) -> Make:
     def make(originals: Originals, path: Path) -> None:
         import h5py
 
-        from smdgen.hdf5 import create_sealed
+        from smdgen.store.sealed_hdf5 import create_sealed
 
         with h5py.File(originals.path(kind), "r") as old, create_sealed(path, seal, 1 << 20) as new:
             for name in old:

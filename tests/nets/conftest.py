@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from smdgen.geometry.cvs import CollectiveVariable
+from smdgen.geometry.internal import InternalTree, spanning_tree, to_cartesian
 from smdgen.nets.features import InternalFeatures
 from smdgen.nets.vae import InternalVae
-from smdgen.physics.cvs import CollectiveVariable
-from smdgen.physics.internal import InternalTree, spanning_tree, to_cartesian
 
 N_ATOMS = 7
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from smdgen.geometry.bonds import even_choice
 from smdgen.nets.critic import MOST_DISTANCES, Critic
 from smdgen.nets.generate import build_critic
-from smdgen.physics.features import even_choice
 from tests.nets.test_generate import turn
 
 PAIRS = np.array([[0, 3], [1, 5], [2, 6]])

@@ -2,11 +2,11 @@
 
 import torch
 
+from smdgen.geometry.frames import bond_lengths, rmsd
+from smdgen.geometry.internal import to_cartesian, to_internal
 from smdgen.nets.features import InternalFeatures
 from smdgen.nets.generate import build_vae
 from smdgen.nets.vae import InternalVae
-from smdgen.physics.geometry import bond_lengths, rmsd
-from smdgen.physics.internal import to_cartesian, to_internal
 
 
 def test_decoding_gives_the_frame_back_in_its_own_hand(x, tree):

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from smdgen.errors import ConfigError
+from smdgen.geometry.cvs import evaluate
+from smdgen.geometry.frames import rmsd, superpose
 from smdgen.nets.directions import Schedule
 from smdgen.nets.generate import (
     PullModel,
@@ -23,8 +25,6 @@ from smdgen.nets.generate import (
 from smdgen.nets.residues import residue_layout
 from smdgen.nets.sequence import PaperLstm, SteeredLstm
 from smdgen.nets.vae import PaperVae
-from smdgen.physics.cvs import evaluate
-from smdgen.physics.geometry import rmsd, superpose
 
 
 def turn(x):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from smdgen.forcefield.system import residue_rows
+from smdgen.geometry.frames import bond_lengths, rmsd
 from smdgen.nets.places import PlacedFeatures, near_pairs
 from smdgen.nets.residues import residue_layout
 from smdgen.nets.vae import InternalVae
-from smdgen.physics.geometry import bond_lengths, rmsd
-from smdgen.physics.system import residue_rows
 from tests.tools.pulls import make_pull, make_structure
 
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from smdgen.geometry.frames import wrap
+from smdgen.geometry.internal import spanning_tree, to_cartesian, to_internal
 from smdgen.nets.features import InternalFeatures
 from smdgen.nets.rotors import N_BINS, count, distribution, gathered, spread
-from smdgen.physics.geometry import wrap
-from smdgen.physics.internal import spanning_tree, to_cartesian, to_internal
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from smdgen.geometry.frames import rmsd
 from smdgen.nets.vae import InternalVae, PaperVae, kl_to_standard_normal
-from smdgen.physics.geometry import rmsd
 
 
 def test_paper_network_is_the_one_of_the_paper():

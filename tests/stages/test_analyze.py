@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from smdgen.config import AnalyzeConfig
-from smdgen.data.dataset import Pull, open_dataset, write_dataset
-from smdgen.data.dcd import write_dcd
-from smdgen.data.generated import Way, places, way_covered
-from smdgen.data.structure import subset, write_pdb
+from smdgen.dataset.dataset import Pull, open_dataset, write_dataset
+from smdgen.dataset.generated import Way, places, way_covered
 from smdgen.errors import ArtifactError, SmdgenError, TopologyError, TrajectoryError
-from smdgen.physics import quality
-from smdgen.physics.forcefield import geometry_terms
+from smdgen.forcefield.bonded_terms import geometry_terms
+from smdgen.io.structures.structure import subset, write_pdb
+from smdgen.io.trajectories.dcd import write_dcd
 from smdgen.progress import Silent
+from smdgen.quality import table as quality
 from smdgen.stages import analyze
 from smdgen.view import report
 from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure

@@ -12,11 +12,11 @@ import pytest
 from smdgen.about.info import describe
 from smdgen.cli.app import main
 from smdgen.config import PrepareConfig
-from smdgen.data.dataset import open_dataset
-from smdgen.data.dcd import write_dcd
-from smdgen.data.selection import residue_selection
-from smdgen.data.structure import PsfTerms, select_atoms, subset, write_pdb, write_psf
+from smdgen.dataset.dataset import open_dataset
 from smdgen.errors import ArtifactError, ConfigError, SmdgenError
+from smdgen.io.structures.selection import residue_selection
+from smdgen.io.structures.structure import PsfTerms, select_atoms, subset, write_pdb, write_psf
+from smdgen.io.trajectories.dcd import write_dcd
 from smdgen.progress import Silent
 from smdgen.stages import _prepare_sources, prepare
 from smdgen.stages._prepare_sources import distinct_names

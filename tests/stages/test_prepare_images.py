@@ -7,11 +7,11 @@ import pytest
 
 from smdgen.cli.app import main
 from smdgen.config import PrepareConfig
-from smdgen.data.cell import box_vectors
-from smdgen.data.colvars import ColvarsTable, write_colvars_traj
-from smdgen.data.dataset import open_dataset
-from smdgen.data.dcd import write_dcd
-from smdgen.data.structure import PsfTerms, Structure, write_psf
+from smdgen.dataset.dataset import open_dataset
+from smdgen.geometry.cell import box_vectors
+from smdgen.io.structures.structure import PsfTerms, Structure, write_psf
+from smdgen.io.tables.colvars import ColvarsTable, write_colvars_traj
+from smdgen.io.trajectories.dcd import write_dcd
 from smdgen.progress import Silent
 from smdgen.stages import prepare
 from tests.conftest import PARAMETERS, angles_of

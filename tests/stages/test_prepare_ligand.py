@@ -3,8 +3,8 @@
 import numpy as np
 
 from smdgen.config import PrepareConfig
-from smdgen.data.dataset import open_dataset
-from smdgen.data.dcd import DcdFile, write_dcd
+from smdgen.dataset.dataset import open_dataset
+from smdgen.io.trajectories.dcd import DcdFile, write_dcd
 from smdgen.progress import Silent
 from smdgen.stages import prepare
 from tests.stages.test_simulate import EXAMPLE

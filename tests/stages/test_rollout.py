@@ -16,16 +16,16 @@ import torch
 from smdgen.about.run_folder import describe_run
 from smdgen.about.stored import describe_model
 from smdgen.config import RolloutConfig
-from smdgen.data.colvars import read_colvars_traj
-from smdgen.data.dataset import Pull, open_dataset, write_dataset
-from smdgen.data.dcd import DcdFile, write_dcd
-from smdgen.data.structure import read_structure, structure_to_json, subset, write_pdb, write_psf
+from smdgen.dataset.dataset import Pull, open_dataset, write_dataset
 from smdgen.errors import ArtifactError, ConfigError, SmdgenError, TopologyError
 from smdgen.files import sha256_file
+from smdgen.forcefield.bonded_terms import geometry_terms
+from smdgen.geometry import cvs
+from smdgen.io.structures.structure import read_structure, structure_to_json, subset, write_pdb, write_psf
+from smdgen.io.tables.colvars import read_colvars_traj
+from smdgen.io.trajectories.dcd import DcdFile, write_dcd
 from smdgen.nets import generate as nets
 from smdgen.nets.directions import Schedule
-from smdgen.physics import cvs
-from smdgen.physics.forcefield import geometry_terms
 from smdgen.progress import Silent
 from smdgen.stages import rollout
 from smdgen.stages._training import choose_device

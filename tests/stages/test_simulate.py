@@ -11,15 +11,15 @@ import openmm
 import pytest
 
 from smdgen.config import SimulateConfig
-from smdgen.data.colvars import read_colvars_traj
-from smdgen.data.dcd import DcdFile
-from smdgen.data.structure import find_topology, read_positions, read_structure, write_pdb
 from smdgen.errors import ArtifactError, ConfigError, SimulationError, TopologyError, TrajectoryError
-from smdgen.physics import replicas
+from smdgen.io.structures.structure import find_topology, read_positions, read_structure, write_pdb
+from smdgen.io.tables.colvars import read_colvars_traj
+from smdgen.io.trajectories.dcd import DcdFile
 from smdgen.progress import Silent
 from smdgen.stages import _pull_plan, simulate
 from smdgen.stages._pull_plan import plan_pulls
 from smdgen.stages.simulate import SimulatedPull, SimulateResult, plan
+from smdgen.steered_md import replicas
 from tests.conftest import PullFiles
 from tests.tools.other_formats import write_netcdf
 
@@ -344,7 +344,7 @@ def test_coordinates_are_matched_by_name_not_by_order(config, tmp_path):
     """A PDB that lists residue 10 first is as good."""
     structure = read_structure(EXAMPLE / "deca_alanine.pdb")
     order = np.argsort(-structure.residue_ids, kind="stable")
-    from smdgen.data.structure import subset
+    from smdgen.io.structures.structure import subset
 
     shuffled = tmp_path / "shuffled.pdb"
     write_pdb(shuffled, subset(structure, order))
@@ -359,7 +359,7 @@ def test_coordinates_are_known_by_their_content(config, tmp_path, name):
     """A PDB named .coor is matched by name; a NetCDF trajectory of any name gives its first frame."""
     structure = read_structure(EXAMPLE / "deca_alanine.pdb")
     order = np.argsort(-structure.residue_ids, kind="stable")
-    from smdgen.data.structure import subset
+    from smdgen.io.structures.structure import subset
 
     path = tmp_path / name
     if name == "start.coor":
@@ -434,7 +434,7 @@ def test_two_workers_make_what_one_makes(config, tmp_path):
 
 def test_a_pdb_without_hydrogens_is_completed(config, tmp_path):
     """The heavy atoms of a plain peptide: hydrogens are added, and the topology beside the pulls has them."""
-    from smdgen.data.structure import subset
+    from smdgen.io.structures.structure import subset
 
     structure = read_structure(EXAMPLE / "deca_alanine.pdb")
     heavy = np.flatnonzero((structure.elements != "H") & (structure.names != "NT"))

@@ -14,15 +14,15 @@ import torch
 import large_protein
 from smdgen.about.run_folder import describe_run
 from smdgen.config import PrepareConfig, RolloutConfig, TrainLstmConfig, TrainVaeConfig
-from smdgen.data.dataset import Pull, open_dataset, write_dataset
-from smdgen.data.trajectory import open_trajectory
+from smdgen.dataset.dataset import Pull, open_dataset, write_dataset
 from smdgen.errors import ArtifactError, ConfigError
+from smdgen.forcefield.bonded_terms import geometry_terms
+from smdgen.geometry.cvs import end_to_end as end_to_end_cv
+from smdgen.geometry.cvs import evaluate
+from smdgen.geometry.frames import rmsd, rmsd_matrix
+from smdgen.io.trajectories.trajectory import open_trajectory
 from smdgen.nets.generate import build_vae
 from smdgen.nets.sequence import SteeredLstm
-from smdgen.physics.cvs import end_to_end as end_to_end_cv
-from smdgen.physics.cvs import evaluate
-from smdgen.physics.forcefield import geometry_terms
-from smdgen.physics.geometry import rmsd, rmsd_matrix
 from smdgen.progress import Silent
 from smdgen.stages import prepare, rollout, train_lstm, train_vae
 from smdgen.store.artifacts import model_hash, read_model, write_model

@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import torch
 
+from smdgen.geometry.internal import spanning_tree
 from smdgen.nets.features import InternalFeatures
 from smdgen.nets.fit import FitSettings, fit
 from smdgen.nets.losses import internal_losses, paper_losses
 from smdgen.nets.sequence import SteeredLstm, Steering, flow_matching_loss
 from smdgen.nets.share import whole
 from smdgen.nets.vae import InternalVae, PaperVae
-from smdgen.physics.internal import spanning_tree
 from smdgen.processes import leave
 from smdgen.progress import Silent
 from smdgen.stages._training import training_group

@@ -7,8 +7,8 @@ distance that grows from about 14 to 31 A, but no physics: enough to try what re
 import numpy as np
 from numpy.typing import NDArray
 
-from smdgen.data.structure import Structure
-from smdgen.physics.cvs import CollectiveVariable
+from smdgen.geometry.cvs import CollectiveVariable
+from smdgen.io.structures.structure import Structure
 
 N_RESIDUES = 10
 

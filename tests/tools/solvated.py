@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smdgen.data.structure import PsfTerms, Structure, write_psf
+from smdgen.io.structures.structure import PsfTerms, Structure, write_psf
 from tests.tools.pulls import make_structure
 
 N_RESIDUES = 6

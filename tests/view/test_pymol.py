@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from smdgen.data.dcd import write_dcd
-from smdgen.data.structure import write_pdb
-from smdgen.physics.cvs import evaluate
+from smdgen.geometry.cvs import evaluate
+from smdgen.io.structures.structure import write_pdb
+from smdgen.io.trajectories.dcd import write_dcd
 from smdgen.view import pymol as view
 from smdgen.view.film import upright
 from smdgen.view.pull_folder import RealPull, write_pull_folder

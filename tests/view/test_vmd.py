@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from smdgen.data.dcd import DcdFile, write_dcd
-from smdgen.data.structure import write_pdb
-from smdgen.physics.cvs import evaluate
-from smdgen.physics.geometry import rmsd
+from smdgen.geometry.cvs import evaluate
+from smdgen.geometry.frames import rmsd
+from smdgen.io.structures.structure import write_pdb
+from smdgen.io.trajectories.dcd import DcdFile, write_dcd
 from smdgen.view.pull_folder import RealPull, write_pull_folder
 from smdgen.view.vmd import tcl_word, write_view_vmd
 from tests.tools.pulls import make_cv, make_pull, make_structure

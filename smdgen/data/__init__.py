@@ -1,1 +1,0 @@
-"""What a pull is, on disk and in memory."""

@@ -1,0 +1,1 @@
+"""Energies and forces: OpenMM systems, bonded terms as tables, TorchMD, minimisation."""

@@ -1,0 +1,152 @@
+"""What no sound structure has: clashes, cis peptide bonds, mirrored centres, left-handed turns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smdgen.geometry.atoms import Molecule
+from smdgen.geometry.backbone import Backbone, Indices
+from smdgen.geometry.bonds import bonds_or_chain, neighbours
+from smdgen.geometry.frames import dihedrals
+
+#: Shortest distance (A) between atoms four or more bonds apart, heavy atoms and pairs with a hydrogen.
+#: A hydrogen bond is longer than either.
+CLASH_HEAVY, CLASH_HYDROGEN = 2.4, 1.4
+#: CA torsion (deg) of a left-handed helix turn; a right-handed one has about +50.
+LEFT_TURN = (-80.0, -20.0)
+#: Atoms x atoms x frames compared at once.
+_DISTANCES = 20_000_000
+
+
+@dataclass(frozen=True)
+class Stereocentres:
+    """Centres that keep one hand in all real frames.
+
+    Attributes:
+        atoms: (n_centres, 4). Centre and three neighbours.
+        signs: (n_centres,). Sign of the volume the neighbours span in real frames.
+    """
+
+    atoms: Indices
+    signs: Tensor
+
+
+def positive_phi(x: Tensor, backbone: Backbone) -> Tensor:
+    """Share of residues with phi > 0, glycines left out.
+
+    Args:
+        x: (..., n_atoms, 3), A.
+        backbone: Where phi is.
+
+    Returns:
+        (...). NaN without any phi.
+    """
+    chiral = backbone.residue_names[backbone.phi_residues] != "GLY"
+    return (dihedrals(x, backbone.phi[chiral]) > 0).double().mean(-1)
+
+
+def left_turns(x: Tensor, backbone: Backbone) -> Tensor:
+    """Share of four CA in a row that turn like a left-handed helix.
+
+    Args:
+        x: (..., n_atoms, 3), A.
+        backbone: Where CA is.
+
+    Returns:
+        (...). NaN with fewer than four CA.
+    """
+    turn = dihedrals(x, backbone.ca_turns) * (180 / torch.pi)
+    return ((turn > LEFT_TURN[0]) & (turn < LEFT_TURN[1])).double().mean(-1)
+
+
+def cis_bonds(x: Tensor, backbone: Backbone) -> Tensor:
+    """Share of peptide bonds with |omega| < 90 degrees.
+
+    Args:
+        x: (..., n_atoms, 3), A.
+        backbone: Where omega is.
+
+    Returns:
+        (...). NaN without any omega.
+    """
+    return (dihedrals(x, backbone.omega).abs() < torch.pi / 2).double().mean(-1)
+
+
+def clashing(x: Tensor, limits: Tensor) -> Tensor:
+    """Whether any two atoms are closer than atoms can be.
+
+    Args:
+        x: (n_frames, n_atoms, 3), A.
+        limits: (n_atoms, n_atoms), A. From `clash_limits`.
+
+    Returns:
+        (n_frames,), 0 or 1.
+    """
+    rows = max(1, _DISTANCES // max(1, limits.numel()))
+    parts = [(torch.cdist(part, part) < limits).flatten(1).any(1) for part in torch.split(x.double(), rows)]
+    return torch.cat(parts).double() if parts else x.new_zeros(0, dtype=torch.float64)
+
+
+def clash_limits(structure: Molecule) -> Tensor:
+    """(n_atoms, n_atoms), A. Least distance of atoms four or more bonds apart; 0 for nearer relatives."""
+    from scipy.sparse import coo_array, eye_array
+
+    n_atoms, bonds = len(structure.names), bonds_or_chain(structure).reshape(-1, 2)
+    bonded = coo_array((np.ones(len(bonds)), bonds.T), shape=(n_atoms, n_atoms)).tocsr()
+    bonded = bonded + bonded.T + eye_array(n_atoms)
+    near = (bonded @ bonded @ bonded).nonzero()
+    hydrogen = torch.tensor([_is_hydrogen(structure, i) for i in range(n_atoms)])
+    limit = torch.full((n_atoms, n_atoms), CLASH_HEAVY, dtype=torch.float64)
+    limit[hydrogen[:, None] | hydrogen] = CLASH_HYDROGEN
+    limit[near] = 0.0
+    return limit
+
+
+def find_stereocentres(real: Tensor, structure: Molecule, certainty: float = 0.995) -> Stereocentres:
+    """Atoms with three or more neighbours that real frames always show in the same hand.
+
+    CA with CB among them is the chirality of the residue; methyl groups with all hydrogens count too.
+    Planar groups, and those that turn over in real frames, do not.
+
+    Args:
+        real: (n_frames, n_atoms, 3), A.
+        structure: Bonds of the atoms.
+        certainty: Least share of real frames with the common hand.
+    """
+    bonded = neighbours(len(structure.names), bonds_or_chain(structure))
+    rows = [(i, *others[:3]) for i, others in enumerate(bonded) if len(others) >= 3]
+    atoms = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    volume = _volumes(real, atoms)
+    signs = volume.mean(0).sign()
+    keep = ((volume.sign() == signs).double().mean(0) >= certainty) & (volume.abs().mean(0) > 0.3)
+    return Stereocentres(atoms[keep.numpy()], signs[keep])
+
+
+def inverted_centres(x: Tensor, centres: Stereocentres) -> Tensor:
+    """Whether any centre has the wrong hand.
+
+    Args:
+        x: (..., n_atoms, 3), A.
+        centres: From real frames.
+
+    Returns:
+        (...), 0 or 1. NaN without any centre.
+    """
+    if not len(centres.atoms):
+        return x.new_full(x.shape[:-2], torch.nan, dtype=torch.float64)
+    return (_volumes(x, centres.atoms).sign() != centres.signs).any(-1).double()
+
+
+def _volumes(x: Tensor, atoms: Indices) -> Tensor:
+    """(..., n_centres). Volume spanned by the unit vectors from a centre to three neighbours."""
+    i, a, b, c = (x[..., atoms[:, k], :].double() for k in range(4))
+    u, v, w = (torch.nn.functional.normalize(p - i, dim=-1) for p in (a, b, c))
+    volume: Tensor = (torch.linalg.cross(u, v) * w).sum(-1)
+    return volume
+
+
+def _is_hydrogen(structure: Molecule, i: int) -> bool:
+    element = str(structure.elements[i]) or str(structure.names[i]).lstrip("0123456789")[:1]
+    return element.upper() == "H"

@@ -1,0 +1,1 @@
+"""What programs write beside a trajectory while they pull: CVs, restraint centres, work."""

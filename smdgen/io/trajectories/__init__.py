@@ -1,0 +1,1 @@
+"""Trajectories: strict readers, the box, times and restarts."""

@@ -1,0 +1,274 @@
+"""The process in which MDTraj or h5py reads a trajectory for `smdgen.io.trajectories.sandboxed`.
+
+It answers first with a summary, having read every frame once, then with coordinates for every line
+`{"frames": [...], "atoms": [...]}` on its input. An answer is one line of JSON, then raw bytes.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MEMORY_BYTES = 4 << 30  # of address space, of which the libraries take about 1 GB
+_SCAN_BYTES = 16 << 20
+_NM = 10.0  # A
+
+#: A and ps in the units that HDF5 files name.
+_ANGSTROM = {
+    "nanometers": 10.0, "nm": 10.0, "angstroms": 1.0, "Angstrom": 1.0, "angstrom": 1.0, "A": 1.0,
+    "pm": 0.01, "fm": 1e-5,
+}  # fmt: skip
+_PS = {
+    "picoseconds": 1.0, "picosecond": 1.0, "ps": 1.0, "nanoseconds": 1e3, "ns": 1e3, "femtoseconds": 1e-3,
+    "fs": 1e-3, "us": 1e6, "AKMA": 4.888821e-2,
+}  # fmt: skip
+
+
+class _Reader(Protocol):
+    n_frames: int
+    notes: list[str]
+
+    def block(self, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """(n, n_atoms, 3) A, and (n, 8): time ps, step, cell; NaN for what is not known."""
+
+
+class _XdrReader:
+    """XTC and TRR, in nm."""
+
+    def __init__(self, path: Path) -> None:
+        import mdtraj
+
+        self._file = mdtraj.open(str(path))
+        self.n_frames = len(self._file)
+        self.notes: list[str] = []
+        self._place = 0
+
+    def block(self, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        if start != self._place:
+            self._file.seek(start)
+        found = self._file.read(n_frames=stop - start)
+        positions = np.asarray(found[0], dtype=np.float32)
+        if len(positions) != stop - start:
+            raise ValueError(f"{stop - start} frames wanted from frame {start + 1}, {len(positions)} found")
+        self._place = stop
+        table = np.full((len(positions), 8), np.nan)
+        table[:, 0], table[:, 1] = found[1], found[2]
+        if found[3] is not None:
+            table[:, 2:] = _cells_of_vectors(np.asarray(found[3], dtype=np.float64) * _NM)
+        return positions * np.float32(_NM), table
+
+
+class _Hdf5Reader:
+    """MDTraj's own H5 layout (nm), Amber's in NetCDF 4 (A), and H5MD with one group of particles."""
+
+    def __init__(self, path: Path) -> None:
+        import h5py
+
+        self._file = h5py.File(path, "r")
+        self._positions, self._times, self._boxes, self._scale = self._find()
+        self._cells = tuple(_own(self._file, name) for name in ("cell_lengths", "cell_angles"))
+        for data in (self._positions, self._times, self._boxes, *self._cells):
+            if data is not None:
+                _refuse_foreign_data(data)
+        self._ps = 1.0 if self._times is None else _unit_of(self._times, _PS, 1.0)
+        self.n_frames = int(self._positions.shape[0])
+        self.notes: list[str] = []
+
+    def _find(self) -> tuple[Any, Any, Any, float]:
+        """Positions, times and box vectors (the last two may be None), and A in their unit."""
+        coordinates = _own(self._file, "coordinates")
+        if coordinates is not None:
+            return coordinates, _own(self._file, "time"), None, _unit_of(coordinates, _ANGSTROM, 10.0)
+        particles = _own(self._file, "particles")
+        groups = [_own(particles, name) for name in particles] if particles is not None else []
+        positions = _own(groups[0], "position/value") if len(groups) == 1 else None
+        if positions is not None:
+            scale = _unit_of(positions, _ANGSTROM, 1.0)
+            edges = _own(groups[0], "box/edges")  # a group if they change, else the edges themselves
+            edges = _own(edges, "value") if hasattr(edges, "keys") else edges
+            return positions, _own(groups[0], "position/time"), edges, scale
+        raise ValueError("an H5 file with neither /coordinates (MDTraj) nor one group of /particles (H5MD)")
+
+    def block(self, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        positions = np.asarray(self._positions[start:stop], dtype=np.float32) * np.float32(self._scale)
+        table = np.full((len(positions), 8), np.nan)
+        if self._times is not None and self._times.shape == (self.n_frames,):
+            table[:, 0] = self._times[start:stop] * self._ps
+        elif self._times is not None and self._times.shape == ():  # the time from one frame to the next
+            first = float(self._times.attrs.get("offset", 0.0))
+            table[:, 0] = (first + np.arange(start, stop) * float(self._times[()])) * self._ps
+        lengths, angles = self._cells
+        if lengths is not None and angles is not None:
+            table[:, 2:5] = lengths[start:stop] * self._scale
+            table[:, 5:] = angles[start:stop]
+        boxes = self._box_vectors(start, stop)
+        if boxes is not None:
+            table[:, 2:] = _cells_of_vectors(boxes)
+        return positions, table
+
+    def _box_vectors(self, start: int, stop: int) -> NDArray[np.float64] | None:
+        """(n or 1, 3, 3), A, of edges by frame or the same for all, as lengths or vectors; None without."""
+        data = self._boxes
+        if data is None:
+            return None
+        if data.shape in ((3,), (3, 3)):
+            boxes = np.asarray(data[()], dtype=np.float64)[None]
+        elif data.shape in ((self.n_frames, 3), (self.n_frames, 3, 3)):
+            boxes = np.asarray(data[start:stop], dtype=np.float64)
+        else:
+            return None
+        boxes = boxes * _unit_of(data, _ANGSTROM, self._scale)
+        return boxes if boxes.ndim == 3 else boxes[:, None] * np.eye(3)
+
+
+def main(path: Path, kind: str, requests: BinaryIO, answers: BinaryIO, cpu_seconds: float) -> None:
+    """Answer with the summary, then with each request's coordinates, until the input ends.
+
+    Whatever takes longer than `cpu_seconds` of computing ends the process, with SIGPROF.
+    """
+    try:
+        _allow(cpu_seconds)
+        with _plain_name(path, kind) as plain:
+            reader: _Reader = _Hdf5Reader(plain) if kind == "H5" else _XdrReader(plain)
+            summary, table = _scan(reader)
+            _send(answers, summary, table)
+            for line in requests:
+                _allow(cpu_seconds)
+                request = json.loads(line)
+                _send(answers, {}, _read(reader, request["frames"], request["atoms"]))
+    except (Exception, SystemExit) as error:  # any failure of a library is the answer
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        _send(answers, {"error": reason}, np.zeros(0))
+
+
+@contextlib.contextmanager
+def _plain_name(path: Path, kind: str) -> Iterator[Path]:
+    """A name for the file that MDTraj takes: it chooses by the ending and refuses letters beyond ASCII."""
+    with tempfile.TemporaryDirectory(prefix="smdgen-") as folder:
+        plain = Path(folder) / f"trajectory.{kind.lower()}"
+        try:
+            plain.symlink_to(path)
+        except OSError:
+            plain = path
+        yield plain
+
+
+def _scan(reader: _Reader) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Read every frame once: what can be read, its times, steps and cells."""
+    if reader.n_frames < 1:
+        raise ValueError("it holds no frame")
+    first, _ = reader.block(0, 1)
+    n_atoms = first.shape[1]
+    if first.ndim != 3 or n_atoms < 1 or first.shape[2] != 3:
+        raise ValueError(f"it holds coordinates of shape {first.shape[1:]}, expected atoms and 3")
+    size = max(1, _SCAN_BYTES // (12 * n_atoms))
+    tables = []
+    for start in range(0, reader.n_frames, size):
+        positions, table = reader.block(start, min(start + size, reader.n_frames))
+        empty = ~positions.any(axis=(1, 2))
+        if n_atoms > 1 and empty.any():
+            frame = start + int(np.argmax(empty)) + 1
+            raise ValueError(f"frame {frame} of {reader.n_frames} is all zeros, as in a file that was cut")
+        tables.append(table)
+    return {"n_frames": reader.n_frames, "n_atoms": n_atoms, "notes": reader.notes}, np.concatenate(tables)
+
+
+def _read(reader: _Reader, frames: list[int], atoms: list[int] | None) -> NDArray[np.float32]:
+    """(n, n_selected, 3), A."""
+    columns: Any = slice(None) if atoms is None else np.array(atoms, dtype=np.int64)
+    parts = []
+    start = 0
+    while start < len(frames):
+        stop = start + 1
+        while stop < len(frames) and frames[stop] == frames[stop - 1] + 1 and stop - start < 64:
+            stop += 1
+        parts.append(reader.block(frames[start], frames[stop - 1] + 1)[0][:, columns])
+        start = stop
+    return np.ascontiguousarray(np.concatenate(parts))
+
+
+def _send(answers: BinaryIO, header: dict[str, Any], content: NDArray[Any]) -> None:
+    raw = np.ascontiguousarray(content).tobytes()
+    answers.write(json.dumps({**header, "n_bytes": len(raw)}).encode() + b"\n")
+    answers.write(raw)
+    answers.flush()
+
+
+def _cells_of_vectors(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 6), A A A deg deg deg, from (n, 3, 3) box vectors as rows."""
+    lengths = np.linalg.norm(boxes, axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cosines = [
+            (boxes[:, i] * boxes[:, j]).sum(-1) / (lengths[:, i] * lengths[:, j])
+            for i, j in ((1, 2), (0, 2), (0, 1))
+        ]
+        return np.concatenate([lengths, np.degrees(np.arccos(np.stack(cosines, axis=-1)))], axis=-1)
+
+
+def _own(group: Any, path: str) -> Any:
+    """What stands at `path` in the very file, or None; links lead out of it and are refused."""
+    import h5py
+
+    for name in path.split("/"):
+        link = group.get(name, getlink=True)
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"{name} is a link, perhaps to other files, which is refused")
+        group = group[name]
+    return group
+
+
+def _unit_of(data: Any, known: dict[str, float], default: float) -> float:
+    """A or ps in the unit that an HDF5 dataset names, which is the default if it names none."""
+    found = data.attrs.get("units", data.attrs.get("unit"))
+    if found is None:
+        return default
+    text = found.decode(errors="replace") if isinstance(found, bytes) else str(found)
+    if text not in known:
+        raise ValueError(f"it is in {text!r}, expected one of {', '.join(known)}")
+    return known[text]
+
+
+def _refuse_foreign_data(data: Any) -> None:
+    """No data outside the file: it could name any file of the machine. No absurd sizes."""
+    if data.external or data.is_virtual:
+        raise ValueError("it takes data from other files, which is refused")
+    if data.dtype.kind not in "fiu":
+        raise ValueError(f"it holds {data.dtype} where numbers belong")
+    stored = max(data.id.get_storage_size(), 1)
+    if data.nbytes > 4 << 30 and data.nbytes > 1000 * stored:
+        raise ValueError(f"it claims {data.nbytes} bytes of coordinates and stores {stored}")
+
+
+def _allow(cpu_seconds: float) -> None:
+    if hasattr(signal, "setitimer"):  # not on Windows
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
+
+
+def _limit_memory() -> None:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _limit_memory()
+    # Libraries print to C's stdout, so the answers get a descriptor of their own.
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    main(Path(sys.argv[1]), sys.argv[3], sys.stdin.buffer, channel, float(sys.argv[2]))

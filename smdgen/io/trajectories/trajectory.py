@@ -1,0 +1,197 @@
+"""Trajectories of any format: one way to open them, and a look at whether a topology is theirs."""
+
+import dataclasses
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smdgen.errors import TopologyError, TrajectoryError
+from smdgen.files import refuse_packed, require_regular_file
+from smdgen.io.kinds import COORDINATE_KINDS, coordinate_kind
+from smdgen.io.structures.atoms import Structure
+from smdgen.io.structures.coordinate_checks import check_coordinates
+from smdgen.io.structures.handedness import mirror_notes
+from smdgen.io.trajectories.dcd import DcdFile, Frames, SoundDcd
+from smdgen.io.trajectories.netcdf import NetcdfTrajectory
+from smdgen.io.trajectories.times import NUMBERED
+
+_EXPECTED = "a trajectory (DCD, XTC, TRR, Amber NetCDF, H5 or PDB)"
+
+_MOST_CROSSINGS = 0.25  # of all bonds
+
+
+class Trajectory(Protocol):
+    """An open trajectory."""
+
+    n_frames: int
+    n_atoms: int
+    notes: tuple[str, ...]
+
+    @property
+    def times_ps(self) -> NDArray[np.float64]:
+        """(n_frames,), ps."""
+
+    @property
+    def steps(self) -> NDArray[np.int64] | None:
+        """(n_frames,). MD step of every frame; None if the file does not say."""
+
+    @property
+    def cells(self) -> NDArray[np.float64] | None:
+        """(n_frames, 6), A A A deg deg deg; None without unit cells."""
+
+    def read(self, frames: Frames = None, atoms: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+        """(n, n_selected, 3), A. Some frames and atoms, 0-based; None for all."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class PdbTrajectory:
+    """The models of a PDB as frames, one ps apart for want of times."""
+
+    def __init__(self, path: Path) -> None:
+        from smdgen.io.structures.pdb import read_pdb_models
+
+        try:
+            positions, notes = read_pdb_models(path)
+        except TopologyError as error:
+            raise TrajectoryError(str(error)) from error
+        self._positions = positions.astype(np.float32)
+        self.n_frames, self.n_atoms, _ = positions.shape
+        self.notes: tuple[str, ...] = (*notes, f"a PDB holds no times; {NUMBERED}")
+        self.times_ps = np.arange(self.n_frames, dtype=np.float64)
+        self.steps: NDArray[np.int64] | None = None
+        self.cells: NDArray[np.float64] | None = None
+
+    def read(self, frames: Frames = None, atoms: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+        """(n, n_selected, 3), A."""
+        rows = slice(None) if frames is None else frames
+        columns = slice(None) if atoms is None else np.asarray(atoms)
+        return self._positions[rows][:, columns].copy()
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def __enter__(self) -> Self:
+        """Use as `with PdbTrajectory(path) as trajectory`."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to let go of."""
+
+
+def has_times(trajectory: Trajectory) -> bool:
+    """Whether `times_ps` are the file's own, not just the numbers of the frames."""
+    return not any(NUMBERED in note for note in trajectory.notes)
+
+
+def open_trajectory(
+    path: Path, n_atoms: int | None = None, salvage: bool = False, known: SoundDcd | None = None
+) -> Trajectory:
+    """Open a trajectory, after a look at whether it is sound.
+
+    Args:
+        path: DCD, Amber NetCDF (read strictly), XTC, TRR, H5 (in a process of its own) or multi-model PDB;
+            the content decides which.
+        n_atoms: How many atoms the topology has; None not to compare.
+        salvage: Keep the whole frames before a damaged one (DCD and NetCDF only).
+        known: What `sound` of a DCD said before.
+
+    Raises:
+        TrajectoryError: Missing, damaged, of an unknown format, or with another number of atoms.
+    """
+    path = Path(path)
+    require_regular_file(path, _EXPECTED, TrajectoryError)
+    trajectory = _open(path, salvage, known)
+    if n_atoms is not None and trajectory.n_atoms != n_atoms:
+        trajectory.close()
+        raise TrajectoryError(
+            f"{path} has {trajectory.n_atoms} atoms, its topology has {n_atoms}; "
+            "name the topology of this very trajectory with --top"
+        )
+    return trajectory
+
+
+def check_topology(trajectory: Trajectory, structure: Structure, n_frames: int = 5) -> list[str]:
+    """Refuse a trajectory of another topology, by the bonds of all atoms in a few frames.
+
+    A selection may look right by chance where the other atoms stand in another order, so look at all of
+    them once. Without unit cells, bonds longer than half the frame are taken to cross an unknown box.
+
+    Args:
+        trajectory: Open, with as many atoms as the structure.
+        structure: The whole topology.
+        n_frames: How many frames to look at, spread over the trajectory.
+
+    Returns:
+        What was odd but not wrong.
+
+    Raises:
+        TrajectoryError: As `check_coordinates`.
+    """
+    frames = np.unique(np.linspace(0, trajectory.n_frames - 1, n_frames).astype(np.int64))
+    cells = trajectory.cells
+    notes: list[str] = []
+    mirrored: list[str] = []
+    for frame in frames:
+        positions = trajectory.read(np.array([frame]))
+        checked = structure if cells is not None else _without_box_crossings(positions[0], structure)
+        if len(checked.bonds) < len(structure.bonds):
+            notes = ["molecules are cut by a box whose size the file does not hold"]
+        cell = None if cells is None else cells[frame : frame + 1]
+        try:
+            check_coordinates(positions, checked, cell)
+        except TrajectoryError as error:
+            text = str(error).removeprefix("frame 1: ")
+            raise TrajectoryError(f"frame {frame + 1}: {text}") from error
+        if not mirrored:
+            place = f"frame {frame + 1}: " if frame else ""
+            mirrored = [place + note for note in mirror_notes(positions, structure, cell)]
+    return [*notes, *mirrored]
+
+
+def _without_box_crossings(positions: NDArray[np.float32], structure: Structure) -> Structure:
+    """The structure without bonds that span more than half of the frame, if it is large enough to tell."""
+    if not len(structure.bonds) or not np.isfinite(positions).all():
+        return structure
+    extent = np.ptp(positions, axis=0)
+    first, second = structure.bonds.T
+    is_crossing = (np.abs(positions[second] - positions[first]) > np.maximum(0.5 * extent, 10.0)).any(axis=1)
+    # In a box few bonds cross; in a wrong order of atoms many would.
+    if not is_crossing.any() or is_crossing.mean() > _MOST_CROSSINGS:
+        return structure
+    return dataclasses.replace(structure, bonds=structure.bonds[~is_crossing])
+
+
+def _open(path: Path, salvage: bool, known: SoundDcd | None) -> Trajectory:
+    refuse_packed(path, TrajectoryError)
+    kind = coordinate_kind(path)
+    if kind == "DCD":
+        return DcdFile(path, salvage, known)
+    if kind == "NetCDF":
+        return NetcdfTrajectory(path, salvage)
+    if kind == "PDB":
+        return PdbTrajectory(path)
+    if kind in COORDINATE_KINDS:
+        raise TrajectoryError(
+            f"{path} holds {kind}, one set of them; expected {_EXPECTED}: name another file"
+        )
+    if kind:
+        from smdgen.io.trajectories.sandboxed import GuardedTrajectory
+
+        return GuardedTrajectory(path, kind)
+    raise TrajectoryError(
+        f"{path}: trajectories ending in {path.suffix or 'nothing'} are not known; "
+        "convert it to DCD, XTC, TRR, NetCDF or H5, with `mdconvert` for example"
+    )

@@ -1,0 +1,1 @@
+"""Generated pulls measured beside real ones: one measurement, its rows, the verdict."""

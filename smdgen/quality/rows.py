@@ -1,0 +1,254 @@
+"""The rows of the quality table, figure by figure; their definitions are in docs/quality-figures.md."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from smdgen.geometry import cvs
+from smdgen.geometry.cv_paths import difference
+from smdgen.geometry.frames import rmsd, rmsd_matrix
+from smdgen.quality import similarity
+from smdgen.quality.measure import Comparison, Floats, Indices, Measured, band_limit
+
+#: A figure of some pulls of one set (its numbers, their indices) against reference pulls (indices).
+_Figure = Callable[[Measured, Indices, Indices], Any]
+_FAULTS = {
+    "positive_phi": "residues with phi > 0, share",
+    "left_turns": "left-handed CA turns, share",
+    "inverted_centres": "frames with an inverted centre, share",
+    "clashes": "frames with a clash, share",
+    "cis_omega": "cis peptide bonds, share",
+}
+
+
+@dataclass(frozen=True)
+class QualityRow:
+    """One figure of the table.
+
+    Attributes:
+        key: Short name, for JSON.
+        label: Name with unit, for people.
+        generated: The figure of the generated pulls; NaN if it does not apply.
+        generated_spread: Its standard deviation over halvings (AUC: over folds); NaN if none.
+        real: The same figure of real pulls against other real pulls; NaN if it does not apply.
+        real_spread: Its standard deviation over halvings.
+        goal: What is wanted, in words; empty if the row only informs.
+        met: Whether it is; None without a goal or without a value.
+    """
+
+    key: str
+    label: str
+    generated: float
+    generated_spread: float = math.nan
+    real: float = math.nan
+    real_spread: float = math.nan
+    goal: str = ""
+    met: bool | None = None
+
+
+def reconstruction_row(rebuilt: Tensor, original: Tensor) -> QualityRow:
+    """Mean minimal RMSD of held-out frames through the model.
+
+    Args:
+        rebuilt: (n_frames, n_atoms, 3), A.
+        original: (n_frames, n_atoms, 3), A.
+    """
+    value = float(rmsd(rebuilt.double(), original.double()).mean())
+    return _row("reconstruction", "reconstruction RMSD, A", value, goal="<= 0.25", met=value <= 0.25)
+
+
+def energy_rows(c: Comparison) -> Iterator[QualityRow]:
+    """Ratios of the median bonded energies, and the share of frames with all three in the real band."""
+    value = similarity.energy_ratio(c.generated.energies, c.real.energies)
+    halved = _halved(c, lambda m, i, j: similarity.energy_ratio(m.energies[i], c.real.energies[j]))
+    for kind, name in enumerate(("bond", "angle", "torsion")):
+        yield _row(
+            f"{name}_energy_ratio",
+            f"{name} energy, median / real median",
+            float(value[kind]),
+            halved=halved[:, :, kind] if halved.size else halved,
+            goal="0.95 to 1.05",
+            met=bool(0.95 <= value[kind] <= 1.05),
+        )
+    yield _averaged(
+        "in_band_share",
+        "frames with all three energies in the real 1-99 % band, share",
+        _halved(c, lambda m, i, j: similarity.in_band_share(m.energies[i], c.real.energies[j])),
+        "within 0.03 of real",
+        lambda value, real: abs(value - real) <= 0.03,
+    )
+
+
+def cv_rows(c: Comparison, cv: cvs.CollectiveVariable, targets: Floats | None) -> Iterator[QualityRow]:
+    """Error of the mean path, distance from the targets, and whether the variable moves at all."""
+    turn, ours, theirs = cv.periodic, c.generated.cv, c.real.cv
+    halved = _halved(c, lambda m, i, j: similarity.path_error(m.cv[i], theirs[j], turn))
+    value = similarity.path_error(ours, theirs, turn)
+    real = math.nan
+    if c.halvings:
+        # A mean over n pulls is off by about sd / sqrt(n): bring the halves to the size of the whole sets.
+        a, b = len(c.halvings[0].stand_in), len(c.halvings[0].reference)
+        real = float(halved[:, 1].mean()) * math.sqrt((1 / len(ours) + 1 / len(theirs)) / (1 / a + 1 / b))
+    label = f"mean {cv.name} against the step, RMSE, {cv.unit}"
+    goal = "<= 0.2" if cv.unit == "A" else ""
+    yield _row("cv_error", label, value, real, halved, goal, value <= 0.2)
+    if targets is not None:
+        missed = np.abs(difference(ours, np.asarray(targets), turn)).mean(axis=0)
+        for key, which, value in (("", "mean", missed.mean()), ("_worst", "worst step", missed.max())):
+            label = f"|{cv.name} - target|, {which}, {cv.unit}"
+            yield _row(f"target_error{key}", label, float(value), goal=goal, met=bool(value <= 0.2))
+    way, real_way = (
+        float(np.abs(difference(part[:, -1], part[:, 0], turn)).mean()) for part in (ours, theirs)
+    )
+    yield _row("cv_progress", f"way of {cv.name} from first to last step, {cv.unit}", way, real_way)
+
+
+def distance_rows(c: Comparison) -> Iterator[QualityRow]:
+    """Fidelity, coverage and diversity by the RMSD between frames of the same step."""
+    fidelity = _halved(c, lambda m, i, j: similarity.nearest(m.to_real[:, i][:, :, j]))
+    coverage = _halved(c, lambda m, i, j: similarity.nearest(m.to_real[:, i][:, :, j].swapaxes(1, 2)))
+    for key, label, halved in (
+        ("nearest_real", "nearest real frame, A", fidelity),
+        ("coverage", "coverage: real frame to nearest generated, A", coverage),
+    ):
+        yield _averaged(key, label, halved, "<= 1.05 x real", lambda value, real: value <= 1.05 * real)
+    value = similarity.diversity(c.generated.within, c.starts)
+    real = similarity.diversity(c.real.within)
+    spread = _halved(c, lambda m, i, _: similarity.diversity(m.within[:, i][:, :, i]))
+    met = 0.95 * real <= value <= 1.05 * real
+    label = "diversity: mean RMSD between pulls, A"
+    yield _row("diversity", label, value, real, spread, "0.95 to 1.05 x real", met)
+
+
+def torsion_rows(c: Comparison) -> Iterator[QualityRow]:
+    """Jensen-Shannon divergence of the phi, psi and omega histograms."""
+    for name, theirs in c.real.histograms.items():
+        halved = _halved(c, lambda m, i, j: _divergence(m, i, j, name, theirs))  # noqa: B023
+        label, goal = f"{name} histogram, Jensen-Shannon divergence", "<= 1.5 x real"
+        yield _averaged(f"{name}_jsd", label, halved, goal, lambda value, real: value <= 1.5 * real)
+
+
+def profile_rows(c: Comparison) -> Iterator[QualityRow]:
+    """Share of the steps at which the mean number of helix hydrogen bonds is inside the real band."""
+    for name, separation in (("hbonds_i_i4", 4), ("hbonds_i_i3", 3)):
+        if name not in c.real.profiles or not c.halvings:
+            continue
+        ours, theirs = c.generated.profiles[name], c.real.profiles[name]
+        limit, score = band_limit(theirs, c.halvings), similarity.profile_scores
+        value = float((score(ours, theirs) <= limit).mean())
+        halved = _halved(
+            c,
+            lambda m, i, j: (score(m.profiles[name][i], theirs[j]) <= limit).mean(),  # noqa: B023
+        )
+        label = f"i,i+{separation} hydrogen bonds: steps inside the real band, share"
+        yield _row(name, label, value, halved=halved, goal="all steps", met=value == 1.0)
+
+
+def fault_rows(c: Comparison) -> Iterator[QualityRow]:
+    """Chirality, clashes and cis peptide bonds: no more than in 95 % of the real halves."""
+    for name, label in _FAULTS.items():
+        ours, theirs = c.generated.faults[name], c.real.faults[name]
+        if np.isnan(theirs).all():
+            continue
+        halved = _halved(c, lambda m, i, _: m.faults[name][i].mean())  # noqa: B023
+        most = float(np.percentile(halved[:, 1], 95)) if halved.size else float(theirs.mean())
+        value, real = float(ours.mean()), float(theirs.mean())
+        yield _row(name, label, value, real, halved, "no more than real", value <= max(most, real))
+
+
+def training_row(generated: Tensor, real: Tensor, training: Tensor, frames: Indices | None) -> QualityRow:
+    """Distance to the nearest training frame near the same step, beside that of held-out frames.
+
+    Args:
+        generated: (n_samples, n_steps, n_atoms, 3), A.
+        real: (n_pulls, n_steps, n_atoms, 3), A.
+        training: (n_training_pulls, n_training_frames, n_atoms, 3), A.
+        frames: (n_steps,). Training frame of each step; None: the same steps.
+    """
+    windows = training_windows(real.shape[1], training.shape[1], frames)
+    value, beside = (_nearest_training(x, training, windows) for x in (generated, real))
+    met = 0.95 * beside <= value <= 1.05 * beside
+    goal = "0.95 to 1.05 x real"
+    return _row("nearest_training", "nearest training frame, A", value, beside, goal=goal, met=met)
+
+
+def training_windows(n_steps: int, n_frames: int, frames: Indices | None) -> list[slice]:
+    """For each step the training frames near it: up to half way to the neighbouring steps.
+
+    Args:
+        n_steps: Steps of the pulls that are scored.
+        n_frames: Frames of a training pull.
+        frames: (n_steps,). Training frame of each step; None: the same steps.
+    """
+    if frames is None:
+        if n_frames != n_steps:
+            raise ValueError(f"{n_frames} training frames for {n_steps} steps: say which belong together")
+        frames = np.arange(n_steps)
+    half = int(np.median(np.abs(np.diff(frames)))) // 2 if len(frames) > 1 else 0
+    return [slice(max(0, int(frame) - half), int(frame) + half + 1) for frame in frames]
+
+
+def _nearest_training(x: Tensor, training: Tensor, windows: Sequence[slice]) -> float:
+    """Mean over the steps of the RMSD from each frame to the nearest training frame of its window."""
+    steps = [
+        rmsd_matrix(x[:, t], training[:, window].flatten(0, 1)).min(1).values.mean()
+        for t, window in enumerate(windows)
+    ]
+    return float(torch.stack(steps).mean())
+
+
+def _halved(c: Comparison, figure: _Figure) -> NDArray[np.float64]:
+    """(n_halvings, 2, ...). The figure of generated and of real pulls against the reference half."""
+    return np.array(
+        [
+            (figure(c.generated, h.generated, h.reference), figure(c.real, h.stand_in, h.reference))
+            for h in c.halvings
+        ],
+        dtype=np.float64,
+    )
+
+
+def _row(
+    key: str,
+    label: str,
+    value: float,
+    real: float | None = None,
+    halved: NDArray[np.float64] | None = None,
+    goal: str = "",
+    met: bool | None = None,
+) -> QualityRow:
+    """A row whose figure is of all pulls; the halvings give the spreads and, unless given, the real value."""
+    spread, means = (math.nan, math.nan), (math.nan, math.nan)
+    if halved is not None and halved.size:
+        spread, means = tuple(halved.std(axis=0).tolist()), tuple(halved.mean(axis=0).tolist())
+    real = means[1] if real is None else real
+    return QualityRow(
+        key,
+        label,
+        value,
+        spread[0],
+        real,
+        spread[1],
+        goal,
+        None if math.isnan(value) or not goal or (goal.endswith("real") and math.isnan(real)) else met,
+    )
+
+
+def _averaged(
+    key: str, label: str, halved: NDArray[np.float64], goal: str, judge: Callable[[float, float], bool]
+) -> QualityRow:
+    """A row whose figure depends on the number of pulls, so that both columns are means over halvings."""
+    if not halved.size:
+        return QualityRow(key, label, math.nan, goal=goal)
+    value, real = halved.mean(axis=0).tolist()
+    return _row(key, label, value, real, halved, goal, judge(value, real))
+
+
+def _divergence(m: Measured, i: Indices, j: Indices, name: str, theirs: NDArray[np.int64]) -> float:
+    return similarity.jensen_shannon(m.histograms[name][i].sum(0), theirs[j].sum(0))

@@ -1,0 +1,1 @@
+"""Constant-velocity pulls with OpenMM, many at once, and their work."""
