@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.errors import TopologyError
+from smdgen.geometry.periodic import make_whole, plan_wholeness
 from smdgen.io.structures.atoms import Structure, sorted_bonds
 from smdgen.io.structures.bonding import COVALENT_RADII, find_bonds
 from smdgen.io.structures.elements import PROTEIN_RESIDUES, guess_element, is_virtual_site, masses_of
 
 _LARGEST_COORDINATE = 1e5  # A
+_SMALLEST_BOX = 10.0  # A; a molecule does not fit into a smaller one
+_MOVED = 1.0  # A
 
 #: What is said of a file of which only one model is read.
 SEVERAL_MODELS = "holds several models; the first is taken"
@@ -98,9 +101,13 @@ def assemble(
     parts = np.array([atom.part for atom in atoms])
     residues = _count_changes(segments, chains, parts, numbers, insertions, residue_names)
     chain_numbers = _count_changes(segments, chains, parts)
-    bonds = find_bonds(names, residue_names, elements, residues, chain_numbers, positions)
+    box = cell if cell is not None and cell[:3].min() > _SMALLEST_BOX else None
+    found = find_bonds(names, residue_names, elements, residues, chain_numbers, positions, box)
+    bonds = sorted_bonds(np.concatenate([found, _renumber(listed_bonds, kept, len(records))]))
+    positions, cut_notes = _whole(path, positions, bonds, box)
+    notes += cut_notes
     notes += _element_notes(path, atoms, elements)
-    notes += _order_notes(path, records) + _loose_notes(path, atoms, bonds, residues)
+    notes += _order_notes(path, records) + _loose_notes(path, atoms, found, residues)
     return Structure(
         names=names,
         residue_names=residue_names,
@@ -110,12 +117,26 @@ def assemble(
         segment_ids=segments,
         elements=elements,
         masses=masses_of(elements),
-        bonds=sorted_bonds(np.concatenate([bonds, _renumber(listed_bonds, kept, len(records))])),
+        bonds=bonds,
         positions=positions,
         cell=cell,
         path=Path(path),
         notes=tuple(notes),
     )
+
+
+def _whole(
+    path: Path, positions: NDArray[np.float64], bonds: NDArray[np.int64], box: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Positions (n_atoms, 3), A, with every molecule in one piece, and a note if the box cuts one."""
+    if box is None:
+        return positions, []
+    whole, is_cut = make_whole(positions[None], plan_wholeness(len(positions), bonds), box[None])
+    if not is_cut[0]:
+        return positions, []
+    moved = int((np.abs(whole[0] - positions) > _MOVED).any(axis=1).sum())
+    cut = f"{path.name}: the walls of the box cut molecules; {moved} atoms are moved to make them whole"
+    return whole[0].astype(np.float64), [cut]
 
 
 def _element_notes(path: Path, atoms: Sequence[AtomRecord], elements: NDArray[np.str_]) -> list[str]:

@@ -1,9 +1,12 @@
 """GRO files: the same atoms as the PDB, and every cut or odd file named."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from smdgen.errors import TopologyError
+from smdgen.geometry.cell import box_vectors
 from smdgen.io.structures.gro import read_gro
 from smdgen.io.structures.pdb import write_pdb
 from smdgen.io.structures.structure import read_structure
@@ -70,3 +73,39 @@ def test_damage_is_named(tmp_path, structure, change, words):
     path.write_text("\n".join(change(lines)))
     with pytest.raises(TopologyError, match=words):
         read_gro(path)
+
+
+@pytest.mark.parametrize("suffix", [".gro", ".pdb"])
+@pytest.mark.parametrize(
+    "cell", [(45, 45, 45, 60, 60, 90), (45, 45, 45, 70.5288, 109.4712, 70.5288), (40, 50, 60, 90, 90, 90)]
+)
+def test_molecules_that_the_box_cuts_keep_their_bonds(tmp_path, structure, cell, suffix):
+    """As in most `confout.gro`: every atom is in the box, so its walls run through the chain."""
+    box = np.array(cell, dtype=float)
+    vectors = box_vectors(box)
+    positions = make_pull(2, 1)[0].astype(float) + vectors[0] / 2
+    shares = positions @ np.linalg.inv(vectors)
+    wrapped = positions - np.floor(shares) @ vectors
+    assert np.abs(wrapped - positions).max() > 10, "nothing is cut"
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".pdb":
+        write_pdb(path, dataclasses.replace(structure, cell=box), wrapped)
+    else:
+        a, b, c = vectors / 10
+        numbers = [a[0], b[1], c[2], a[1], a[2], b[0], b[2], c[0], c[1]]
+        rows = [*lines_of(structure, wrapped)[:-1], "".join(f"{value:10.5f}" for value in numbers)]
+        path.write_text("\n".join(rows) + "\n")
+    found = read_structure(path)
+    np.testing.assert_array_equal(found.bonds, structure.bonds)
+    centred, expected = (x - x[0] for x in (found.positions, positions))
+    np.testing.assert_allclose(centred, expected, atol=0.02)
+    assert any("the walls of the box cut molecules" in note for note in found.notes)
+
+
+def test_a_disulphide_through_a_wall_of_the_box_is_a_bond(tmp_path):
+    """Two chains, each whole, on opposite sides of the box."""
+    rows = ["two chains", "4"]
+    for i, (name, x) in enumerate([("CB", 0.25), ("SG", 0.08), ("CB", 3.70), ("SG", 3.88)]):
+        rows.append(f"{1 + i // 2 * 9:5d}CYS  {name:>5s}{i + 1:5d}{x:8.3f}{1.0:8.3f}{1.0:8.3f}")
+    (tmp_path / "a.gro").write_text("\n".join([*rows, "   4.00000   4.00000   4.00000"]) + "\n")
+    assert [1, 3] in read_structure(tmp_path / "a.gro").bonds.tolist()
