@@ -161,9 +161,9 @@ def compare(dataset: Dataset, generated: Generated, progress: Progress) -> "Comp
     n_steps = generated.positions.shape[1] - 1
     energy = BondedEnergy(dataset.terms, dtype=torch.float64)
     progress.start("held-out pulls", len(pulls))
-    n_fine = n_steps * max(1, (FIGURE_FRAMES - 1) // n_steps) + 1
-    fine = _frames_of(dataset, pulls, n_fine, generated.way, progress)
-    real = fine[:, :: (n_fine - 1) // n_steps]
+    between = _frames_between(pulls, n_steps, generated.way, (FIGURE_FRAMES - 1) // n_steps)
+    fine = _frames_of(dataset, pulls, between * n_steps + 1, generated.way, progress)
+    real = fine[:, ::between]
     progress.start("quality")
     training, training_places = _training(dataset, n_steps, generated.way)
     starts = None
@@ -300,10 +300,15 @@ def _training(dataset: Dataset, n_steps: int, way: Way) -> tuple[Frames | None, 
     pulls = [pull for pull in dataset.of_split("train") if pull.n_frames > 1][:MAX_PULLS]
     if not pulls:
         return None, None
-    shortest = min(pull.n_frames for pull in pulls) * (way.window[1] - way.window[0])
-    between = int(min(max(shortest // n_steps, 1), TRAINING_FRAMES))
+    between = _frames_between(pulls, n_steps, way, TRAINING_FRAMES)
     frames = _frames_of(dataset, pulls, between * n_steps + 1, way)
     return frames, between * np.arange(1, n_steps + 1)
+
+
+def _frames_between(pulls: Sequence[Pull], n_steps: int, way: Way, most: int) -> int:
+    """Frames of a real pull per step: 1 to `most`, no more than the shortest one has (none is repeated)."""
+    intervals = min(pull.n_frames - 1 for pull in pulls) * (way.window[1] - way.window[0])
+    return max(1, min(int(intervals + 1e-6) // n_steps, most))
 
 
 def _film(generated: Frames, real: Frames) -> "FilmFrames":

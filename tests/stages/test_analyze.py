@@ -100,6 +100,17 @@ def test_real_pulls_pass_for_real(run_dir):
     assert float(rows["cv_error"]["generated"]) == pytest.approx(0.0, abs=1e-4)
 
 
+def test_real_curves_have_the_frames_and_times_of_real_pulls(run_dir):
+    """No frame of a real pull is drawn twice: of 21 frames, 5 steps take every one, 10 ps apart."""
+    write_pulls(run_dir / "rollout", PULLS[N_TRAIN:, ::4])
+    analyze.run(AnalyzeConfig(), run_dir, Silent())
+    rows = table(run_dir / "analysis", "real.csv")
+    times = np.array([float(row["time_ps"]) for row in rows]).reshape(N_TEST, N_FRAMES)
+    np.testing.assert_allclose(times, np.tile(4.0 * np.arange(N_FRAMES), (N_TEST, 1)) * 20 / 16)
+    curves = np.array([float(row["end_to_end_A"]) for row in rows])
+    np.testing.assert_allclose(curves, end_to_end(PULLS[N_TRAIN:]).ravel(), rtol=1e-4)
+
+
 def test_broken_pulls_do_not(run_dir):
     """The same frames with an angstrom of noise: energies far above, nothing near them, goals missed."""
     noise = np.random.default_rng(0).normal(0, 1, PULLS[N_TRAIN:, ::2].shape)
