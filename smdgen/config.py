@@ -120,12 +120,20 @@ class RolloutConfig:
     target: float | None = None
     schedule: Path | None = None
     samples: int = 8
-    relax: bool = False
-    parameters: tuple[Path, ...] = ()  # with `relax`, as for `prepare`
-    forcefield: str = "charmm36"  # with `relax`
     seed: int = 0
     output: Path | None = None
     device: str = "auto"
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class RelaxConfig:
+    """Frames of a rollout, minimised with all atoms of its start."""
+
+    start: Path
+    rollout: Path | None = None  # folder of the pulls; None: that of the run
+    parameters: tuple[Path, ...] = ()
+    forcefield: str = "charmm36"
     force: bool = False
 
 
@@ -140,7 +148,21 @@ class AnalyzeConfig:
 
 
 #: The settings of every command that reads a TOML file.
-STAGES = (SimulateConfig, PrepareConfig, TrainVaeConfig, TrainLstmConfig, RolloutConfig, AnalyzeConfig)
+STAGES = (
+    SimulateConfig,
+    PrepareConfig,
+    TrainVaeConfig,
+    TrainLstmConfig,
+    RolloutConfig,
+    RelaxConfig,
+    AnalyzeConfig,
+)
+
+#: Settings that a command had, and what takes their place.
+_MOVED = {
+    ("rollout", name): "frames are minimised by `smdgen relax` now: put it under [relax]"
+    for name in ("relax", "parameters", "forcefield")
+}
 
 Config = TypeVar("Config", bound=Any)
 
@@ -183,6 +205,9 @@ def _read_table(config_type: type[Any], path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML ({error}); mend it or leave --config out") from error
     table = _own_table(document, stage_name(config_type), path)
     fields = {field.name: field for field in dataclasses.fields(config_type)}
+    for name in sorted(set(table) - set(fields)):
+        if advice := _MOVED.get((stage_name(config_type), name)):
+            raise ConfigError(f"{path}: {name} is no setting of {stage_name(config_type)}; {advice}")
     unknown = sorted(set(table) - set(fields))
     if unknown:
         raise ConfigError(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from smdgen.config import PrepareConfig, TrainVaeConfig, load_settings
+from smdgen.config import PrepareConfig, RolloutConfig, TrainVaeConfig, load_settings
 from smdgen.errors import ConfigError
 
 
@@ -54,6 +54,11 @@ def test_paths_are_taken_from_the_folder_of_the_file(toml, tmp_path):
 def test_what_the_stage_does_not_know_is_refused(toml, text, says):
     with pytest.raises(ConfigError, match=says):
         load_settings(TrainVaeConfig, toml(text))
+
+
+def test_a_setting_that_moved_names_its_new_place(toml):
+    with pytest.raises(ConfigError, match=r"relax is no setting of rollout; .* `smdgen relax` .* \[relax\]"):
+        load_settings(RolloutConfig, toml("[rollout]\nrelax = true\n"))
 
 
 def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path):

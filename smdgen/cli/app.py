@@ -18,6 +18,7 @@ from smdgen.cli import console, habits, options
 from smdgen.config import (
     AnalyzeConfig,
     PrepareConfig,
+    RelaxConfig,
     RolloutConfig,
     SimulateConfig,
     TrainLstmConfig,
@@ -339,10 +340,6 @@ def rollout(
     samples: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Pulls to generate; default: 8.")
     ] = None,
-    relax: Annotated[
-        bool | None, typer.Option("--relax", help="Also minimise each frame, with all atoms of the start.")
-    ] = None,
-    params: options.Parameters = None,
     output: options.Output = None,
     device: options.Device = None,
 ) -> dict[str, Any]:
@@ -356,11 +353,32 @@ def rollout(
         "target": to,
         "schedule": schedule,
         "samples": samples,
-        "relax": relax,
-        "parameters": _tuple(params),
         "output": output,
         "device": device,
     }
+
+
+@stage(
+    RelaxConfig,
+    "smdgen relax start.pdb",
+    "smdgen relax system.psf other-rollout --params par_all36m_prot.prm --params top_all36_prot.rtf",
+)
+def relax(
+    start: Annotated[
+        Path, typer.Argument(metavar="START", help="The start of the rollout, a file with all its atoms.")
+    ],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="ROLLOUT", help="Folder of its pulls; default: that of the run.")
+    ] = None,
+    params: options.Parameters = None,
+    forcefield: options.ForceField = None,
+) -> dict[str, Any]:
+    """Minimise each frame of a rollout in a full force field, with all atoms of the start.
+
+    The generated atoms are tied to their positions. Writes into the folder of the rollout; its pulls stay as
+    they are.
+    """
+    return {"start": start, "rollout": folder, "parameters": _tuple(params), "forcefield": forcefield}
 
 
 @stage(AnalyzeConfig, "smdgen analyze", "smdgen analyze other.dcd --top other.pdb --output other-analysis")

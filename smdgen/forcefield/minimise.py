@@ -21,7 +21,7 @@ _TIE_GROUP = 31
 
 _NO_ENERGY = (
     "frame {} cannot be relaxed: its energy is no number, so atoms lie on each other; "
-    "leave --relax out, or generate with another --seed"
+    "generate the pulls with another --seed"
 )
 
 

@@ -22,25 +22,25 @@ from smdgen.io.structures.start import Start, read_start
 from smdgen.io.structures.structure import Structure, structure_from_json
 from smdgen.io.tables.schedule_file import ScheduleFile, n_steps_of, read_schedule_file, values_of
 from smdgen.progress import Progress
-from smdgen.stages._relax import SOLVENT, RelaxResult, full_system, write_relaxed
 from smdgen.store.folder import Results, refuse_results, whole_folder
 from smdgen.store.manifest import taken_apart
 from smdgen.store.run_record import RunFolder
 
 if TYPE_CHECKING:
     from smdgen.dataset.dataset import Dataset, Pull
-    from smdgen.forcefield.system import MolecularSystem
     from smdgen.geometry.cvs import CollectiveVariable
     from smdgen.nets.generate import PullModel, Rollout
     from smdgen.view.pull_folder import RealPull
+
+#: What `smdgen relax` adds to the folder, and what a new rollout there makes out of date.
+RELAXED = ("relaxed_#.dcd", "relaxed.pdb", "relaxed.csv", "relaxed.json")
 
 #: What a rollout leaves in its folder; nothing else there is ever replaced.
 FILES = Results("rollout.json", (
     "pull_#.dcd", "pull_#.colvars.traj", "pull_#.colvars.in", "real_#.dcd", "real_#.colvars.traj",
     "real_#.colvars.in", "centres_pull_#.dcd", "centres_real_#.dcd", "centres.pdb",
-    "topology.pdb", "topology.psf", "view.vmd", "view.pml", "cv.csv", "rollout.json", "relaxed_#.dcd",
-    "relaxed.pdb", "relaxed.csv",
-))  # fmt: skip
+    "topology.pdb", "topology.psf", "view.vmd", "view.pml", "cv.csv", "rollout.json", *RELAXED,
+), also=("relaxed.json",))  # fmt: skip
 
 #: A. Bonds of generated frames beyond these are broken, as in `data.gate`.
 LONGEST_BOND, SHORTEST_BOND = 2.6, 0.7
@@ -88,7 +88,6 @@ class RolloutResult:
         model: Which models were used, in words.
         start: Where the start comes from.
         hints: What to type next.
-        relaxed: What minimising them did; None without it.
     """
 
     outputs: tuple[Path, ...]
@@ -107,7 +106,6 @@ class RolloutResult:
     model: str
     start: str
     hints: tuple[str, ...]
-    relaxed: RelaxResult | None = None
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows of the table."""
@@ -130,7 +128,6 @@ class RolloutResult:
                 f"mean {np.mean(self.missed):.3f}, largest of any frame {self.largest_miss:.3f}",
             ),
             ("- mean by step", ", ".join(f"{step}: {self.missed[step - 1]:.3f}" for step in self._shown())),
-            *([] if self.relaxed is None else [("relaxed", self.relaxed.summary())]),
         ]
 
     def _shown(self) -> list[int]:
@@ -165,25 +162,18 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
         progress.note(note)
     _check_size(config, start.structure.n_atoms)
     distance = check_start(models, start, progress)
-    full = full_system(config, start, progress) if config.relax else None
     rollout = _generate(models, start, config, schedule, progress)
     for note in broken_bonds(rollout.positions[:, 1:].cpu().numpy(), start.structure):
         progress.note(note)
     real = _real_pull(folder, models, start, config.steps)
     with whole_folder(output, FILES, config.force) as new:
         report = _report(models, start, config, distance, rollout)
-        relaxed = _write(new, output, rollout, models, start, real, report, full, progress)
+        _write(new, output, rollout, models, start, real, report)
         names = sorted(file.name for file in new.iterdir())
     if folder.path.is_dir():
-        inputs = [
-            *models.paths,
-            *(path for path in (config.start, config.schedule, *config.parameters) if path),
-        ]
+        inputs = [*models.paths, *(path for path in (config.start, config.schedule) if path)]
         folder.record_or_note("rollout", time.monotonic() - began, inputs, output, progress)
-    result = _result(
-        tuple(output / name for name in names), rollout, models, start, config, distance, run_dir
-    )
-    return replace(result, relaxed=relaxed)
+    return _result(tuple(output / name for name in names), rollout, models, start, config, distance, run_dir)
 
 
 def plan(config: RolloutConfig, run_dir: Path) -> list[tuple[str, str]]:
@@ -277,8 +267,6 @@ def _check_settings(config: RolloutConfig) -> None:
     if config.steps < 0 or config.samples < 1:
         name, value = ("--steps", config.steps) if config.steps < 0 else ("--samples", config.samples)
         raise ConfigError(f"{name} is {value}, expected 1 or more")
-    if config.parameters and not config.relax:
-        raise ConfigError("--params is for --relax; add that or leave --params out")
     if config.target is not None and config.schedule is not None:
         raise ConfigError("--to and --schedule both say where to go; give one of them")
     if config.target is not None and not math.isfinite(config.target):
@@ -449,22 +437,15 @@ def _write(
     start: Start,
     real: "RealPull | None",
     report: Mapping[str, Any],
-    full: "MolecularSystem | None",
-    progress: Progress,
-) -> RelaxResult | None:
+) -> None:
     from smdgen.view.pull_folder import write_pull_folder
 
     positions = rollout.positions.cpu().numpy().astype(np.float32)
     times, aims = rollout.times_ps.cpu().numpy(), rollout.aims.cpu().numpy()
     write_pull_folder(folder, start.structure, models.cv, positions, times, aims, home, real)
-    relaxed = None
-    if full is not None:
-        relaxed = write_relaxed(folder, full, start, positions, float(times[1] - times[0]), progress)
-        report = {**report, "relaxed_in": {"force_field": full.source, "solvent": SOLVENT}}
     names = [FILES.record, *(file.name for file in folder.iterdir())]
     report = {**report, "files": sorted(names)}
     (folder / FILES.record).write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return relaxed
 
 
 def _report(

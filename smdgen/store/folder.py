@@ -22,10 +22,14 @@ class Results:
     Attributes:
         record: A JSON file that is always among them; its key "files", if there, lists all of them.
         patterns: Names of the files, with # for a number of three digits or more.
+        also: Such records of other commands, which may have left files of these names there.
+        otherwise: What to do where files may not be replaced, in words.
     """
 
     record: str
     patterns: tuple[str, ...]
+    also: tuple[str, ...] = ()
+    otherwise: str = "give another --output"
 
 
 def refuse_results(folder: Path, results: Results, force: bool) -> None:
@@ -45,12 +49,12 @@ def refuse_results(folder: Path, results: Results, force: bool) -> None:
     if others:
         raise ArtifactError(
             f"{folder} holds {others[0].name}, which no earlier run of this command wrote; "
-            "give another --output"
+            f"{results.otherwise}"
         )
     if earlier and not force:
         raise ArtifactError(
             f"{folder} holds {len(earlier)} files of an earlier run ({earlier[0].name}, ...); "
-            "add --force to replace them or give another --output"
+            f"add --force to replace them or {results.otherwise}"
         )
 
 
@@ -94,13 +98,15 @@ def own_files(folder: Path, patterns: Iterable[str]) -> list[Path]:
 
 def _earlier_and_others(folder: Path, results: Results) -> tuple[list[Path], list[Path]]:
     """Of the files of such names those that an earlier run left, none without its record, and the rest."""
-    found, record = own_files(folder, results.patterns), read_json(folder / results.record)
-    if not isinstance(record, dict):
-        return [], found
-    listed = record.get("files")
-    if not isinstance(listed, list):
-        return found, []
-    names = {name for name in listed if isinstance(name, str)}
+    found, names = own_files(folder, results.patterns), set[str]()
+    for name in (results.record, *results.also):
+        record = read_json(folder / name)
+        if not isinstance(record, dict):
+            continue
+        listed = record.get("files")
+        if not isinstance(listed, list):
+            return found, []
+        names |= {name for name in listed if isinstance(name, str)}
     return [file for file in found if file.name in names], [file for file in found if file.name not in names]
 
 

@@ -13,7 +13,7 @@ from smdgen import __version__, config
 from smdgen.cli import app as cli
 from smdgen.errors import ArtifactError, SimulationError, TrajectoryError
 
-COMMANDS = ["simulate", "prepare", "train-vae", "train-lstm", "rollout", "analyze"]
+COMMANDS = ["simulate", "prepare", "train-vae", "train-lstm", "rollout", "relax", "analyze"]
 SHARED = {"run", "config", "dry_run", "quiet", "json"}
 
 EVERY_FLAG = {
@@ -96,19 +96,26 @@ EVERY_FLAG = {
         ),
     ),
     "rollout": (
-        "start.pdb --steps 25 --to -3.5 --schedule s.csv --samples 8 -o out --device cpu --seed 1 --force"
-        " --relax --params a.prm",
+        "start.pdb --steps 25 --to -3.5 --schedule s.csv --samples 8 -o out --device cpu --seed 1 --force",
         config.RolloutConfig(
             start=Path("start.pdb"),
             steps=25,
             target=-3.5,
             schedule=Path("s.csv"),
             samples=8,
-            relax=True,
-            parameters=(Path("a.prm"),),
             output=Path("out"),
             device="cpu",
             seed=1,
+            force=True,
+        ),
+    ),
+    "relax": (
+        "start.psf pulls --params a.prm --params b.rtf --forcefield amber14 --force",
+        config.RelaxConfig(
+            start=Path("start.psf"),
+            rollout=Path("pulls"),
+            parameters=(Path("a.prm"), Path("b.rtf")),
+            forcefield="amber14",
             force=True,
         ),
     ),
@@ -122,7 +129,7 @@ EVERY_FLAG = {
         ),
     ),
 }
-NEEDED = {"simulate": ["a.pdb"], "prepare": ["a.dcd"]}
+NEEDED = {"simulate": ["a.pdb"], "prepare": ["a.dcd"], "relax": ["a.pdb"]}
 
 
 def command(name: str) -> typer.core.TyperCommand:
@@ -157,6 +164,7 @@ def test_flags_not_given_leave_the_defaults(name, stub):
     stage = stub(name)
     assert cli.main([name, *NEEDED.get(name, [])]) == 0
     needed = {"simulate": {"structure": Path("a.pdb")}, "prepare": {"trajectories": (Path("a.dcd"),)}}
+    needed["relax"] = {"start": Path("a.pdb")}
     assert stage.config == type(stage.config)(**needed.get(name, {}))
     assert stage.run_dir == Path("smdgen-run")
 
@@ -222,6 +230,8 @@ def test_no_command_shows_the_help(capsys):
         (["simulate", "a.pdb", "-n", "3"], ["did you mean --replicas?"]),
         (["train-vae", "--batch_size", "3"], ["did you mean --batch-size?"]),
         (["train-vae", "--lr", "0.1"], ["learning_rate is a setting for a TOML file"]),
+        (["rollout", "a.pdb", "--relax"], ["no flag --relax", "`smdgen relax START`"]),
+        (["rollout", "a.pdb", "--params", "x"], ["no flag --params", "`smdgen relax START --params FILE`"]),
         (["rollout", "--steps", "ten"], ["--steps", "expected a whole number, found 'ten'"]),
         (["rollout", "--samples", "0"], ["--samples", "expected 1 or more, found 0"]),
         (["rollout", "--to", "ten"], ["--to", "expected a number, found 'ten'"]),

@@ -321,12 +321,6 @@ def test_more_than_memory_holds_is_refused(run_dir, tmp_path, asked):
     assert not (run_dir / "rollout").exists()
 
 
-def test_parameters_are_for_relaxing(run_dir, tmp_path):
-    config = RolloutConfig(start=write_start(tmp_path), steps=2, parameters=(tmp_path / "x.prm",))
-    with pytest.raises(ConfigError, match="--params is for --relax"):
-        rollout.run(config, run_dir, Silent())
-
-
 def test_a_run_folder_of_somebody_else_gets_no_record(run_dir, tmp_path, monkeypatch):
     """What was asked for is whole elsewhere: a note, no failure. A full disk still fails."""
     config = RolloutConfig(start=write_start(tmp_path), steps=2, output=tmp_path / "mine")
@@ -496,42 +490,6 @@ def test_a_schedule_says_where_each_step_goes(run_dir, tmp_path, monkeypatch):
         progress = Silent()
         rollout.run(dataclasses.replace(config, force=True), run_dir, progress)
         assert sum("the way begins at the start" in note for note in progress.notes) == said
-
-
-def test_relaxed_frames_lie_beside_the_generated_ones(run_dir, pull_files):
-    """All atoms of the start, also those not modelled; lower energies; the pulls stay as they are."""
-    write_models(run_dir, subset(STRUCTURE, np.arange(39)))
-    nets.build_model().landmarks = torch.from_numpy(START)[None, :39]
-    start = pull_files.folder / "system.psf"
-    write_start(pull_files.folder, name="system.pdb")
-    config = RolloutConfig(start=start, steps=3, samples=2, output=run_dir / "plain")
-    rollout.run(config, run_dir, Silent())
-    config = dataclasses.replace(
-        config, output=run_dir / "relaxed", relax=True, parameters=(pull_files.parameters,)
-    )
-    result = rollout.run(config, run_dir, Silent())
-    folder = run_dir / "relaxed"
-    for name in ("pull_000.dcd", "pull_001.dcd", "cv.csv", "view.pml"):
-        assert (folder / name).read_bytes() == (run_dir / "plain" / name).read_bytes()
-    assert read_structure(folder / "relaxed.pdb").n_atoms == 40
-    rows = np.genfromtxt(folder / "relaxed.csv", delimiter=",", names=True)
-    assert rows["frame"].tolist() == [0, 1, 2, 3] * 2
-    assert (rows["energy_after_kcal_mol"] < rows["energy_before_kcal_mol"]).all()
-    for number in range(2):
-        moved = read_pull(folder / f"relaxed_{number:03d}.dcd")[:, :39]
-        moved = np.linalg.norm(moved - read_pull(folder / f"pull_{number:03d}.dcd"), axis=-1)
-        told = rows[rows["pull"] == number]
-        np.testing.assert_allclose(np.sqrt((moved**2).mean(1)), told["moved_rms_A"], atol=1e-4)
-        np.testing.assert_allclose(moved.max(1), told["moved_most_A"], atol=1e-4)
-    assert "8 frames" in dict(result.summary())["relaxed"]
-
-
-def test_relaxing_needs_a_start_of_its_own_and_a_force_field_that_fits(run_dir, tmp_path):
-    """Said before anything is generated or written."""
-    config = RolloutConfig(start=write_start(tmp_path), steps=2, relax=True, forcefield="no-such-field")
-    with pytest.raises(ConfigError, match="no-such-field"):
-        rollout.run(config, run_dir, Silent())
-    assert not (run_dir / "rollout").exists()
 
 
 def test_what_is_written_elsewhere_does_not_count_for_the_run(run_dir, tmp_path, monkeypatch):
