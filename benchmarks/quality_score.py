@@ -1,7 +1,7 @@
 """The figures of one generator on held-out pulls: the quality table, and a one-step test beside it."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from smdgen.dataset.dataset import Dataset
 from smdgen.forcefield.energy import BondedEnergy
 from smdgen.quality.auc import RealAuc, auc_rows, real_auc
 from smdgen.quality.measure import Halving, Indices, draw_halvings
-from smdgen.quality.rows import QualityRow
+from smdgen.quality.rows import QualityRow, row_dict
 from smdgen.quality.table import AUC_HALVINGS, quality_table
 
 SAMPLES_PER_PULL = 4
@@ -54,7 +54,7 @@ def score(
         training=training.double(), training_frames=rows[1:], reconstruction=rebuilt, seed=seed,
         real_auc=_beside(known, "rollout", true, dataset, starts, seed),
     )  # fmt: skip
-    one_step = [asdict(row) for row in one_step_rows(generator, dataset, held_out, seed, known)]
+    one_step = [row_dict(row) for row in one_step_rows(generator, dataset, held_out, seed, known)]
     found = table.to_dict()
     return {**found, "rows": [*found["rows"], *_without_nan(one_step)]}
 
@@ -85,7 +85,7 @@ def one_step_rows(
     halvings = _halvings(len(real), pulls, seed)
     # The first row is that of all features; those of single groups would take as long again.
     row = next(auc_rows(generated, real, dataset.structure, pulls, halvings, seed, beside))
-    yield replace(row, key="one_step_auc", label="one-step two-sample AUC", goal="", met=None)
+    yield replace(row, key="one_step_auc", name="one-step two-sample AUC", goal=None, met=None)
 
 
 def phases(pulls: Tensor) -> Tensor:

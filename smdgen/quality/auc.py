@@ -11,6 +11,7 @@ from torch import Tensor
 
 from smdgen.geometry.atoms import Molecule
 from smdgen.quality.features import GROUPS, frame_features, joined
+from smdgen.quality.goals import GOALS, judge
 from smdgen.quality.measure import Floats, Halving, Indices
 from smdgen.quality.rows import QualityRow
 from smdgen.quality.two_sample import TwoSample, two_sample_auc
@@ -78,24 +79,25 @@ def auc_rows(
         origins = starts
     samples = np.repeat(origins, n_steps)
     outcome = two_sample_auc(joined(theirs), joined(ours), pulls, samples, seed)
-    met = None if math.isnan(outcome.auc) else outcome.auc <= 0.55
+    real_value, real_spread = float(np.mean(beside.halves)), float(np.std(beside.halves))
+    goal = GOALS["auc"]
     yield QualityRow(
-        "auc", "two-sample AUC", outcome.auc, outcome.spread,
-        float(np.mean(beside.halves)), float(np.std(beside.halves)), "<= 0.55", met,
+        "auc", "two-sample AUC", "", outcome.auc, outcome.spread, real_value, real_spread, goal,
+        judge(goal, outcome.auc),
     )  # fmt: skip
     for key, groups in _choices(structure).items():
         first, second = joined(theirs, groups), joined(ours, groups)
         if first.shape[1]:
             outcome = two_sample_auc(first, second, pulls, samples, seed)
-            label = f"two-sample AUC, {key.replace('_', ' ')}"
-            yield QualityRow(f"auc_{key}", label, outcome.auc, outcome.spread)
+            name = f"two-sample AUC, {key.replace('_', ' ')}"
+            yield QualityRow(f"auc_{key}", name, "", outcome.auc, outcome.spread)
     if (theirs["bonds"].std(0) < RIGID).any():
         outcome = two_sample_auc(_rounded(theirs), _rounded(ours), pulls, samples, seed)
-        label = f"two-sample AUC, bonds to {10.0**-DECIMALS:g} A"
-        yield QualityRow("auc_rounded", label, outcome.auc, outcome.spread)
-    label = f"two-sample AUC of real frames + {CONTROL_NOISE} A noise"
+        name = f"two-sample AUC, bonds to {10.0**-DECIMALS:g} A"
+        yield QualityRow("auc_rounded", name, "", outcome.auc, outcome.spread)
+    name = f"two-sample AUC of real frames + {CONTROL_NOISE} A noise"
     control = beside.control
-    yield QualityRow("auc_control", label, math.nan, real=control.auc, real_spread=control.spread)
+    yield QualityRow("auc_control", name, "", math.nan, real=control.auc, real_spread=control.spread)
 
 
 def add_noise(x: Tensor, seed: int, noise: float = CONTROL_NOISE) -> Tensor:

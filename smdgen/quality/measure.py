@@ -21,6 +21,15 @@ Indices = NDArray[np.int64]
 
 #: Random halvings of the held-out pulls behind the real-real column.
 HALVINGS = 100
+#: What no sound structure has, by the key of its numbers everywhere, in words.
+FAULTS = {
+    "positive_phi": "residues with phi > 0",
+    "left_turns": "left-handed CA turns",
+    "inverted_centres": "frames with an inverted centre",
+    "clashes": "frames with a clash",
+    "cis_omega": "cis peptide bonds",
+}
+
 _TORSIONS = ("phi", "psi", "omega")
 _HELIX = {"hbonds_i_i3": 0, "hbonds_i_i4": 1}
 

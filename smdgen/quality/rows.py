@@ -14,17 +14,11 @@ from smdgen.geometry import cvs
 from smdgen.geometry.cv_paths import difference
 from smdgen.geometry.frames import rmsd, rmsd_matrix
 from smdgen.quality import similarity
-from smdgen.quality.measure import Comparison, Floats, Indices, Measured, band_limit
+from smdgen.quality.goals import Goal, goal_of, judge
+from smdgen.quality.measure import FAULTS, Comparison, Floats, Indices, Measured, band_limit
 
 #: A figure of some pulls of one set (its numbers, their indices) against reference pulls (indices).
 _Figure = Callable[[Measured, Indices, Indices], Any]
-_FAULTS = {
-    "positive_phi": "residues with phi > 0, share",
-    "left_turns": "left-handed CA turns, share",
-    "inverted_centres": "frames with an inverted centre, share",
-    "clashes": "frames with a clash, share",
-    "cis_omega": "cis peptide bonds, share",
-}
 
 
 @dataclass(frozen=True)
@@ -32,24 +26,46 @@ class QualityRow:
     """One figure of the table.
 
     Attributes:
-        key: Short name, for JSON.
-        label: Name with unit, for people.
+        key: Short name, for programs.
+        name: Name, for people.
+        unit: Of the numbers; "share" from 0 to 1; empty for a plain number.
         generated: The figure of the generated pulls; NaN if it does not apply.
         generated_spread: Its standard deviation over halvings (AUC: over folds); NaN if none.
         real: The same figure of real pulls against other real pulls; NaN if it does not apply.
         real_spread: Its standard deviation over halvings.
-        goal: What is wanted, in words; empty if the row only informs.
+        goal: What is wanted; None if the row only informs.
         met: Whether it is; None without a goal or without a value.
     """
 
     key: str
-    label: str
+    name: str
+    unit: str
     generated: float
     generated_spread: float = math.nan
     real: float = math.nan
     real_spread: float = math.nan
-    goal: str = ""
+    goal: Goal | None = None
     met: bool | None = None
+
+    @property
+    def label(self) -> str:
+        """Name and unit."""
+        return f"{self.name}, {self.unit}" if self.unit else self.name
+
+    @property
+    def goal_text(self) -> str:
+        """The goal in words; empty without one."""
+        return self.goal.text if self.goal else ""
+
+
+def row_dict(row: QualityRow) -> dict[str, Any]:
+    """A row for JSON; NaN stays."""
+    numbers = (row.generated, row.generated_spread, row.real, row.real_spread)
+    names = ("generated", "generated_spread", "real", "real_spread")
+    return {
+        "key": row.key, "label": row.label, **dict(zip(names, numbers, strict=True)), "goal": row.goal_text,
+        "met": row.met,
+    }  # fmt: skip
 
 
 def reconstruction_row(rebuilt: Tensor, original: Tensor) -> QualityRow:
@@ -60,7 +76,7 @@ def reconstruction_row(rebuilt: Tensor, original: Tensor) -> QualityRow:
         original: (n_frames, n_atoms, 3), A.
     """
     value = float(rmsd(rebuilt.double(), original.double()).mean())
-    return _row("reconstruction", "reconstruction RMSD, A", value, goal="<= 0.25", met=value <= 0.25)
+    return _row("reconstruction", "reconstruction RMSD", "A", value)
 
 
 def energy_rows(c: Comparison) -> Iterator[QualityRow]:
@@ -71,17 +87,15 @@ def energy_rows(c: Comparison) -> Iterator[QualityRow]:
         yield _row(
             f"{name}_energy_ratio",
             f"{name} energy, median / real median",
+            "",
             float(value[kind]),
             halved=halved[:, :, kind] if halved.size else halved,
-            goal="0.95 to 1.05",
-            met=bool(0.95 <= value[kind] <= 1.05),
         )
     yield _averaged(
         "in_band_share",
-        "frames with all three energies in the real 1-99 % band, share",
+        "frames with all three energies in the real 1-99 % band",
+        "share",
         _halved(c, lambda m, i, j: similarity.in_band_share(m.energies[i], c.real.energies[j])),
-        "within 0.03 of real",
-        lambda value, real: abs(value - real) <= 0.03,
     )
 
 
@@ -95,43 +109,34 @@ def cv_rows(c: Comparison, cv: cvs.CollectiveVariable, targets: Floats | None) -
         # A mean over n pulls is off by about sd / sqrt(n): bring the halves to the size of the whole sets.
         a, b = len(c.halvings[0].stand_in), len(c.halvings[0].reference)
         real = float(halved[:, 1].mean()) * math.sqrt((1 / len(ours) + 1 / len(theirs)) / (1 / a + 1 / b))
-    label = f"mean {cv.name} against the step, RMSE, {cv.unit}"
-    goal = "<= 0.2" if cv.unit == "A" else ""
-    yield _row("cv_error", label, value, real, halved, goal, value <= 0.2)
+    yield _row("cv_error", f"mean {cv.name} against the step, RMSE", cv.unit, value, real, halved)
     if targets is not None:
         missed = np.abs(difference(ours, np.asarray(targets), turn)).mean(axis=0)
         for key, which, value in (("", "mean", missed.mean()), ("_worst", "worst step", missed.max())):
-            label = f"|{cv.name} - target|, {which}, {cv.unit}"
-            yield _row(f"target_error{key}", label, float(value), goal=goal, met=bool(value <= 0.2))
+            yield _row(f"target_error{key}", f"|{cv.name} - target|, {which}", cv.unit, float(value))
     way, real_way = (
         float(np.abs(difference(part[:, -1], part[:, 0], turn)).mean()) for part in (ours, theirs)
     )
-    yield _row("cv_progress", f"way of {cv.name} from first to last step, {cv.unit}", way, real_way)
+    yield _row("cv_progress", f"way of {cv.name} from first to last step", cv.unit, way, real_way)
 
 
 def distance_rows(c: Comparison) -> Iterator[QualityRow]:
     """Fidelity, coverage and diversity by the RMSD between frames of the same step."""
     fidelity = _halved(c, lambda m, i, j: similarity.nearest(m.to_real[:, i][:, :, j]))
     coverage = _halved(c, lambda m, i, j: similarity.nearest(m.to_real[:, i][:, :, j].swapaxes(1, 2)))
-    for key, label, halved in (
-        ("nearest_real", "nearest real frame, A", fidelity),
-        ("coverage", "coverage: real frame to nearest generated, A", coverage),
-    ):
-        yield _averaged(key, label, halved, "<= 1.05 x real", lambda value, real: value <= 1.05 * real)
+    yield _averaged("nearest_real", "nearest real frame", "A", fidelity)
+    yield _averaged("coverage", "coverage: real frame to nearest generated", "A", coverage)
     value = similarity.diversity(c.generated.within, c.starts)
     real = similarity.diversity(c.real.within)
     spread = _halved(c, lambda m, i, _: similarity.diversity(m.within[:, i][:, :, i]))
-    met = 0.95 * real <= value <= 1.05 * real
-    label = "diversity: mean RMSD between pulls, A"
-    yield _row("diversity", label, value, real, spread, "0.95 to 1.05 x real", met)
+    yield _row("diversity", "diversity: mean RMSD between pulls", "A", value, real, spread)
 
 
 def torsion_rows(c: Comparison) -> Iterator[QualityRow]:
     """Jensen-Shannon divergence of the phi, psi and omega histograms."""
     for name, theirs in c.real.histograms.items():
         halved = _halved(c, lambda m, i, j: _divergence(m, i, j, name, theirs))  # noqa: B023
-        label, goal = f"{name} histogram, Jensen-Shannon divergence", "<= 1.5 x real"
-        yield _averaged(f"{name}_jsd", label, halved, goal, lambda value, real: value <= 1.5 * real)
+        yield _averaged(f"{name}_jsd", f"{name} histogram, Jensen-Shannon divergence", "", halved)
 
 
 def profile_rows(c: Comparison) -> Iterator[QualityRow]:
@@ -146,20 +151,20 @@ def profile_rows(c: Comparison) -> Iterator[QualityRow]:
             c,
             lambda m, i, j: (score(m.profiles[name][i], theirs[j]) <= limit).mean(),  # noqa: B023
         )
-        label = f"i,i+{separation} hydrogen bonds: steps inside the real band, share"
-        yield _row(name, label, value, halved=halved, goal="all steps", met=value == 1.0)
+        label = f"i,i+{separation} hydrogen bonds: steps inside the real band"
+        yield _row(name, label, "share", value, halved=halved)
 
 
 def fault_rows(c: Comparison) -> Iterator[QualityRow]:
     """Chirality, clashes and cis peptide bonds: no more than in 95 % of the real halves."""
-    for name, label in _FAULTS.items():
+    for name, label in FAULTS.items():
         ours, theirs = c.generated.faults[name], c.real.faults[name]
         if np.isnan(theirs).all():
             continue
         halved = _halved(c, lambda m, i, _: m.faults[name][i].mean())  # noqa: B023
         most = float(np.percentile(halved[:, 1], 95)) if halved.size else float(theirs.mean())
         value, real = float(ours.mean()), float(theirs.mean())
-        yield _row(name, label, value, real, halved, "no more than real", value <= max(most, real))
+        yield _row(name, label, "share", value, real, halved, limit=max(most, real))
 
 
 def training_row(generated: Tensor, real: Tensor, training: Tensor, frames: Indices | None) -> QualityRow:
@@ -173,9 +178,7 @@ def training_row(generated: Tensor, real: Tensor, training: Tensor, frames: Indi
     """
     windows = training_windows(real.shape[1], training.shape[1], frames)
     value, beside = (_nearest_training(x, training, windows) for x in (generated, real))
-    met = 0.95 * beside <= value <= 1.05 * beside
-    goal = "0.95 to 1.05 x real"
-    return _row("nearest_training", "nearest training frame, A", value, beside, goal=goal, met=met)
+    return _row("nearest_training", "nearest training frame", "A", value, beside)
 
 
 def training_windows(n_steps: int, n_frames: int, frames: Indices | None) -> list[slice]:
@@ -216,38 +219,31 @@ def _halved(c: Comparison, figure: _Figure) -> NDArray[np.float64]:
 
 def _row(
     key: str,
-    label: str,
+    name: str,
+    unit: str,
     value: float,
     real: float | None = None,
     halved: NDArray[np.float64] | None = None,
-    goal: str = "",
-    met: bool | None = None,
+    limit: float | None = None,
 ) -> QualityRow:
-    """A row whose figure is of all pulls; the halvings give the spreads and, unless given, the real value."""
+    """A row whose figure is of all pulls, judged by its goal.
+
+    The halvings give the spreads and, unless given, the real figure; the goal is judged against the real
+    figure or, if given, a limit.
+    """
     spread, means = (math.nan, math.nan), (math.nan, math.nan)
     if halved is not None and halved.size:
         spread, means = tuple(halved.std(axis=0).tolist()), tuple(halved.mean(axis=0).tolist())
     real = means[1] if real is None else real
-    return QualityRow(
-        key,
-        label,
-        value,
-        spread[0],
-        real,
-        spread[1],
-        goal,
-        None if math.isnan(value) or not goal or (goal.endswith("real") and math.isnan(real)) else met,
-    )
+    goal = goal_of(key, unit)
+    met = judge(goal, value, real if limit is None else limit)
+    return QualityRow(key, name, unit, value, spread[0], real, spread[1], goal, met)
 
 
-def _averaged(
-    key: str, label: str, halved: NDArray[np.float64], goal: str, judge: Callable[[float, float], bool]
-) -> QualityRow:
+def _averaged(key: str, name: str, unit: str, halved: NDArray[np.float64]) -> QualityRow:
     """A row whose figure depends on the number of pulls, so that both columns are means over halvings."""
-    if not halved.size:
-        return QualityRow(key, label, math.nan, goal=goal)
-    value, real = halved.mean(axis=0).tolist()
-    return _row(key, label, value, real, halved, goal, judge(value, real))
+    value, real = halved.mean(axis=0).tolist() if halved.size else (math.nan, math.nan)
+    return _row(key, name, unit, value, real, halved)
 
 
 def _divergence(m: Measured, i: Indices, j: Indices, name: str, theirs: NDArray[np.int64]) -> float:

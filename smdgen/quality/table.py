@@ -22,6 +22,7 @@ from smdgen.quality.rows import (
     fault_rows,
     profile_rows,
     reconstruction_row,
+    row_dict,
     torsion_rows,
     training_row,
 )
@@ -68,7 +69,10 @@ class QualityTable:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: NaN becomes None."""
-        values: dict[str, Any] = _without_nan(asdict(self))
+        profiles = {name: asdict(profile) for name, profile in self.profiles.items()}
+        values: dict[str, Any] = _without_nan(
+            {"rows": [row_dict(row) for row in self.rows], "profiles": profiles, "notes": self.notes}
+        )
         return values
 
 

@@ -2,15 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+from smdgen.quality.goals import LEAST, judge
 from smdgen.quality.rows import QualityRow
-
-#: Rows that no molecule may miss, and the ratios of bond and angle energies within which it is one.
-BROKEN = ("clashes", "inverted_centres", "cis_omega")
-SOUND_ENERGY = (0.8, 1.25)
-
-#: A classifier that reaches this AUC tells most generated frames from real ones.
-TOLD_APART = 0.8
 
 #: Fewer goals met than this share: other pulls.
 MOST_GOALS = 0.6
@@ -31,6 +26,9 @@ _WORDS: Mapping[str, Callable[[QualityRow], str]] = {
     "diversity": lambda r: f"pulls {_more_or_less(r)} diverse than real ones",
     "hbonds_i_i4": lambda _: "alpha-helix hydrogen bonds break at other steps",
     "hbonds_i_i3": lambda _: "3-10-helix hydrogen bonds break at other steps",
+    "phi_jsd": lambda _: "phi angles distributed otherwise",
+    "psi_jsd": lambda _: "psi angles distributed otherwise",
+    "omega_jsd": lambda _: "omega angles distributed otherwise",
     "nearest_training": lambda r: f"frames {_more_or_less(r)} far from training frames than real ones",
     "auc": lambda r: f"a classifier tells some from real frames (AUC {r.generated:.2f}; guessing gives 0.5)",
 }
@@ -38,12 +36,7 @@ _WORDS: Mapping[str, Callable[[QualityRow], str]] = {
 
 def unjudged(rows: Sequence[QualityRow]) -> tuple[QualityRow, ...]:
     """The rows with their goals, none of them judged: there is nothing independent to judge by."""
-    return tuple(
-        QualityRow(
-            row.key, row.label, row.generated, row.generated_spread, row.real, row.real_spread, row.goal
-        )
-        for row in rows
-    )
+    return tuple(replace(row, met=None) for row in rows)
 
 
 def verdict(rows: Sequence[QualityRow], n_generated: int, n_held_out: int, *, independent: bool) -> str:
@@ -92,9 +85,8 @@ def _headline(
 
 def _is_broken(row: QualityRow) -> bool:
     """Whether a missed goal means molecules that are none, or frames that a machine knows at sight."""
-    if row.key in ("bond_energy_ratio", "angle_energy_ratio"):
-        return not SOUND_ENERGY[0] <= row.generated <= SOUND_ENERGY[1]
-    return row.key in BROKEN or (row.key == "auc" and row.generated > TOLD_APART)
+    least = LEAST.get(row.key)
+    return least is not None and not judge(least, row.generated, row.real)
 
 
 def _worth(missed: Sequence[QualityRow], n_generated: int, n_held_out: int) -> str:
@@ -110,11 +102,7 @@ def _worth(missed: Sequence[QualityRow], n_generated: int, n_held_out: int) -> s
 
 def _in_words(row: QualityRow) -> str:
     words = _WORDS.get(row.key)
-    if words is not None:
-        return words(row)
-    if row.key.endswith("_jsd"):
-        return f"{row.key.removesuffix('_jsd')} angles distributed otherwise"
-    return f"{row.label.removesuffix(', share')}: {row.generated:.1%} (real {row.real:.1%})"
+    return words(row) if words else f"{row.name}: {row.generated:.1%} (real {row.real:.1%})"
 
 
 def _more_or_less(row: QualityRow) -> str:

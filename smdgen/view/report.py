@@ -172,7 +172,7 @@ def quality_csv(table: "QualityTable") -> str:
     for row in table.rows:
         numbers = (row.generated, row.generated_spread, row.real, row.real_spread)
         shown = ["" if math.isnan(number) else f"{number:.6g}" for number in numbers]
-        writer.writerow([row.key, row.label, *shown, row.goal, "" if row.met is None else int(row.met)])
+        writer.writerow([row.key, row.label, *shown, row.goal_text, "" if row.met is None else int(row.met)])
     return lines.getvalue()
 
 
@@ -182,8 +182,8 @@ _SHORT = {
     "angle_energy_ratio": "angle energy / real",
     "torsion_energy_ratio": "torsion energy / real",
     "in_band_share": "frames in the real energy band",
-    "cv_error": "error of the mean CV",
-    "target_error": "|CV - target|, mean",
+    "cv_error": "error of the mean CV, A",
+    "target_error": "|CV - target|, mean, A",
     "target_error_worst": "|CV - target|, worst step",
     "nearest_real": "nearest real frame, A",
     "coverage": "nearest generated frame, A",
@@ -211,14 +211,11 @@ def quality_lines(table: "QualityTable") -> list[tuple[str, str]]:
 
 
 def _short(row: "QualityRow") -> str:
-    unit = (
-        ", deg" if row.label.endswith(", deg") else ", A" if row.key in ("cv_error", "target_error") else ""
-    )
-    return _SHORT.get(row.key, row.label) + unit
+    return _SHORT.get(row.key, row.label)
 
 
 def _cells(row: "QualityRow") -> tuple[str, str, str, str]:
-    return _number(row.generated), _number(row.real), row.goal, _met(row) or "-"
+    return _number(row.generated), _number(row.real), row.goal_text, _met(row) or "-"
 
 
 def _columns(generated: str, real: str, goal: str, met: str) -> str:
@@ -337,7 +334,7 @@ def _page(comparison: Comparison, figures: Sequence[tuple[str, str]]) -> str:
         "|---|---|---|---|---|",
         *(
             f"| {_escaped(row.label)} | {_number(row.generated)} | {_number(row.real)} "
-            f"| {row.goal} | {_met(row)} |"
+            f"| {row.goal_text} | {_met(row)} |"
             for row in comparison.quality.rows
         ),
         "",

@@ -16,6 +16,14 @@ from smdgen.config import PrepareConfig
 from smdgen.dataset.dataset import open_dataset
 from smdgen.progress import Silent
 from smdgen.quality import two_sample
+from smdgen.quality.goals import (
+    NO_MORE_THAN_REAL,
+    at_most,
+    at_most_real,
+    between,
+    between_real,
+    near_real,
+)
 from smdgen.stages import prepare
 
 
@@ -160,12 +168,13 @@ def test_the_one_step_test_passes_the_truth_and_sees_noise(source):
 @pytest.mark.parametrize(
     ("goal", "value", "met"),
     [
-        ("<= 0.25", 0.25, True), ("<= 0.25", 0.26, False),
-        ("<= 1.05 x real", 2.09, True), ("<= 1.05 x real", 2.11, False),
-        ("0.95 to 1.05", 1.04, True), ("0.95 to 1.05", 1.06, False), ("0.95 to 1.05", 0.94, False),
-        ("0.95 to 1.05 x real", 1.95, True), ("0.95 to 1.05 x real", 1.0, False),
-        ("within 0.03 of real", 1.98, True), ("within 0.03 of real", 2.04, False),
-        ("", 1.0, None),
+        (at_most(0.25), 0.25, True), (at_most(0.25), 0.26, False),
+        (at_most_real(1.05), 2.09, True), (at_most_real(1.05), 2.11, False),
+        (between(0.95, 1.05), 1.04, True), (between(0.95, 1.05), 1.06, False),
+        (between(0.95, 1.05), 0.94, False),
+        (between_real(0.95, 1.05), 1.95, True), (between_real(0.95, 1.05), 1.0, False),
+        (near_real(0.03), 1.98, True), (near_real(0.03), 2.04, False),
+        (None, 1.0, None),
     ],
 )  # fmt: skip
 def test_goals_are_judged_on_the_mean_of_the_seeds(goal, value, met):
@@ -173,7 +182,7 @@ def test_goals_are_judged_on_the_mean_of_the_seeds(goal, value, met):
     assert quality_page.judge(cells, "x", goal) is met
 
 
-@pytest.mark.parametrize("goal", ["0.95 to 1.05 x real", "<= 1.05 x real", "within 0.03 of real"])
+@pytest.mark.parametrize("goal", [between_real(0.95, 1.05), at_most_real(1.05), near_real(0.03)])
 def test_a_goal_that_asks_for_a_missing_real_figure_is_not_judged(goal):
     assert quality_page.judge([cell(seed=1, x=(1.0, None))], "x", goal) is None
 
@@ -182,9 +191,9 @@ def test_goals_without_a_number_must_be_met_by_every_seed():
     cells = [cell(seed=seed, x=(0.0, 0.0)) for seed in (1, 2)]
     for one in cells:
         one["rows"][0]["met"] = True
-    assert quality_page.judge(cells, "x", "no more than real") is True
+    assert quality_page.judge(cells, "x", NO_MORE_THAN_REAL) is True
     cells[1]["rows"][0]["met"] = False
-    assert quality_page.judge(cells, "x", "no more than real") is False
+    assert quality_page.judge(cells, "x", NO_MORE_THAN_REAL) is False
 
 
 def test_the_page_says_what_is_left_without_the_rounding_of_rigid_bonds():

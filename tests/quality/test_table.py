@@ -119,7 +119,7 @@ def test_goals_in_angstrom_do_not_judge_degrees(energy, real):
     )  # fmt: skip
     for key in ("cv_error", "target_error", "target_error_worst"):
         assert table.row(key).generated > 0.2
-        assert (table.row(key).goal, table.row(key).met) == ("", None)
+        assert (table.row(key).goal, table.row(key).met) == (None, None)
 
 
 def test_copies_of_training_pulls_are_seen(table_of):

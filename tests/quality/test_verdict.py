@@ -4,12 +4,13 @@ import math
 
 import pytest
 
+from smdgen.quality.goals import GOALS, at_most
 from smdgen.quality.rows import QualityRow
 from smdgen.quality.verdict import unjudged, verdict
 
 
 def row(key: str, generated: float, real: float = 1.0, met: bool | None = True) -> QualityRow:
-    return QualityRow(key, f"{key}, share", generated, real=real, goal="a goal", met=met)
+    return QualityRow(key, key, "share", generated, real=real, goal=GOALS.get(key, at_most(0.5)), met=met)
 
 
 MET = [row("bond_energy_ratio", 1.0), row("angle_energy_ratio", 1.0), row("clashes", 0.0, 0.0)]
