@@ -1,6 +1,7 @@
 """Where the protein backbone is among the atoms of a structure."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -15,7 +16,7 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Backbone:
-    """The residues that have a CA, in the order of chains and residue numbers.
+    """The residues that have a CA, in the order of the chains.
 
     Attributes:
         atoms: For each of N, CA, C, O and CB its atom in every residue, (n_residues,); -1 where it lacks.
@@ -89,18 +90,19 @@ def find_backbone(structure: Molecule) -> Backbone:
     Residues are linked by the bond C-N. Where the bonds cannot tell, because C or N is not among the
     atoms or the structure has no bonds, by residue numbers that follow each other in one chain.
 
+    They stand as they are linked, whatever their numbers: insertion codes may count down, and two chains
+    may share a letter. What is not linked stands by chain and residue number; in the order of the file if
+    a number occurs twice in the chain.
+
     Args:
         structure: The modelled atoms.
     """
     residues: dict[_Key, dict[str, int]] = {}
     for i, number in enumerate(residue_numbers(structure).tolist()):
         residues.setdefault(_residue_key(structure, i, number), {}).setdefault(str(structure.names[i]), i)
-    chains = {chain: place for place, chain in enumerate(dict.fromkeys(key[:2] for key in residues))}
-    keys = sorted(
-        (key for key, atoms in residues.items() if "CA" in atoms and is_carbon(structure, atoms["CA"])),
-        key=lambda key: (chains[key[:2]], *key[2:]),
-    )
     bonds = {tuple(sorted(map(int, bond))) for bond in structure.bonds}
+    keys = [key for key, atoms in residues.items() if "CA" in atoms and is_carbon(structure, atoms["CA"])]
+    keys = _along_bonds(_by_number(keys, residues), residues, structure.bonds)
     linked = [_is_linked(residues, a, b, bonds) for a, b in pairwise(keys)]
     atoms = {
         name: np.array([residues[key].get(name, -1) for key in keys], dtype=np.int64)
@@ -111,6 +113,36 @@ def find_backbone(structure: Molecule) -> Backbone:
 
 
 _Key = tuple[str, str, int, str, int]  # segment, chain, residue number, insertion code, count from 0
+
+
+def _by_number(keys: Sequence[_Key], residues: Iterable[_Key]) -> list[_Key]:
+    """The keys by chain and residue number; those of a chain that has a number twice as in the file."""
+    chains = {chain: place for place, chain in enumerate(dict.fromkeys(key[:2] for key in residues))}
+    counts = Counter(key[:4] for key in keys)
+    twice = {key[:2] for key, count in counts.items() if count > 1}
+    return sorted(keys, key=lambda key: (chains[key[:2]], *(key[4:] if key[:2] in twice else key[2:])))
+
+
+def _along_bonds(
+    keys: Sequence[_Key], residues: Mapping[_Key, Mapping[str, int]], bonds: Indices
+) -> list[_Key]:
+    """The keys with each chain from its first residue to its last, as its peptide bonds go."""
+    carbon = {residues[key]["C"]: key for key in keys if "C" in residues[key]}
+    nitrogen = {residues[key]["N"]: key for key in keys if "N" in residues[key]}
+    after: dict[_Key, _Key] = {}
+    for i, j in bonds.tolist():
+        for c, n in ((i, j), (j, i)):
+            if c in carbon and n in nitrogen and carbon[c] != nitrogen[n]:
+                after.setdefault(carbon[c], nitrogen[n])
+    followers = set(after.values())
+    heads = [key for key in keys if key not in followers]
+    ordered: dict[_Key, None] = {}
+    for head in (*heads, *keys):  # a ring has no head: it begins with its lowest number
+        here: _Key | None = head
+        while here is not None and here not in ordered:
+            ordered[here] = None
+            here = after.get(here)
+    return list(ordered)
 
 
 def _residue_key(structure: Molecule, i: int, number: int) -> _Key:
@@ -132,4 +164,4 @@ def _is_linked(
     """Whether residue b follows residue a in the chain."""
     if bonds and "C" in residues[a] and "N" in residues[b]:
         return tuple(sorted((residues[a]["C"], residues[b]["N"]))) in bonds
-    return a[:2] == b[:2] and b[2] - a[2] in (0, 1)
+    return a[:2] == b[:2] and (b[2] - a[2] == 1 or (b[2] == a[2] and b[3] != a[3]))

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.errors import ConfigError
-from smdgen.geometry.atoms import Atoms, Molecule, is_carbon
+from smdgen.geometry.atoms import Atoms, Molecule
+from smdgen.geometry.backbone import find_backbone
 
 if TYPE_CHECKING:  # what is stored of a variable is read without torch
     from torch import Tensor
@@ -210,7 +211,7 @@ def selections(text: str) -> list[str]:
 def end_to_end(
     structure: Molecule, modelled: NDArray[np.int64], name: str = "end_to_end"
 ) -> CollectiveVariable:
-    """The distance from the first to the last modelled CA, in the order of chains and residue numbers.
+    """The distance from the first to the last modelled CA, in the order of the chains.
 
     Args:
         structure: All atoms of the topology.
@@ -220,22 +221,14 @@ def end_to_end(
     Raises:
         ConfigError: Fewer than two CA atoms are modelled.
     """
-    chains: dict[tuple[str, str], int] = {}
-    keys = []
-    for place, atom in enumerate(modelled):
-        chain = chains.setdefault(
-            (str(structure.segment_ids[atom]), str(structure.chain_ids[atom])), len(chains)
-        )
-        if structure.names[atom] == "CA" and is_carbon(structure, int(atom)):
-            keys.append(
-                (chain, int(structure.residue_ids[atom]), str(structure.insertion_codes[atom]), place)
-            )
-    if len(keys) < 2:
+    place = {int(atom): i for i, atom in enumerate(modelled)}
+    ends = [place[atom] for atom in find_backbone(structure).atoms["CA"].tolist() if atom in place]
+    if len(ends) < 2:
         raise ConfigError(
-            f"found {len(keys)} CA among the modelled atoms, expected two or more for the end-to-end "
+            f"found {len(ends)} CA among the modelled atoms, expected two or more for the end-to-end "
             f"distance; widen --select or give --cv, for example {_EXAMPLE!r}"
         )
-    return CollectiveVariable(name, "distance", ((min(keys)[-1],), (max(keys)[-1],)), ((1.0,), (1.0,)))
+    return CollectiveVariable(name, "distance", ((ends[0],), (ends[-1],)), ((1.0,), (1.0,)))
 
 
 def colvars_config(cv: CollectiveVariable, atom_numbers: Sequence[int] | NDArray[np.int64]) -> str:

@@ -210,3 +210,56 @@ def test_inverted_centre_is_seen_and_planar_ones_do_not_count():
     assert float(validity.inverted_centres(x, centres).sum()) == 0.0
     mirror = x * torch.tensor([1.0, 1.0, -1.0])
     assert bool((validity.inverted_centres(mirror, centres) == 1).all())
+
+
+def twice(structure, **fields):
+    """Two copies of a molecule in one file; `fields` are those that differ from a plain repetition."""
+    n = len(structure.names)
+    texts = ("names", "residue_names", "insertion_codes", "chain_ids", "segment_ids", "elements")
+    doubled = {
+        name: np.concatenate([getattr(structure, name)] * 2) for name in (*texts, "residue_ids", "masses")
+    }
+    return replace(
+        structure, **doubled | fields, bonds=np.concatenate([structure.bonds, structure.bonds + n])
+    )
+
+
+@pytest.mark.parametrize("has_bonds", [True, False])
+def test_two_chains_of_one_letter_and_the_same_numbers_stay_two_chains(has_bonds):
+    """As in a dimer of a .gro file, or of a PDB without chain letters."""
+    structure = twice(make_structure())
+    if not has_bonds:
+        structure = replace(structure, bonds=np.zeros((0, 2), dtype=np.int64))
+    backbone = find_backbone(structure)
+    assert [len(chain) for chain in backbone.chains] == [10, 10]
+    assert backbone.atoms["CA"].tolist() == list(range(1, 80, 4))
+    assert len(backbone.phi) == 18
+
+
+def test_a_longer_second_chain_of_the_same_letter_stays_whole():
+    """Numbers 1 to 5 and 11 to 15, then 1 to 10: no sorting by number tells the chains apart."""
+    one = make_structure()
+    numbers = np.concatenate([np.where(one.residue_ids > 5, one.residue_ids + 5, one.residue_ids)] * 2)
+    numbers[40:] = one.residue_ids
+    backbone = find_backbone(twice(one, residue_ids=numbers))
+    assert [len(chain) for chain in backbone.chains] == [10, 10]
+    assert backbone.atoms["CA"].tolist() == list(range(1, 80, 4))
+
+
+def test_residues_follow_their_bonds_whatever_their_numbers():
+    """Insertion codes that count down (thrombin's 1C, 1B, 1A, 1), and numbers that start again."""
+    structure = make_structure()
+    codes = np.repeat(np.array(["C", "B", "A", *[""] * 7], dtype="<U1"), 4)
+    numbers = np.repeat(np.array([1, 1, 1, 1, 2, 3, 99_999, 0, 1, 2]), 4)
+    backbone = find_backbone(replace(structure, insertion_codes=codes, residue_ids=numbers))
+    assert [len(chain) for chain in backbone.chains] == [10]
+    assert backbone.atoms["CA"].tolist() == list(range(1, 40, 4))
+    assert np.array_equal(backbone.phi, find_backbone(structure).phi)
+
+
+def test_the_closing_bond_of_a_ring_leaves_one_chain():
+    structure = make_structure()
+    ring = replace(structure, bonds=np.concatenate([structure.bonds, [[0, 38]]]))
+    backbone = find_backbone(ring)
+    assert backbone.atoms["CA"].tolist() == list(range(1, 40, 4))
+    assert backbone.linked.all()

@@ -20,6 +20,7 @@ def structure():
     n = len(names)
     return SimpleNamespace(
         names=names,
+        residue_names=np.full(n, "ALA"),
         residue_ids=np.repeat(np.arange(1, 5), 5),
         insertion_codes=np.full(n, ""),
         chain_ids=np.full(n, "A"),
@@ -27,7 +28,14 @@ def structure():
         elements=np.array(["N", "H", "C", "C", "O"] * 4, dtype="U2"),
         masses=np.array([14.007, 1.008, 12.011, 12.011, 15.999] * 4),
         positions=np.random.default_rng(0).standard_normal((n, 3)) * 4,
+        bonds=np.zeros((0, 2), dtype=np.int64),
     )
+
+
+def taken(structure, order):
+    """The structure with some of its atoms, in this order."""
+    fields = {name: column[order] for name, column in vars(structure).items() if name != "bonds"}
+    return SimpleNamespace(**fields, bonds=structure.bonds)
 
 
 @pytest.fixture
@@ -155,7 +163,7 @@ def test_difference_takes_the_short_way_round_for_dihedrals_only(structure, mode
 def test_end_to_end_goes_by_residue_number_not_by_place(structure, modelled):
     """In NAMD's deca-alanine the atoms of the last residue stand in an order of their own."""
     order = np.r_[np.arange(15, 20), np.arange(0, 15)]
-    turned = SimpleNamespace(**{key: value[order] for key, value in vars(structure).items()})
+    turned = taken(structure, order)
     places = np.flatnonzero(turned.names != "H")
     cv = cvs.end_to_end(turned, places)
     first, last = (places[group[0]] for group in cv.groups)
@@ -167,7 +175,7 @@ def test_end_to_end_goes_by_residue_number_not_by_place(structure, modelled):
 
 def test_end_to_end_is_of_carbons_not_of_a_calcium_ion(structure, modelled):
     """An ion named CA with the last number of the chain."""
-    ion = SimpleNamespace(**{key: value[[*range(len(value)), 2]] for key, value in vars(structure).items()})
+    ion = taken(structure, [*range(len(structure.names)), 2])
     ion.elements[-1], ion.residue_ids[-1] = "Ca", 201
     assert ion.names[-1] == "CA"
     places = np.r_[modelled, len(ion.names) - 1]
@@ -242,3 +250,12 @@ def test_dihedrals_are_counted_on_without_a_jump_and_from_one_turn():
     torch.testing.assert_close(near, torch.tensor([190.0, -190.0]))
     distance = cvs.CollectiveVariable("d", "distance", ((0,), (1,)), ((1.0,),) * 2)
     assert cvs.unrolled(distance, wrapped)[0] is wrapped[0]
+
+
+def test_end_to_end_of_two_chains_of_one_letter(structure, modelled):
+    """From the first CA of one to the last of the other, though the second chain has lower numbers."""
+    n = len(structure.names)
+    both = taken(structure, [*range(n)] * 2)
+    both.residue_ids[:n] += 2
+    cv = cvs.end_to_end(both, np.r_[modelled, modelled + n])
+    assert cv.groups == ((1,), (2 * len(modelled) - 3,))

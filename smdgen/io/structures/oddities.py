@@ -34,8 +34,12 @@ def find_oddities(structure: Structure) -> list[str]:
     atoms = np.split(np.arange(structure.n_atoms), starts[1:])
     names = [frozenset(structure.names[members].tolist()) for members in atoms]
     following = _following(structure, runs)
+    parts = _in_parts(structure, starts, protein_runs)
+    twins = _twins(structure, starts, protein_runs, names)
+    shared = _say("residue numbers that two chains of one letter share", [x for x in parts if x in twins])
     return [
-        *_say("residues in two parts or with one number", _in_parts(structure, starts, protein_runs)),
+        *_say("residues in two parts or with one number", [place for place in parts if place not in twins]),
+        *(f"{note}; resid takes both, index or fragment tells them apart" for note in shared),
         *_say("atoms of the same name in one residue", _same_names(structure, atoms, names)),
         *_say("residues without their backbone", _incomplete(structure, starts, protein_runs, names)),
         *_say("names that do not fit the element", _wrong_elements(structure, is_protein)),
@@ -76,6 +80,16 @@ def _in_parts(structure: Structure, starts: NDArray[np.int64], runs: Sequence[in
         for beside in {run - 1, run + 1} - amino_acids:
             seen[own] += 0 <= beside < len(starts) and _key(structure, int(starts[beside])) == own
     return [structure.label(int(starts[run])) for run in runs if seen[_key(structure, int(starts[run]))] > 1]
+
+
+def _twins(
+    structure: Structure, starts: NDArray[np.int64], runs: Sequence[int], names: Sequence[frozenset[str]]
+) -> set[str]:
+    """First atoms of the amino acids of which all of one number are whole: two chains of one letter."""
+    broken = {_key(structure, int(starts[run])) for run in runs if not {"N", "CA", "C"} <= names[run]}
+    return {
+        structure.label(int(starts[run])) for run in runs if _key(structure, int(starts[run])) not in broken
+    }
 
 
 def _same_names(

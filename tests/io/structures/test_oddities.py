@@ -37,3 +37,24 @@ def test_an_unknown_name_is_said(peptide):
     names = peptide.names.astype("U4")
     names[np.flatnonzero(names == "O")[1]] = "QX"
     assert "unusual names" in " ".join(find_oddities(replace(peptide, names=names)))
+
+
+def test_two_chains_of_one_letter_are_told_how_to_select_them(tmp_path, peptide):
+    lines = peptide.path.read_text().splitlines()[:-1]
+    path = tmp_path / "dimer.pdb"
+    path.write_text(
+        "\n".join([*lines, "TER", *(line[:38] + f"{60:8.3f}" + line[46:] for line in lines), "END\n"])
+    )
+    notes = find_oddities(read_pdb(path))
+    assert notes == [
+        "residue numbers that two chains of one letter share: 8, first A ALA 1 N; resid takes both, "
+        "index or fragment tells them apart"
+    ]
+
+
+def test_a_residue_in_two_parts_is_no_second_chain(peptide):
+    numbers = peptide.residue_ids.copy()
+    numbers[-1] = 1
+    notes = " ".join(find_oddities(replace(peptide, residue_ids=numbers)))
+    assert "residues in two parts or with one number: 2, first A ALA 1 N" in notes
+    assert "share" not in notes
