@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.full_disk import stages, with_limits
-from benchmarks.kill import kill_and_rerun
+from benchmarks.faults.full_disk import stages, with_limits
+from benchmarks.faults.kill import kill_and_rerun
 from tests.faults.commands import Commands, leftovers, make_commands, run_command, snapshot
 
 

@@ -7,11 +7,11 @@ import shutil
 import signal
 import sys
 
+import large_protein
 import numpy as np
 import pytest
 import torch
 
-import large_protein
 from smdgen.about.run_folder import describe_run
 from smdgen.config import PrepareConfig, RolloutConfig, TrainLstmConfig, TrainVaeConfig
 from smdgen.dataset.dataset import Pull, open_dataset, write_dataset
