@@ -18,6 +18,7 @@ from smdgen.files import atomic_path
 from smdgen.view.labels import (
     CENTRES,
     MOST_STICKS,
+    centres_file,
     has_backbone,
     has_centres,
     has_label,
@@ -54,10 +55,17 @@ from pymol import cmd
 here = os.path.dirname(os.path.abspath(getattr(pymol, "__script__", "")))
 topology, timestep_ps, label = {topology!r}, {timestep_ps!r}, {label!r}
 pulls = {pulls!r}
+files = {files!r}
 
 
 def in_folder(name):
     return os.path.normpath(os.path.join(here, name))
+
+
+missing = [name for name in files if not os.path.isfile(in_folder(name))]
+if missing:
+    print("smdgen: %s not found in %s; keep the files of a rollout together" % (missing[0], here))
+    pulls = []
 
 
 def cv_values(trajectory):
@@ -77,7 +85,7 @@ def add_caption(name, text, colour, line):
     cmd.show("labels", name)
     cmd.set("label_color", colour, name)
     cmd.alter(name, "s.label_relative_mode=1")
-    cmd.alter(name, "s.label_screen_point=[-0.95, %.3f, 0.0]" % (-0.95 + 0.09 * line))
+    cmd.alter(name, "s.label_screen_point=[-0.95, %.3f, 0.0]" % (-0.92 + 0.09 * line))
     cmd.alter(name, "s.label_placement_offset=[0.0, 0.0, 0.0]")
     cmd.set("label_position", [1, 0, 0], name)
 
@@ -86,7 +94,7 @@ for number, (name, trajectory, kind, colour) in enumerate(pulls):
     cmd.load(in_folder(topology), name)
     cmd.load_traj(in_folder(trajectory), name, state=1)
     cmd.hide("everything", name)
-{points}\
+{style}{points}\
     times = [timestep_ps * frame for frame in range(cmd.count_states(name))]
     text = ["%s (%s), t = %.4g ps" % (name, kind, time) for time in times]
     for frame, value in enumerate(cv_values(trajectory)[: len(text)]):
@@ -94,7 +102,6 @@ for number, (name, trajectory, kind, colour) in enumerate(pulls):
     add_caption("caption_of_" + name, text, colour, 0 if kind == "real" else 1 + number % 8)
 python end
 
-{style}
 set cartoon_transparency, 0.15
 set stick_radius, 0.12
 set all_states, 0
@@ -112,31 +119,38 @@ for name, trajectory, kind, colour in pulls:
     cmd.color("0xCC3333", "%s and elem O" % name)
     cmd.color("0xB3B3B3", "%s and elem H" % name)
 
-# The view fits all frames of the pulls that are shown, with room for the captions below.
-cmd.orient(" ".join(name for name, *_ in pulls), state=0)
-view, (width, height) = list(cmd.get_view()), cmd.get_viewport()
-turn = np.array(view[:9]).reshape(3, 3)
-points = []
-for name in (pulls[0][0], pulls[-1][0]):
-    cmd.iterate_state(0, name, "points.append((x, y, z))", space={{"points": points}})
-points = np.array(points) @ turn
-low, high = points.min(0) - 1.5, points.max(0) + 1.5
-middle, half = (low + high) / 2, (high - low) / 2
-room = 0.10
-half_height = max(half[1] / (1 - room), half[0] * height / width)
-far = half_height / np.tan(np.radians(float(cmd.get("field_of_view")) / 2))
-reach = float(np.linalg.norm(half)) + 5
-view[9:15] = [0, room * half_height, -far, *(turn @ middle)]
-view[15:17] = [far - reach, far + reach]
-cmd.set_view(view)
+
+def fit_view():
+    # All frames of the pulls that are shown, with room for the captions below.
+    cmd.orient(" ".join(name for name, *_ in pulls), state=0)
+    view, (width, height) = list(cmd.get_view()), cmd.get_viewport()
+    turn = np.array(view[:9]).reshape(3, 3)
+    points = []
+    for name in (pulls[0][0], pulls[-1][0]):
+        cmd.iterate_state(0, name, "points.append((x, y, z))", space={{"points": points}})
+    points = np.array(points) @ turn
+    low, high = points.min(0) - 1.5, points.max(0) + 1.5
+    middle, half = (low + high) / 2, (high - low) / 2
+    room = 0.10
+    half_height = max(half[1] / (1 - room), half[0] * height / width)
+    far = half_height / np.tan(np.radians(float(cmd.get("field_of_view")) / 2))
+    reach = float(np.linalg.norm(half)) + 5
+    view[9:15] = [0, room * half_height, -far, *(turn @ middle)]
+    view[15:17] = [far - reach, far + reach]
+    cmd.set_view(view)
+
+
+if pulls:
+    fit_view()
 python end
 
 mset 1 -{n_frames}
 set movie_fps, 5
 {reassign}frame 1
 {hidden}python
-print("smdgen: {help_what} Play with the arrow at the bottom right.")
-print("smdgen: `enable *pull_001` shows another pull, `disable *pull_001` hides it.")
+if pulls:
+    print("smdgen: {help_what} Play with the arrow at the bottom right.")
+{help_others}\
 python end
 """
 
@@ -178,12 +192,16 @@ def write_view_pml(
     ]
     what = f"{len(trajectories)} pull{'s' * (len(trajectories) > 1)} of {n_frames} frames"
     backbone = has_backbone(atom_names)
+    centres = []
+    if cv is not None and has_centres(cv):
+        centres = [path.with_name(CENTRES), *map(centres_file, files)]
     script = _SCRIPT.format(
         what=what,
         script=path.name,
         topology=_relative(structure_file, folder),
         timestep_ps=timestep_ps,
         pulls=pulls,
+        files=[_relative(file, folder) for file in (structure_file, *files, *centres)],
         label=None if cv is None else cv.name,
         cv_name="" if cv is None else cv.name,
         cv_unit="" if cv is None else cv.unit,
@@ -192,6 +210,7 @@ def write_view_pml(
         n_frames=n_frames,
         reassign=_reassign(n_frames) if backbone and n_frames <= FRAMES_TO_REASSIGN else "",
         hidden="".join(f"disable *{name}\n" for name in names[1 : len(trajectories)]),
+        help_others="".join(map(_help_others, names[1 : len(trajectories)][:1])),
         help_what=f"{what}" + ("; a real pull beside them in grey." if real else "."),
     )
     with atomic_path(path) as temporary:
@@ -283,7 +302,7 @@ def _object_names(trajectories: Sequence[Path]) -> list[str]:
     names: list[str] = []
     for trajectory in trajectories:
         name = re.sub(r"[^A-Za-z0-9_]", "_", trajectory.stem)
-        name = name if name.startswith("pull") else f"pull_{name}"
+        name = name if name.startswith(("pull", "real_")) else f"pull_{name}"
         names.append(name if name not in names else f"{name}_{len(names)}")
     return names
 
@@ -294,10 +313,14 @@ def _relative(target: Path, folder: Path) -> str:
 
 def _style(backbone: bool, n_atoms: int) -> str:
     """A cartoon where there is a backbone, and the sticks of a model in which they can be told apart."""
-    lines = ["as cartoon, polymer"] if backbone else []
+    lines = ['cmd.show("cartoon", name)'] if backbone else []
     if not backbone or n_atoms <= MOST_STICKS:
-        lines += ["python", "for name, *_ in pulls:", '    cmd.show("sticks", name)', "python end"]
-    return "\n".join(lines)
+        lines.append('cmd.show("sticks", name)')
+    return "".join(f"    {line}\n" for line in lines)
+
+
+def _help_others(name: str) -> str:
+    return f'    print("smdgen: `enable *{name}` shows another pull, `disable *{name}` hides it.")\n'
 
 
 def _points(cv: "CollectiveVariable | None", folder: Path, script: Path) -> str:

@@ -25,12 +25,11 @@ _SCRIPT = """\
 # `vmd -e` does not say where the script lies, as `source` does. So its folder is the current one or the
 # one the pulls were written to, if the script there shows the same pulls.
 proc smdgen_folder {{}} {{
-    set topology {topology}
     set known [file dirname [file normalize [info script]]]
-    if {{[info script] ne "" && [file isfile [file join $known $topology]]}} {{ return $known }}
+    if {{[info script] ne ""}} {{ return $known }}
     foreach folder [list [pwd] {home}] {{
         set script [file join $folder {script}]
-        if {{![file isfile $script] || ![file isfile [file join $folder $topology]]}} continue
+        if {{![file isfile $script]}} continue
         set stream [open $script]
         set text [read $stream]
         close $stream
@@ -42,6 +41,12 @@ proc smdgen_folder {{}} {{
 proc smdgen_view {{here}} {{
     set topology [file join $here {topology}]
     set trajectories [list {trajectories}]
+
+    foreach name [list {files}] {{
+        if {{[file isfile [file join $here $name]]}} continue
+        puts "smdgen: error: $name not found in $here; keep the files of a rollout together"
+        return
+    }}
 
     # Averages shown frames over 2n+1 neighbours; on the screen only, labels and tables stay exact.
     set smoothing {smoothing}
@@ -128,6 +133,9 @@ def write_view_vmd(
     atoms = () if cv is None else label_atoms(cv)
     labelled = centres or bool(atoms)
     loaded = [(file, "generated") for file in trajectories] + [(file, "real") for file in real]
+    needed = [structure_file, *(file for file, _ in loaded)]
+    if centres:
+        needed += [path.with_name(CENTRES), *(centres_file(file) for file, _ in loaded)]
     script = _SCRIPT.format(
         what=what,
         script=tcl_word(path.name),
@@ -139,6 +147,7 @@ def write_view_vmd(
             f"{_relative(file, folder)} {word} {_relative(centres_file(file), folder) if centres else '{}'}"
             for file, word in loaded
         ),
+        files=" ".join(_relative(file, folder) for file in needed),
         smoothing=2 if n_frames >= FRAMES_TO_SMOOTH else 0,
         representations=_representations(atom_names, atoms),
         real_representations=_representations(atom_names, atoms, grey=True),

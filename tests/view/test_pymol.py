@@ -62,6 +62,32 @@ def test_script_runs_in_pymol(tmp_path):
 
 
 @needs_pymol
+def test_the_ends_of_the_cv_are_marked(tmp_path):
+    """Cartoon and sticks of all atoms, spheres of the two that the variable joins."""
+    pulls = write_pulls(tmp_path, ["pull_000.dcd"])
+    view.write_view_pml(tmp_path / "view.pml", tmp_path / "topology.pdb", pulls, CV, STRUCTURE.names, 11)
+    counts = ", ".join(f"cmd.count_atoms('pull_000 and rep {rep}')" for rep in ("spheres", "sticks"))
+    text = run_script(tmp_path, f"python\nprint('FOUND', {counts})\npython end\n")
+    assert "FOUND 2 40" in text
+    assert "shows another pull" not in text
+
+
+@needs_pymol
+@pytest.mark.parametrize("name", ["topology.pdb", "pull_001.dcd"])
+def test_a_missing_file_is_one_line(tmp_path, name):
+    """Nothing else is complained about, and nothing is loaded."""
+    pulls = write_pulls(tmp_path, ["pull_000.dcd", "pull_001.dcd"])
+    view.write_view_pml(tmp_path / "view.pml", tmp_path / "topology.pdb", pulls, CV, STRUCTURE.names, 11)
+    (tmp_path / name).unlink()
+    text = run_script(tmp_path, "python\nprint('FOUND', cmd.get_object_list())\npython end\n")
+    said = [line for line in text.splitlines() if line.startswith(("smdgen", "FOUND", " Error", "Traceback"))]
+    assert said == [
+        f"smdgen: {name} not found in {tmp_path}; keep the files of a rollout together",
+        "FOUND []",
+    ]
+
+
+@needs_pymol
 def test_object_names_that_pymol_would_misread(tmp_path):
     """`b` and `q` are words of PyMOL's language, and a name may stand twice after cleaning."""
     pulls = write_pulls(tmp_path, ["b.dcd", "x y.dcd", "x-y.dcd"])
@@ -91,7 +117,7 @@ def test_a_cv_between_groups_and_a_real_pull_are_shown(tmp_path):
     assert float(found[1]) == pytest.approx(float(evaluate(cv, torch.from_numpy(positions[1, -1]))), abs=0.01)
     shown = next(line for line in text.splitlines() if line.startswith("SHOWN"))
     assert "'caption_of_pull_000'" in shown
-    assert "'pull_real_000'" in shown
+    assert "'real_000'" in shown
     assert "pull_001" not in shown
 
 

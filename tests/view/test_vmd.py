@@ -71,6 +71,21 @@ def test_pulls_that_are_not_found_are_one_line(tmp_path, monkeypatch):
     assert "cd to its folder, then: source view.vmd" in vmd.output[0]
 
 
+@pytest.mark.parametrize("how", ["play", "source"])
+@pytest.mark.parametrize("name", ["topology.pdb", "pull_001.dcd"])
+def test_a_missing_file_is_one_line(tmp_path, monkeypatch, name, how):
+    """The file is named, and no command follows on molecules that are half there."""
+    show(tmp_path, write_pulls(tmp_path, n_pulls=2))
+    (tmp_path / name).unlink()
+    monkeypatch.chdir(tmp_path)
+    vmd = Vmd()
+    getattr(vmd, how)(tmp_path / "view.vmd")
+    assert vmd.molecules == []
+    assert vmd.output == [
+        f"smdgen: error: {name} not found in {tmp_path}; keep the files of a rollout together"
+    ]
+
+
 def test_other_pulls_of_the_same_names_are_not_shown(tmp_path, monkeypatch):
     """In the current folder, or where the pulls were before they were moved, lies another rollout."""
     mine, other = tmp_path / "mine", tmp_path / "other"
@@ -189,12 +204,8 @@ def test_no_cv_no_label(tmp_path):
 
 def test_stand_in_is_strict(tmp_path):
     """The tests above mean something only if wrong scripts fail."""
-    write_pulls(tmp_path)
-    script = tmp_path / "view.vmd"
-    write_view_vmd(script, tmp_path / "topology.pdb", write_pulls(tmp_path), CV, STRUCTURE.names, 11)
-    (tmp_path / "pull_000.dcd").unlink()
     with pytest.raises(VmdError, match="Unable to load"):
-        Vmd().source(script)
+        Vmd().run(f"mol new {tcl_word(str(tmp_path / 'nothing.dcd'))} type dcd waitfor all")
     for wrong in ("mol representation NewCartoonish", "mol colour Name", "animate", "nonsense", "set a $b"):
         with pytest.raises(VmdError):
             Vmd().run(wrong)
