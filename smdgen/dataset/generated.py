@@ -27,7 +27,8 @@ class Way:
     """Which frames of a real pull belong to the frames of the generated ones.
 
     Attributes:
-        window: The part of the real pulls that generated ones cover, from 0 to 1, at even times.
+        window: The part of the real pulls that generated ones cover, from 0 to 1, at even times; where real
+            ones are blocks, the part of their whole trajectory.
         cv: (n_frames,). Where generated pulls follow a schedule, or real ones go both ways or are blocks of
             a trajectory: the CV aimed at, mean over the pulls; a real pull's frames are then those with the
             nearest CV.
@@ -95,7 +96,7 @@ def read_generated(
     way, aims = Way(), None
     if report is not None:
         aims = _aims(paths, len(positions[0]), dataset)
-        way = _way(report, dataset, len(positions[0]) - 1, aims)
+        way = way_of(report, dataset, len(positions[0]) - 1, aims)
         known = (None, dataset.content_hash, dataset.provenance.get("part_of"))
         if report.get("dataset_hash") not in known:
             notes.append(
@@ -161,8 +162,7 @@ def places(dataset: Dataset, pull: Pull, n_frames: int, way: Way) -> NDArray[np.
         way: Where the generated pulls go.
     """
     if way.cv is None:
-        share = np.linspace(*way.window, n_frames)
-        return pull.start + np.rint(share * (pull.n_frames - 1)).astype(np.int64)
+        return _evenly(np.arange(pull.start, pull.stop), n_frames, way.window)
     even = np.linspace(0, len(way.cv) - 1, n_frames)
     period = 360 if dataset.cv.periodic else None
     path = way.cv if period is None else np.unwrap(way.cv, period=period)
@@ -206,23 +206,57 @@ def _rollout_report(paths: Sequence[Path]) -> dict[str, Any] | None:
     return report if all(isinstance(number, int | float) for number in numbers) else None
 
 
-def _way(report: Mapping[str, Any], dataset: Dataset, n_steps: int, aims: NDArray[np.float64] | None) -> Way:
-    """The part of the way the pulls of a rollout cover; by the CV where time says nothing."""
+def way_of(
+    report: Mapping[str, Any], dataset: Dataset, n_steps: int, aims: NDArray[np.floating] | None
+) -> Way:
+    """The part of the way the pulls of a rollout cover; by the CV where time says nothing.
+
+    Args:
+        report: What rollout.json holds.
+        dataset: The real pulls.
+        n_steps: Of the generated pulls.
+        aims: (n_pulls, n_steps + 1). The CV aimed at; None if unknown.
+    """
     pulls = [pull for pull in (dataset.of_split("train") or dataset.pulls) if pull.n_frames > 1]
-    n_frames = min(pull.n_frames for pull in pulls)
-    values = [dataset.cv_values[places(dataset, pull, n_frames, Way())] for pull in pulls]
+    tracks = [np.arange(pull.start, pull.stop) for pull in pulls]
+    if dataset.has_blocks:
+        tracks = [_joined(own) for own in dataset.trajectories]
+    n_frames = min(map(len, tracks))
+    values = [dataset.cv_values[_evenly(track, n_frames, (0.0, 1.0))] for track in tracks]
     paths = np.stack(unrolled(dataset.cv, values))
     target, mean, net = report.get("target"), paths.mean(axis=0), paths[:, -1] - paths[:, 0]
+    cv = None
     both_ways = net.min() < 0 < net.max()
-    by_cv = both_ways or report.get("schedule_sha256") or dataset.has_blocks
-    if aims is not None and by_cv:
-        return Way(cv=np.asarray(mean_path(aims, dataset.cv.periodic), dtype=np.float64))
-    times = [float(dataset.times_ps[pull.stop - 1] - dataset.times_ps[pull.start]) for pull in pulls]
+    if aims is not None and (both_ways or report.get("schedule_sha256") or dataset.has_blocks):
+        cv = np.asarray(mean_path(aims, dataset.cv.periodic), dtype=np.float64)
+        if not dataset.has_blocks:
+            return Way(cv=cv)
+    times = [float(dataset.times_ps[track[-1]] - dataset.times_ps[track[0]]) for track in tracks]
     share = n_steps * float(report["time_per_step_ps"]) / float(np.mean(times))
     if target is not None and dataset.cv.periodic:
         target = mean[-1] + float(difference(target, mean[-1], periodic=True))
     begin, end = way_covered(paths, share, target)
-    return Way((0.0 if begin < 0.02 else begin, 1.0 if end > 0.98 else end))
+    return Way((0.0 if begin < 0.02 else begin, 1.0 if end > 0.98 else end), cv)
+
+
+def frames_to_show(dataset: Dataset, pull: Pull, n_frames: int, way: Way) -> NDArray[np.int64]:
+    """(n_frames,). Frames of a real pull to be seen with generated ones; a block stands for all of them."""
+    if not dataset.is_block(pull):
+        return places(dataset, pull, n_frames, way)
+    return _evenly(_joined(next(own for own in dataset.trajectories if pull in own)), n_frames, way.window)
+
+
+def _joined(pulls: Sequence[Pull]) -> NDArray[np.int64]:
+    """Frames of the blocks of a trajectory, in their order."""
+    return np.concatenate([np.arange(pull.start, pull.stop) for pull in pulls])
+
+
+def _evenly(frames: NDArray[np.int64], n_frames: int, window: tuple[float, float]) -> NDArray[np.int64]:
+    """`n_frames` of the frames at even times in a part of them, from 0 to 1."""
+    chosen: NDArray[np.int64] = frames[
+        np.rint(np.linspace(*window, n_frames) * (len(frames) - 1)).astype(int)
+    ]
+    return chosen
 
 
 def _aims(paths: Sequence[Path], n_frames: int, dataset: Dataset) -> NDArray[np.float64] | None:

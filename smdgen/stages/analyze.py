@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from smdgen import __version__
 from smdgen.config import AnalyzeConfig
 from smdgen.dataset.dataset import Dataset, Pull, open_dataset
-from smdgen.dataset.generated import Generated, Way, places, read_generated
+from smdgen.dataset.generated import Generated, Way, frames_to_show, places, read_generated
 from smdgen.errors import ArtifactError
 from smdgen.files import read_json, sha256_file
 from smdgen.progress import Progress
@@ -164,6 +164,7 @@ def compare(dataset: Dataset, generated: Generated, progress: Progress) -> "Comp
     between = _frames_between(pulls, n_steps, generated.way, (FIGURE_FRAMES - 1) // n_steps)
     fine = _frames_of(dataset, pulls, between * n_steps + 1, generated.way, progress)
     real = fine[:, ::between]
+    shown = dataset.positions(frames_to_show(dataset, pulls[0], n_steps + 1, generated.way))
     progress.start("quality")
     training, training_places = _training(dataset, n_steps, generated.way)
     starts = None
@@ -198,7 +199,7 @@ def compare(dataset: Dataset, generated: Generated, progress: Progress) -> "Comp
         rmsd_to_start=rmsd(x, x[:, :1]).numpy(),
         rmsd_to_real=torch.stack(nearest, 1).numpy(),
         aims=generated.aims,
-        film=_film(generated.positions[0], real[0]),
+        film=_film(generated.positions[0], shown, generated.way.cv is None or not independent),
         quality=quality,
         verdict=verdict(quality.rows, len(generated.names), len(pulls), independent=independent),
         notes=(*generated.notes, *notes, *quality.notes),
@@ -311,12 +312,12 @@ def _frames_between(pulls: Sequence[Pull], n_steps: int, way: Way, most: int) ->
     return max(1, min(int(intervals + 1e-6) // n_steps, most))
 
 
-def _film(generated: Frames, real: Frames) -> "FilmFrames":
+def _film(generated: Frames, real: Frames, timed: bool) -> "FilmFrames":
     from smdgen.view.report import FilmFrames
 
     n_frames = len(generated)
     steps = np.unique(np.rint(np.linspace(0, n_frames - 1, min(n_frames, FILM_FRAMES))).astype(int))
-    return FilmFrames(steps.tolist(), generated[steps], real[steps])
+    return FilmFrames(steps.tolist(), generated[steps], real[steps], timed)
 
 
 def _provenance(dataset: Dataset, generated: Generated, pulls: Sequence[Pull]) -> dict[str, Any]:

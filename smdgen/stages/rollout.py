@@ -165,9 +165,9 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
     rollout = _generate(models, start, config, schedule, progress)
     for note in broken_bonds(rollout.positions[:, 1:].cpu().numpy(), start.structure):
         progress.note(note)
-    real = _real_pull(folder, models, start, config.steps)
+    report = _report(models, start, config, distance, rollout)
+    real = _real_pull(folder, models, start, report, rollout.aims.cpu().numpy())
     with whole_folder(output, FILES, config.force) as new:
-        report = _report(models, start, config, distance, rollout)
         _write(new, output, rollout, models, start, real, report)
         names = sorted(file.name for file in new.iterdir())
     if folder.path.is_dir():
@@ -408,25 +408,35 @@ def broken_bonds(positions: NDArray[np.floating], structure: Structure) -> list[
     ]
 
 
-def _real_pull(folder: RunFolder, models: Models, start: Start, n_steps: int) -> "RealPull | None":
+def _real_pull(
+    folder: RunFolder,
+    models: Models,
+    start: Start,
+    report: Mapping[str, Any],
+    aims: NDArray[np.floating[Any]],
+) -> "RealPull | None":
     """The held-out pull that is shown beside the generated ones: the start's own, else the first one.
 
-    As many frames, evenly over the whole trajectory; None without the dataset the model was trained on.
+    Its frames are those of the generated pulls' times, or of their CV where these say nothing; None without
+    the dataset the model was trained on (for the shipped model: the pulls shipped with it).
     """
     from smdgen.dataset.dataset import open_dataset
+    from smdgen.dataset.generated import frames_to_show, way_of
     from smdgen.view.pull_folder import RealPull
 
-    if models.shipped or not folder.dataset.exists():
+    path = models.paths[0].with_name("reference.h5") if models.shipped else folder.dataset
+    if not path.exists():
         return None
-    dataset = open_dataset(folder.dataset)
+    dataset = open_dataset(path)
     held_out = [*dataset.of_split("test"), *dataset.of_split("validation")]
-    if dataset.content_hash != models.header["content_hash"] or not held_out:
+    known = (dataset.content_hash, dataset.provenance.get("part_of"))
+    if models.header["content_hash"] not in known or not held_out:
         return None
     pull = next((pull for pull in held_out if pull.name == start.pull), held_out[0])
-    own = next(own for own in dataset.trajectories if pull in own)
-    frames = np.concatenate([np.arange(part.start, part.stop) for part in own])
-    even = np.linspace(0, len(frames) - 1, n_steps + 1).round().astype(np.int64)
-    return RealPull(pull.name, dataset.positions(frames[even]))
+    n_steps = aims.shape[1] - 1
+    way = way_of(report, dataset, n_steps, aims)
+    frames = dataset.positions(frames_to_show(dataset, pull, n_steps + 1, way))
+    return RealPull(pull.name, frames, timed=way.cv is None or dataset.is_block(pull))
 
 
 def _write(

@@ -27,10 +27,12 @@ class RealPull:
     Attributes:
         name: In the dataset.
         positions: (n_frames, n_atoms, 3), A. The frames that belong to those of the generated pulls.
+        timed: Whether they are those of the same times; else of the nearest CV.
     """
 
     name: str
     positions: NDArray[np.float32]
+    timed: bool = True
 
 
 def write_pull_folder(
@@ -70,7 +72,17 @@ def write_pull_folder(
     if has_centres(cv):
         _write_centres(folder / CENTRES, cv, positions[0, 0])
     names, n_frames = [str(name) for name in structure.names], positions.shape[1]
-    write_view_pml(folder / "view.pml", topology, pulls, cv, names, n_frames, beside, timestep)
+    write_view_pml(
+        folder / "view.pml",
+        topology,
+        pulls,
+        cv,
+        names,
+        n_frames,
+        beside,
+        timestep,
+        real is None or real.timed,
+    )
     if structure.types is not None:
         topology = folder / "topology.psf"
         write_psf(topology, structure)

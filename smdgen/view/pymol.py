@@ -97,6 +97,8 @@ for number, (name, trajectory, kind, colour) in enumerate(pulls):
 {style}{points}\
     times = [timestep_ps * frame for frame in range(cmd.count_states(name))]
     text = ["%s (%s), t = %.4g ps" % (name, kind, time) for time in times]
+    if kind == "real" and not {timed}:
+        text = ["%s (real, at the nearest CV)" % name] * len(times)
     for frame, value in enumerate(cv_values(trajectory)[: len(text)]):
         text[frame] += ", {cv_name} %.2f {cv_unit}" % value
     add_caption("caption_of_" + name, text, colour, 0 if kind == "real" else 1 + number % 8)
@@ -164,6 +166,7 @@ def write_view_pml(
     n_frames: int,
     real: Sequence[Path] = (),
     timestep_ps: float = 1.0,
+    timed: bool = True,
 ) -> None:
     """Write a PyMOL script that loads pulls, each as one object, and labels the collective variable.
 
@@ -177,6 +180,7 @@ def write_view_pml(
         n_frames: Frames of the longest pull.
         real: Real pulls, shown beside the first one.
         timestep_ps: Between two frames.
+        timed: Whether frames of real pulls are those of the same times; else of the nearest CV.
     """
     folder = path.parent
     files = [*trajectories, *real]
@@ -200,6 +204,7 @@ def write_view_pml(
         script=path.name,
         topology=_relative(structure_file, folder),
         timestep_ps=timestep_ps,
+        timed=timed,
         pulls=pulls,
         files=[_relative(file, folder) for file in (structure_file, *files, *centres)],
         label=None if cv is None else cv.name,

@@ -63,11 +63,13 @@ class FilmFrames:
         steps: Frame numbers of the generated pull.
         generated: (n, n_atoms, 3), A. Of the first generated pull.
         real: (n, n_atoms, 3), A. Of one real pull, at the same places of the way.
+        timed: Whether the real frames are those of the same times; else of the nearest CV.
     """
 
     steps: Sequence[int]
     generated: Array
     real: Array
+    timed: bool = True
 
 
 @dataclass(frozen=True)
@@ -256,8 +258,9 @@ def _draw_film(path: Path, comparison: Comparison) -> str:
     for label, frames in (("generated", comparison.film.generated), ("real", comparison.film.real)):
         turned = upright(frames, first, last)
         values = _cv_values(cv, frames)
+        timed = label == "generated" or comparison.film.timed
         captions = [
-            f"{comparison.times_ps[step]:.4g} ps\n{value:.1f} {_symbol(cv.unit)}"
+            (f"{comparison.times_ps[step]:.4g} ps\n" if timed else "") + f"{value:.1f} {_symbol(cv.unit)}"
             for step, value in zip(steps, values, strict=True)
         ]
         rows.append(FilmRow(label, turned, captions))
@@ -271,8 +274,9 @@ def _draw_film(path: Path, comparison: Comparison) -> str:
         ]
     elements = [str(element) for element in comparison.structure.elements]
     plot_film_strip(path, rows, comparison.structure.bonds, elements)
+    same = "times" if comparison.film.timed else "values of the CV"
     return (
-        f"Frames of generated {comparison.names[0]} and real {comparison.real_names[0]} at the same times, "
+        f"Frames of generated {comparison.names[0]} and real {comparison.real_names[0]} at the same {same}, "
         "from the start (left) to the end (right)."
     )
 
@@ -345,8 +349,9 @@ def _page(comparison: Comparison, figures: Sequence[tuple[str, str]]) -> str:
         *(f"| {name} | {generated} | {real} |" for name, generated, real in _fault_rows(comparison)),
         "",
     ]
+    lines += ["## Pictures", ""]
     for name, text in figures:
-        lines += [text, "", f"![{text}]({name})", ""]
+        lines += [text, "", f"![{name.removesuffix('.png')}]({name})", ""]
     lines.append(
         "All numbers are in cv.csv (one row per generated frame), real.csv (the real curves), quality.csv "
         "and report.json."

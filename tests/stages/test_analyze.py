@@ -9,7 +9,7 @@ import pytest
 
 from smdgen.config import AnalyzeConfig
 from smdgen.dataset.dataset import Pull, open_dataset, write_dataset
-from smdgen.dataset.generated import Way, places, way_covered
+from smdgen.dataset.generated import Way, frames_to_show, places, way_covered, way_of
 from smdgen.errors import ArtifactError, SmdgenError, TopologyError, TrajectoryError
 from smdgen.forcefield.bonded_terms import geometry_terms
 from smdgen.io.structures.structure import subset, write_pdb
@@ -322,6 +322,19 @@ def test_a_table_of_a_rollout_is_not_replaced(run_dir):
     assert (run_dir / "rollout" / "cv.csv").read_text() == "of the rollout"
 
 
+def assert_shown_whole(dataset, n):
+    """Beside a rollout of the whole way or of its second half stand those frames of the whole trajectory."""
+    block = dataset.of_split("test")[0]
+    values = dataset.cv_values
+    for n_steps, target, first in ((n - 1, None, 0), (10, float(values[-1]), 10)):
+        report_of = {"time_per_step_ps": 10.0, "target": target, "schedule_sha256": None}
+        aims = values[None, first : first + n_steps + 1]
+        way = way_of(report_of, dataset, n_steps, aims)
+        assert way.cv is not None
+        shown = frames_to_show(dataset, block, n_steps + 1, way)
+        np.testing.assert_array_equal(shown, np.arange(first, first + n_steps + 1))
+
+
 def test_blocks_of_one_trajectory_are_compared_at_the_same_cv(run_dir, tmp_path):
     """A rollout along the whole way, held against the part of it that was held back."""
     whole, n = PULLS[6], len(PULLS[6])
@@ -336,6 +349,7 @@ def test_blocks_of_one_trajectory_are_compared_at_the_same_cv(run_dir, tmp_path)
         times_ps=10.0 * np.arange(n),
         cv_values=end_to_end(whole).astype(float),
     )
+    assert_shown_whole(open_dataset(run_dir / "dataset.h5"), n)
     paths = write_pulls(run_dir / "rollout", [whole])
     step = 10.0 * n / (n - 1)
     report_of = {"kind": "rollout", "time_per_step_ps": step, "target": None, "schedule_sha256": None}

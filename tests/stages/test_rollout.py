@@ -449,6 +449,37 @@ def test_without_a_start_the_dataset_gives_one(run_dir, tmp_path):
     assert json.loads((run_dir / "rollout" / "rollout.json").read_text())["start_pull"] == "b"
 
 
+@pytest.mark.parametrize("shipped", [False, True])
+def test_the_real_pull_shown_is_that_part_of_the_way(run_dir, tmp_path, monkeypatch, shipped):
+    """Two steps of 2.5 ps to the middle of pulls of 20 ps: the real pull is there too, at those times."""
+    pull = make_pull(9, 0)
+    frames = np.concatenate([pull, pull])
+    path = run_dir / "dataset.h5"
+    write_dataset(
+        path,
+        structure=STRUCTURE,
+        terms=geometry_terms(STRUCTURE.bonds, frames.astype(float)),
+        cv=CV,
+        positions=frames,
+        pulls=[Pull("a", 0, 9, "train", ""), Pull("b", 9, 18, "test", "")],
+        times_ps=np.tile(2.5 * np.arange(9), 2),
+        cv_values=end_to_end(frames).astype(float),
+    )
+    write_models(run_dir, content_hash=open_dataset(path).content_hash)
+    if shipped:
+        folder = tmp_path / "models" / "deca_alanine"
+        folder.mkdir(parents=True)
+        path.replace(folder / "reference.h5")
+        for name in ("vae.safetensors", "lstm.safetensors"):
+            (run_dir / name).replace(folder / name)
+        monkeypatch.setattr(rollout.resources, "files", lambda _: tmp_path)
+    target = float(end_to_end(pull)[3])
+    config = RolloutConfig(start=write_start(tmp_path), steps=2, target=target)
+    rollout.run(config, run_dir, Silent())
+    shown = end_to_end(DcdFile(run_dir / "rollout" / "real_000.dcd").read())
+    np.testing.assert_allclose(shown, end_to_end(pull)[1:4], atol=1e-3)
+
+
 def test_empty_folder_uses_the_shipped_model_if_it_fits(run_dir, tmp_path, monkeypatch):
     """It says so; a start with other atoms is told which commands come first."""
     shipped = tmp_path / "models" / "deca_alanine"
