@@ -15,7 +15,8 @@ ALLOWED = {
     "base": set(),
     "geometry": {"base"},
     "forcefield": {"base", "geometry"},
-    "nets": {"base", "geometry", "forcefield"},
+    "method": {"base", "geometry", "forcefield"},
+    "training": {"base", "geometry", "forcefield", "method", "store", "io", "dataset", "view"},
     "quality": {"base", "geometry", "forcefield"},
     "steered_md": {"base", "geometry", "forcefield"},
     "store": {"base"},
@@ -28,14 +29,15 @@ ALLOWED = {
         "forcefield",
         "quality",
         "steered_md",
-        "nets",
+        "method",
+        "training",
         "store",
         "io",
         "dataset",
         "view",
     },
     "about": {"base", "geometry", "forcefield", "store", "io", "dataset"},
-    "cli": {"base", "stages", "about"},
+    "cli": {"base", "stages", "about", "training"},
 }
 
 HEAVY = (

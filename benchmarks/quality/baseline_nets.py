@@ -8,14 +8,15 @@ from torch import Tensor, nn
 
 from benchmarks.quality.baseline_heads import HEADS
 from benchmarks.quality.baselines import Generator, RealPulls
-from smdgen.dataset.windows import windows
 from smdgen.geometry.cvs import evaluate
 from smdgen.geometry.frames import superpose
-from smdgen.nets.fit import FitSettings, fit
-from smdgen.nets.generate import steer
-from smdgen.nets.schedule import Schedule, draw_aims
-from smdgen.nets.vae import InternalVae
+from smdgen.method.autoencoder import InternalVae
+from smdgen.method.guidance import steer
+from smdgen.method.target_path import draw_aims
+from smdgen.method.training_paths import Schedule
 from smdgen.progress import Silent
+from smdgen.training.fit import FitSettings, fit
+from smdgen.training.sequences import windows
 
 #: Units of the LSTM; noise on the codes that a network sees in training, so that it bears its own errors.
 MEMORY, INPUT_NOISE = 128, 0.1

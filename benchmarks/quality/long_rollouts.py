@@ -27,7 +27,8 @@ from smdgen.geometry.bonds import bonds_or_chain
 from smdgen.geometry.cv_paths import difference
 from smdgen.geometry.cvs import evaluate
 from smdgen.geometry.frames import bond_lengths, rmsd
-from smdgen.nets.generate import PullModel, build_model, generate
+from smdgen.method.model import PullModel, build_model
+from smdgen.method.rollout import generate
 from smdgen.progress import Silent
 from smdgen.quality import similarity
 from smdgen.quality.features import frame_features, joined

@@ -24,8 +24,9 @@ from benchmarks.quality.baselines import (
 )
 from smdgen.config import TrainLstmConfig, TrainVaeConfig
 from smdgen.dataset.dataset import Dataset, Pull, open_dataset, write_dataset
-from smdgen.nets.generate import PullModel, build_model, build_vae, generate, next_frames
-from smdgen.nets.vae import InternalVae
+from smdgen.method.autoencoder import InternalVae
+from smdgen.method.model import PullModel, build_model, build_vae
+from smdgen.method.rollout import generate, next_frames
 from smdgen.progress import Silent
 from smdgen.stages import train_lstm, train_vae
 from smdgen.store.artifacts import read_model
@@ -45,8 +46,8 @@ NEED_VAE = ("mlp", "lstm_point", "lstm_mixture", "lstm_flow")
 #: Sources on which the figures of a method depend; the last are those of baselines alone.
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK_SOURCES = (
-    "smdgen/nets/*.py", "smdgen/stages/*train*.py", "smdgen/stages/_critic.py", "smdgen/stages/_sequences.py",
-    "smdgen/config.py", "smdgen/dataset/frames.py", "smdgen/dataset/windows.py",
+    "smdgen/method/**/*.py", "smdgen/training/*.py", "smdgen/stages/*train*.py",
+    "smdgen/config.py", "smdgen/dataset/frames.py",
     "benchmarks/quality/methods.py",
 )  # fmt: skip
 SCORE_SOURCES = (

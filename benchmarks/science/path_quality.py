@@ -11,7 +11,7 @@ from smdgen.forcefield.energy import BondedEnergy
 from smdgen.geometry.frames import rmsd, rmsd_matrix
 from smdgen.geometry.validity import clash_limits, clashing
 from smdgen.io.trajectories.trajectory import open_trajectory
-from smdgen.nets.generate import build_vae
+from smdgen.method.model import build_vae
 from smdgen.store.artifacts import read_model
 from smdgen.store.run_record import RunFolder
 

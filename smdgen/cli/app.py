@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 import smdgen
-from smdgen import processes
 from smdgen.cli import console, habits, options
 from smdgen.config import (
     AnalyzeConfig,
@@ -27,6 +26,7 @@ from smdgen.config import (
     stage_name,
 )
 from smdgen.progress import Silent
+from smdgen.training import distributed
 
 app = typer.Typer(
     name="smdgen",
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """The command `smdgen`: `main`, then the end of the process."""
-    processes.leave(main())
+    distributed.leave(main())
 
 
 def stage(
@@ -140,7 +140,7 @@ def _run_stage(name: str, config: Any, shared: Mapping[str, Any]) -> int:
     """Import the stage, run it with progress on standard error, show its result."""
     began = time.monotonic()
     run_dir = shared.get("run", options.RUN_FOLDER)
-    if processes.rank() > 0:  # of a training on several processes the first one speaks
+    if distributed.rank() > 0:  # of a training on several processes the first one speaks
         importlib.import_module(f"smdgen.stages.{name.replace('-', '_')}").run(config, run_dir, Silent())
         return 0
     with console.open_progress(quiet=shared["quiet"]) as progress:

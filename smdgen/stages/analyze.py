@@ -18,9 +18,9 @@ from smdgen.dataset.generated import Generated, Way, frames_to_show, places, rea
 from smdgen.errors import ArtifactError
 from smdgen.files import read_json, sha256_file
 from smdgen.progress import Progress
-from smdgen.stages._training import use_threads
 from smdgen.store.folder import Results, refuse_results, whole_folder
 from smdgen.store.run_record import RunFolder
+from smdgen.training.devices import use_threads
 
 if TYPE_CHECKING:
     from smdgen.forcefield.energy import BondedEnergy

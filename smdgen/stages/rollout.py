@@ -29,7 +29,7 @@ from smdgen.store.run_record import RunFolder
 if TYPE_CHECKING:
     from smdgen.dataset.dataset import Dataset, Pull
     from smdgen.geometry.cvs import CollectiveVariable
-    from smdgen.nets.generate import PullModel, Rollout
+    from smdgen.method.model import PullModel, Rollout
     from smdgen.view.pull_folder import RealPull
 
 #: What `smdgen relax` adds to the folder, and what a new rollout there makes out of date.
@@ -196,9 +196,9 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
         ArtifactError: A step of the run is missing, or nothing fits.
     """
     from smdgen.geometry.cvs import from_dict
-    from smdgen.nets.generate import build_model, on_device
-    from smdgen.stages._training import choose_device
+    from smdgen.method.model import build_model, on_device
     from smdgen.store.artifacts import model_hash, read_model
+    from smdgen.training.devices import choose_device
 
     vae_path, lstm_path, shipped = _model_paths(folder)
     progress.start("models")
@@ -244,7 +244,7 @@ def check_start(models: Models, start: Start, progress: Progress) -> float:
     """
     import torch
 
-    from smdgen.nets.generate import start_distance
+    from smdgen.method.model import start_distance
 
     model = models.pull_model
     distance = float(start_distance(model, torch.from_numpy(start.positions).to(model.landmarks)))
@@ -350,7 +350,7 @@ def _load_start(config: RolloutConfig, folder: RunFolder, models: Models) -> Sta
 
 def _can_begin(models: Models, dataset: "Dataset", pull: "Pull") -> bool:
     """Whether a rollout can go on from a pull's first frame: not that of a block where training pulls end."""
-    from smdgen.nets.generate import can_begin
+    from smdgen.method.rollout import can_begin
 
     return can_begin(models.pull_model, float(dataset.cv_values[pull.start]))
 
@@ -362,7 +362,7 @@ def _generate(
 
     from smdgen.geometry.cv_paths import difference
     from smdgen.geometry.cvs import evaluate
-    from smdgen.nets.generate import generate
+    from smdgen.method.rollout import generate
 
     positions, values = torch.from_numpy(start.positions), None
     if schedule is not None:

@@ -14,45 +14,40 @@ from torch import Tensor
 
 from smdgen.config import TrainLstmConfig
 from smdgen.dataset.dataset import Dataset, Pull, open_dataset
-from smdgen.dataset.windows import windows
 from smdgen.errors import ArtifactError, ConfigError
 from smdgen.forcefield.system import residue_rows
 from smdgen.geometry.cvs import unrolled
 from smdgen.geometry.frames import rmsd
 from smdgen.io.structures.structure import Structure
-from smdgen.nets.directions import Schedule
-from smdgen.nets.fit import FitSettings
-from smdgen.nets.generate import PullModel, build_vae, generate, nearest_allowed, next_frames
-from smdgen.nets.residues import residue_layout
-from smdgen.nets.sequence import PaperLstm, SteeredLstm, flow_matching_loss, paper_sequence_loss
-from smdgen.nets.share import Share, whole
-from smdgen.nets.vae import InternalVae, PaperVae
+from smdgen.method.autoencoder import InternalVae
+from smdgen.method.dynamics import SteeredLstm, flow_matching_loss
+from smdgen.method.model import PullModel, build_vae, nearest_allowed
+from smdgen.method.paper import PaperLstm, PaperVae, paper_sequence_loss
+from smdgen.method.rollout import generate, next_frames
+from smdgen.method.share import Share, whole
+from smdgen.method.training_paths import Schedule
+from smdgen.method.transformer import residue_layout
 from smdgen.progress import Progress, Silent
-from smdgen.stages._critic import CriticOutcome, train_critic
-from smdgen.stages._sequences import N_STEPS, Sequences, draw_batch, draw_stride, sequences
-from smdgen.stages._training import (
-    Interrupted,
-    Job,
-    choose_device,
-    history_files,
-    keep_finished,
-    leads,
-    lock_once,
-    loss_verdict,
-    quick_epochs,
-    refuse_negative,
-    refuse_to_begin,
-    stopped_by_sigterm,
-    train,
-    training_group,
-    training_plan,
-    write_history,
-)
 from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.checkpoints import checkpoint_of
 from smdgen.store.latents import Latents, read_latents
 from smdgen.store.manifest import taken_apart
 from smdgen.store.run_record import RunFolder
+from smdgen.training.checkpoint import (
+    Interrupted,
+    Job,
+    keep_finished,
+    refuse_to_begin,
+    stopped_by_sigterm,
+    train,
+)
+from smdgen.training.critic import CriticOutcome, train_critic
+from smdgen.training.devices import choose_device
+from smdgen.training.distributed import leads, lock_once, training_group
+from smdgen.training.fit import FitSettings
+from smdgen.training.history import history_files, loss_verdict, write_history
+from smdgen.training.sequences import N_STEPS, Sequences, draw_batch, draw_stride, sequences, windows
+from smdgen.training.settings import quick_epochs, refuse_negative, training_plan
 
 PRESETS: dict[str, dict[str, float]] = {
     # The paper gives sequences of 10 frames and 22 epochs; width, batch size and rate are the plainest.

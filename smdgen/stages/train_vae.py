@@ -22,36 +22,31 @@ from smdgen.geometry.cvs import to_dict as cv_to_dict
 from smdgen.geometry.frames import rmsd, rmsd_matrix, superpose
 from smdgen.geometry.internal import spanning_tree
 from smdgen.io.structures.structure import structure_to_json
-from smdgen.nets.features import InternalFeatures
-from smdgen.nets.fit import FitSettings, FitState
-from smdgen.nets.losses import TERM_NAMES, internal_losses, paper_losses
-from smdgen.nets.places import PlacedFeatures
-from smdgen.nets.share import Share, whole
-from smdgen.nets.vae import Features, InternalVae, PaperVae
+from smdgen.method.autoencoder import TERM_NAMES, InternalVae, internal_losses
+from smdgen.method.features.aligned import PlacedFeatures
+from smdgen.method.features.base import Features
+from smdgen.method.features.internal import InternalFeatures
+from smdgen.method.paper import PaperVae, paper_losses
+from smdgen.method.share import Share, whole
 from smdgen.progress import Progress
 from smdgen.stages._prepare_report import thin_data
-from smdgen.stages._training import (
-    Interrupted,
-    Job,
-    choose_device,
-    history_files,
-    keep_finished,
-    leads,
-    lock_once,
-    loss_verdict,
-    quick_epochs,
-    refuse_negative,
-    refuse_to_begin,
-    stopped_by_sigterm,
-    train,
-    training_group,
-    training_plan,
-    write_history,
-)
 from smdgen.store.artifacts import model_hash, write_model
 from smdgen.store.checkpoints import checkpoint_of
 from smdgen.store.latents import write_latents
 from smdgen.store.run_record import RunFolder
+from smdgen.training.checkpoint import (
+    Interrupted,
+    Job,
+    keep_finished,
+    refuse_to_begin,
+    stopped_by_sigterm,
+    train,
+)
+from smdgen.training.devices import choose_device
+from smdgen.training.distributed import leads, lock_once, training_group
+from smdgen.training.fit import FitSettings, FitState
+from smdgen.training.history import history_files, loss_verdict, write_history
+from smdgen.training.settings import quick_epochs, refuse_negative, training_plan
 
 #: Frames kept with the model to judge how near a start is to the training data.
 N_LANDMARKS = 200

@@ -24,20 +24,21 @@ from smdgen.geometry import cvs
 from smdgen.io.structures.structure import read_structure, structure_to_json, subset, write_pdb, write_psf
 from smdgen.io.tables.colvars import read_colvars_traj
 from smdgen.io.trajectories.dcd import DcdFile, write_dcd
-from smdgen.nets import generate as nets
-from smdgen.nets.directions import Schedule
+from smdgen.method import model as built
+from smdgen.method import rollout as method
+from smdgen.method.training_paths import Schedule
 from smdgen.progress import Silent
 from smdgen.stages import rollout
-from smdgen.stages._training import choose_device
 from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.run_record import RunFolder
+from smdgen.training.devices import choose_device
 from tests.tools.other_formats import write_netcdf
 from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure
 from tests.tools.vmd import Vmd
 
 STRUCTURE, CV = make_structure(), make_cv()
 START = make_pull(2, 0)[0]
-BUILD_MODEL = nets.build_model
+BUILD_MODEL = built.build_model
 
 
 @pytest.fixture
@@ -49,10 +50,10 @@ def run_dir(tmp_path, monkeypatch):
     net, schedule = torch.nn.Linear(1, 1), Schedule(torch.zeros(1, 2), 1.0)
     landmarks = torch.from_numpy(START)[None]
     model = SimpleNamespace(vae=net, lstm=net, schedule=schedule, landmarks=landmarks, reach=1.0, cv=CV)
-    monkeypatch.setattr(nets, "build_model", lambda *_: model, raising=False)
-    monkeypatch.setattr(nets, "on_device", lambda model, _: model)
-    monkeypatch.setattr(nets, "start_distance", lambda *_: 0.5)
-    monkeypatch.setattr(nets, "generate", stretch)
+    monkeypatch.setattr(built, "build_model", lambda *_: model, raising=False)
+    monkeypatch.setattr(built, "on_device", lambda model, _: model)
+    monkeypatch.setattr(built, "start_distance", lambda *_: 0.5)
+    monkeypatch.setattr(method, "generate", stretch)
     return folder
 
 
@@ -70,7 +71,7 @@ def stretch(model, start, n_steps, n_samples, target=None, seed=0, progress=None
     positions = start.mean(0) + factor[..., None, None] * (start - start.mean(0))
     values = cvs.evaluate(CV, positions)
     times = 2.5 * torch.arange(n_steps + 1, dtype=torch.float64)
-    return nets.Rollout(positions, values, values, times)
+    return built.Rollout(positions, values, values, times)
 
 
 @pytest.mark.parametrize("header", [{}, {"preset": "default", "sizes": "big"}, {"preset": 3, "sizes": {}}])
@@ -102,14 +103,14 @@ def test_models_of_another_make_up_are_refused(tmp_path, header):
     ],
 )
 def test_models_with_parts_of_another_make_up_are_refused(run_dir, part, value):
-    setattr(nets.build_model(), part, value)
+    setattr(built.build_model(), part, value)
     with pytest.raises(ArtifactError, match="whole, but not made up as"):
         rollout.run(RolloutConfig(write_start(run_dir)), run_dir, Silent())
 
 
 def test_sizes_beyond_the_weights_take_no_memory(run_dir, monkeypatch):
     """Building such a network would fill the memory before its weights could be found missing."""
-    monkeypatch.setattr(nets, "build_model", BUILD_MODEL)
+    monkeypatch.setattr(built, "build_model", BUILD_MODEL)
     tensors, header = read_model(run_dir / "vae.safetensors", "vae")
     write_model(run_dir / "vae.safetensors", "vae", tensors, {**header, "sizes": {"hidden_size": 10**9}})
     own = {"vae_sha256": model_hash(run_dir / "vae.safetensors"), "sizes": {"hidden_size": 1}}
@@ -147,7 +148,7 @@ def test_no_memory_left_says_nothing_of_the_model(run_dir, monkeypatch, error, p
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(nets, place, fail)
+    monkeypatch.setattr(built, place, fail)
     with pytest.raises(RuntimeError) as caught:
         rollout.run(RolloutConfig(write_start(run_dir)), run_dir, Silent())
     assert caught.value is error
@@ -369,7 +370,7 @@ def test_nothing_is_half_written(run_dir, tmp_path, monkeypatch):
         result.positions[0, -1] = float("nan")
         return result
 
-    monkeypatch.setattr(nets, "generate", broken)
+    monkeypatch.setattr(method, "generate", broken)
     with pytest.raises(SmdgenError, match="finite"):
         rollout.run(RolloutConfig(start=start, steps=3, force=True), run_dir, Silent())
     assert sorted(run_dir.rglob("*")) == before
@@ -402,7 +403,7 @@ def test_start_that_lacks_atoms(run_dir, tmp_path):
 @pytest.mark.parametrize(("factor", "verdict"), [(0.5, "taken"), (1.5, "noted"), (2.5, "refused")])
 def test_start_unlike_the_training_data(run_dir, tmp_path, monkeypatch, factor, verdict):
     """The distance is said; beyond twice the reach of real frames nothing is generated."""
-    monkeypatch.setattr(nets, "start_distance", lambda *_: factor)
+    monkeypatch.setattr(built, "start_distance", lambda *_: factor)
     progress, config = Silent(), RolloutConfig(start=write_start(tmp_path), steps=2)
     if verdict == "refused":
         with pytest.raises(ConfigError, match="is 2\\.50 A"):
@@ -504,7 +505,7 @@ def test_a_schedule_says_where_each_step_goes(run_dir, tmp_path, monkeypatch):
         asked.append(arguments[-1])
         return dataclasses.replace(stretch(*arguments[:-1]), aims=torch.tensor([[0.0, *arguments[-1]]]))
 
-    monkeypatch.setattr(nets, "generate", note_values)
+    monkeypatch.setattr(method, "generate", note_values)
     (tmp_path / "schedule.csv").write_text("step,A\n2,20\n4,15\n")
     config = RolloutConfig(start=write_start(tmp_path), schedule=tmp_path / "schedule.csv", samples=1)
     result = rollout.run(config, run_dir, Silent())

@@ -21,8 +21,8 @@ from smdgen.geometry.cvs import end_to_end as end_to_end_cv
 from smdgen.geometry.cvs import evaluate
 from smdgen.geometry.frames import rmsd, rmsd_matrix
 from smdgen.io.trajectories.trajectory import open_trajectory
-from smdgen.nets.generate import build_vae
-from smdgen.nets.sequence import SteeredLstm
+from smdgen.method.dynamics import SteeredLstm
+from smdgen.method.model import build_vae
 from smdgen.progress import Silent
 from smdgen.stages import prepare, rollout, train_lstm, train_vae
 from smdgen.store.artifacts import model_hash, read_model, write_model

@@ -7,15 +7,14 @@ import numpy as np
 import torch
 
 from smdgen.geometry.internal import spanning_tree
-from smdgen.nets.features import InternalFeatures
-from smdgen.nets.fit import FitSettings, fit
-from smdgen.nets.losses import internal_losses, paper_losses
-from smdgen.nets.sequence import SteeredLstm, Steering, flow_matching_loss
-from smdgen.nets.share import whole
-from smdgen.nets.vae import InternalVae, PaperVae
-from smdgen.processes import leave
+from smdgen.method.autoencoder import InternalVae, internal_losses
+from smdgen.method.dynamics import SteeredLstm, Steering, flow_matching_loss
+from smdgen.method.features.internal import InternalFeatures
+from smdgen.method.paper import PaperVae, paper_losses
+from smdgen.method.share import whole
 from smdgen.progress import Silent
-from smdgen.stages._training import training_group
+from smdgen.training.distributed import leave, training_group
+from smdgen.training.fit import FitSettings, fit
 
 #: 25 items in batches of 8: the last batch holds one item, less than there are processes.
 SETTINGS = FitSettings(epochs=3, batch_size=8, learning_rate=0.01, average=0.9, gradient_norm=5.0, seed=4)

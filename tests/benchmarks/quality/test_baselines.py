@@ -11,8 +11,8 @@ from benchmarks.quality.baselines import RealPulls, mean_path, principal_path, s
 from smdgen.geometry.cvs import CollectiveVariable, evaluate
 from smdgen.geometry.frames import rmsd, superpose
 from smdgen.geometry.internal import spanning_tree
-from smdgen.nets.features import InternalFeatures
-from smdgen.nets.vae import InternalVae
+from smdgen.method.autoencoder import InternalVae
+from smdgen.method.features.internal import InternalFeatures
 
 N_STEPS = 5
 ENDS = CollectiveVariable("d", "distance", ((0,), (5,)), ((1.0,), (1.0,)))

@@ -1,0 +1,174 @@
+"""The variational autoencoder of the default preset, and the terms of its loss."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from smdgen.method.components import Blocks, principal_components
+from smdgen.method.features.base import Features
+from smdgen.method.share import Share
+
+#: Least deviation of the decoder's noise, in standardised features.
+LEAST_NOISE = 1e-6
+
+
+class InternalVae(nn.Module):
+    """A VAE on internal coordinates (or places) with a learned deviation for each of them.
+
+    Encoder and decoder are a linear map plus a network. The linear maps start as the whitened
+    principal components of the training features and the networks as zero, so that training
+    starts from a (nearly) lossless latent space and can only bend it.
+    """
+
+    def __init__(self, features: Features, latent_size: int, hidden_size: int, n_layers: int = 2) -> None:
+        super().__init__()
+        n_features = features.n_features
+        self.features, self.latent_size = features, latent_size
+        self.linear_in, self.linear_out = (
+            nn.Linear(n_features, latent_size),
+            nn.Linear(latent_size, n_features),
+        )
+        self.network_in = _zero_last(_layers(n_features, hidden_size, latent_size, n_layers))
+        self.network_out = _zero_last(_layers(latent_size, hidden_size, n_features, n_layers))
+        self.latent_log_variance = nn.Parameter(torch.full((latent_size,), -4.0))
+        self.log_deviation = nn.Parameter(torch.full((n_features,), -2.5))
+
+    @torch.no_grad()
+    def start_from_components(self, blocks: Blocks) -> None:
+        """Set the linear maps to the whitened principal components of features (n, n_features)."""
+        variance, axes = principal_components(blocks, self.features.n_features, self.latent_size)
+        deviation = variance.clamp_min(1e-3).sqrt()
+        self.linear_in.weight.copy_((axes / deviation).T)
+        self.linear_out.weight.copy_(axes * deviation)
+        self.linear_in.bias.zero_()
+        self.linear_out.bias.zero_()
+
+    @torch.no_grad()
+    def lower_noise(self, blocks: Blocks) -> None:
+        """Lower the deviations to what is lost of frames (n, n_atoms, 3), A, decoded from their mean latents.
+
+        In training latents are sampled, and the deviations cover that spread too. The dynamics give latents
+        like the means, and noise for a spread that these do not have blurs their frames: a few hundredths of
+        a radian in every torsion move paired strands apart.
+        """
+        squares, n_frames = torch.zeros_like(self.log_deviation), 0
+        for x in blocks():
+            f = self.features.encode(x)
+            squares += (f - self.decode_features(self.encode_features(f)[0])).square().sum(0)
+            n_frames += len(x)
+        lost = (squares / n_frames).sqrt().clamp_min(LEAST_NOISE)
+        self.log_deviation.copy_(torch.minimum(self.log_deviation, lost.log()))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., n_atoms, 3), A -> mean and log variance of the latent, (..., latent_size) each."""
+        return self.encode_features(self.features.encode(x))
+
+    def encode_features(self, f: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., n_features) -> mean and log variance of the latent."""
+        mean = self.linear_in(f) + self.network_in(f)
+        return mean, self.latent_log_variance.expand_as(mean)
+
+    def decode_features(self, z: Tensor) -> Tensor:
+        """(..., latent_size) -> (..., n_features): the decoder's mean."""
+        mean: Tensor = self.linear_out(z) + self.network_out(z)
+        return mean
+
+    def decode(self, z: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Frames of latents.
+
+        Args:
+            z: (..., latent_size).
+            noise: (..., n_features). Standard normal numbers, scaled by the decoder's deviation;
+                None for its mean.
+
+        Returns:
+            (..., n_atoms, 3), A, in a frame of their own.
+        """
+        f = self.decode_features(z)
+        if noise is not None:
+            f = f + self.features.noisy(noise * self.log_deviation.exp())
+        return self.features.decode(f)
+
+
+def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """(...,), nat. Kullback-Leibler divergence of N(mean, variance) from N(0, 1), summed over the last axis.
+
+    Source: D. P. Kingma and M. Welling, arXiv:1312.6114, appendix B.
+    """
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
+
+
+def _layers(n_in: int, hidden: int, n_out: int, n_layers: int) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Linear(n_in, hidden), nn.SiLU()]
+    for _ in range(n_layers - 1):
+        layers += [nn.Linear(hidden, hidden), nn.SiLU()]
+    return nn.Sequential(*layers, nn.Linear(hidden, n_out))
+
+
+def _zero_last(network: nn.Sequential) -> nn.Sequential:
+    last = network[-1]
+    assert isinstance(last, nn.Linear)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return network
+
+
+#: Maps frames (n, n_atoms, 3), A, to the three bonded energies (n, 3), kcal/mol.
+Energies = Callable[[Tensor], Tensor]
+
+
+#: Maps frames (n, n_atoms, 3), A, to their CV (n,).
+Cv = Callable[[Tensor], Tensor]
+
+
+TERM_NAMES = ("bonds", "angles", "torsions")
+
+
+def internal_losses(
+    vae: InternalVae, x: Tensor, energies: Energies, energy_scale: Tensor, cv: Cv, share: Share
+) -> dict[str, Tensor]:
+    """The terms of the default autoencoder, before their weights.
+
+    | term     | here                                                                       |
+    |----------|----------------------------------------------------------------------------|
+    | recon    | mean over features of the Gaussian negative log likelihood, nat             |
+    | shape    | mean over pairs of atoms of (distance' - distance)^2, A^2                    |
+    | bonds, angles, torsions | mean over frames of |E' - E| / sd(E) of the decoder's mean    |
+    | cv       | mean over frames of (CV' - CV)^2                                            |
+    | kl       | mean KL divergence a feature, nat                                           |
+
+    Args:
+        vae: The network.
+        x: (n_rows, n_atoms, 3), A. This process's rows of the batch.
+        energies: The three bonded energies.
+        energy_scale: (3,), kcal/mol. Standard deviation of each in the training frames.
+        cv: The collective variable.
+        share: Draws the latent noise and the atoms whose distances are compared.
+    """
+    f = vae.features.encode(x)
+    mean, log_variance = vae.encode_features(f)
+    noise = share.normal(mean.shape[-1], dtype=x.dtype).to(x.device)
+    again = vae.decode_features(mean + noise * (log_variance / 2).exp())
+    deviation = vae.log_deviation
+    terms = {"recon": share.mean((0.5 * ((again - f) / deviation.exp()).square() + deviation).mean(-1))}
+    frames = vae.features.decode(again)
+    atoms = torch.randperm(x.shape[-2], generator=share.generator)[:MOST_SHAPE_ATOMS].to(x.device)
+    shape_error = _distances(frames[:, atoms]) - _distances(x[:, atoms])
+    terms["shape"] = share.mean(shape_error.square().mean(-1))
+    off = share.mean((energies(frames) - energies(x)).abs()) / energy_scale
+    terms |= {name: off[i] for i, name in enumerate(TERM_NAMES)}
+    terms["cv"] = share.mean((cv(frames) - cv(x)).square())
+    terms["kl"] = share.mean(kl_to_standard_normal(mean, log_variance)) / f.shape[-1]
+    return terms
+
+
+#: Atoms whose mutual distances enter the shape term; a larger system draws as many anew each batch.
+MOST_SHAPE_ATOMS = 64
+
+
+def _distances(x: Tensor) -> Tensor:
+    """(n, n_pairs), A. Distances between all pairs of atoms of (n, n_atoms, 3)."""
+    i, j = torch.triu_indices(x.shape[-2], x.shape[-2], 1, device=x.device)
+    distances: Tensor = torch.linalg.vector_norm(x[:, i] - x[:, j], dim=-1)
+    return distances

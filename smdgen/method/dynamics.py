@@ -1,0 +1,238 @@
+"""The steered, stochastic LSTM over latents, and the loss of its flow."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from smdgen.method.autoencoder import InternalVae
+from smdgen.method.share import Share
+from smdgen.method.transformer import ResidueLayout, ResidueNet
+
+#: Frequencies with which the flow time enters the head.
+N_FREQUENCIES = 8
+
+
+#: Numbers that steer a step: CV now, CV aimed at, their difference, time to the next frame.
+N_CONDITIONS = 4
+
+
+#: Flow times between which samples are pulled to where they should be.
+PULLED = (0.3, 0.9)
+
+
+@dataclass(frozen=True)
+class Steering:
+    """What the steered LSTM is told at each step, besides the latent.
+
+    Attributes:
+        now: (..., n_steps). CV of the frame now, in its unit.
+        aim: (..., n_steps). CV aimed at with the next frame.
+        stride_ps: (..., n_steps), ps. Time to the next frame.
+    """
+
+    now: Tensor
+    aim: Tensor
+    stride_ps: Tensor
+
+    def to(self, device: torch.device) -> "Steering":
+        """The same on another device."""
+        return Steering(self.now.to(device), self.aim.to(device), self.stride_ps.to(device))
+
+
+class SteeredLstm(nn.Module):
+    """Samples the next latent: an LSTM for the memory, a flow-matching head for the step.
+
+    The head moves standard normal noise to the next latent by the ordinary differential equation
+    du/ds = v(u, s | soft torsions now, memory, CV now, CV aimed at, stride), s from 0 to 1. Its velocity
+    is the sum of a network on the latents, for what is stiff, and of one on the residues, which see the
+    latents as internal features, for the torsions.
+
+    Source: Y. Lipman et al., arXiv:2210.02747 (flow matching, the straight path).
+    """
+
+    cv_centre: Tensor  # () mean CV of the training frames
+    cv_scale: Tensor  # () its standard deviation
+    z_centre: Tensor  # (latent_size,) mean latent of the training frames
+    z_scale: Tensor  # (latent_size,) its standard deviation
+    to_features: Tensor  # (n_features, latent_size) the autoencoder's linear way out
+    to_latents: Tensor  # (latent_size, n_features) and in
+    soft: Tensor  # (n_soft,) the soft features
+
+    def __init__(
+        self,
+        latent_size: int,
+        hidden_size: int,
+        head_size: int,
+        n_blocks: int,
+        n_features: int,
+        n_residues: int,
+        n_kinds: int,
+        n_soft: int,
+    ) -> None:
+        super().__init__()
+        self.latent_size, self.n_soft = latent_size, n_soft
+        self.lstm = nn.LSTM(n_soft + N_CONDITIONS, hidden_size, batch_first=True)
+        n_told = hidden_size + N_CONDITIONS + 2 * N_FREQUENCIES
+        n_in = latent_size + n_soft + n_told
+        self.enter = nn.Linear(n_in, head_size)
+        self.blocks = nn.ModuleList(_Block(head_size) for _ in range(n_blocks))
+        self.leave = nn.Linear(head_size, latent_size)
+        self.straight = nn.Linear(n_in, latent_size)
+        for last in (self.leave, self.straight):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+        self.residues = ResidueNet(n_features, n_residues, n_kinds, n_soft, n_told)
+        self.register_buffer("cv_centre", torch.zeros(()))
+        self.register_buffer("cv_scale", torch.ones(()))
+        self.register_buffer("z_centre", torch.zeros(latent_size))
+        self.register_buffer("z_scale", torch.ones(latent_size))
+        self.register_buffer("to_features", torch.zeros(n_features, latent_size))
+        self.register_buffer("to_latents", torch.zeros(latent_size, n_features))
+        self.register_buffer("soft", torch.zeros(n_soft, dtype=torch.long))
+        self.frequencies: Tensor
+        self.register_buffer("frequencies", torch.pi * torch.arange(1, N_FREQUENCIES + 1) / 2)
+
+    @torch.no_grad()
+    def read_features(self, vae: InternalVae, layout: ResidueLayout) -> None:
+        """Take from the autoencoder what latents mean, and from the layout where features belong."""
+        self.to_features.copy_(vae.linear_out.weight)
+        self.to_latents.copy_(vae.linear_in.weight)
+        self.soft.copy_(torch.from_numpy(layout.soft))
+        self.residues.arrange(layout)
+
+    @torch.no_grad()
+    def standardise(self, z: Tensor, cv: Tensor) -> None:
+        """Take the scales from training frames: z (n_frames, latent_size), cv (n_frames,)."""
+        self.z_centre.copy_(z.mean(0))
+        self.z_scale.copy_(z.std(0, correction=0).clamp_min(1e-3))
+        self.cv_centre.copy_(cv.mean())
+        self.cv_scale.copy_(cv.std(correction=0).clamp_min(1e-3))
+
+    def remember(
+        self,
+        z: Tensor,
+        steering: Steering,
+        state: tuple[Tensor, Tensor] | None = None,
+        disturbance: Tensor | None = None,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Memory after each latent.
+
+        Args:
+            z: (n, n_steps, latent_size), standardised.
+            steering: (n, n_steps) each.
+            state: The LSTM's state before the first step; None at the start of a sequence.
+            disturbance: (n, n_steps, n_soft). Added to the soft torsions, in training.
+
+        Returns:
+            Context (n, n_steps, n_soft + hidden_size + N_CONDITIONS) for `velocity`, and the state.
+        """
+        conditions = self._conditions(steering)
+        soft = (z * self.z_scale) @ self.to_features[self.soft].T
+        if disturbance is not None:
+            soft = soft + disturbance
+        hidden, state = self.lstm(torch.cat([soft, conditions], -1), state)
+        return torch.cat([soft, hidden, conditions], -1), state
+
+    def velocity(self, u: Tensor, s: Tensor, context: Tensor) -> Tensor:
+        """Velocity of the flow: u (..., latent_size), s (...,) in [0, 1], context of `remember`."""
+        phase = s[..., None] * self.frequencies
+        soft, told = context.split([self.n_soft, context.shape[-1] - self.n_soft], -1)
+        told = torch.cat([told, phase.sin(), phase.cos()], -1)
+        entered = torch.cat([u, soft, told], -1)
+        hidden = self.enter(entered)
+        for block in self.blocks:
+            hidden = block(hidden)
+        learned: Tensor = self.leave(nn.functional.silu(hidden)) + self.straight(entered)
+        turned = self.residues((u * self.z_scale) @ self.to_features.T, soft, told)
+        learned = learned + (turned @ self.to_latents.T) / self.z_scale
+        return learned + _normal_velocity(s)[..., None] * u
+
+    @torch.no_grad()
+    def sample(
+        self,
+        context: Tensor,
+        noise: Tensor,
+        n_ode_steps: int,
+        pull: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Next latents, standardised: Heun's method from noise (n, latent_size) at s = 0 to s = 1.
+
+        Args:
+            context: (n, ...). Of `remember`.
+            noise: (n, latent_size).
+            n_ode_steps: Steps of the method.
+            pull: By how much the next latents expected now (n, latent_size) miss where they should be; asked
+                while s is within `PULLED`, so that what is left of the flow brings the rest in line.
+        """
+        u, step = noise, 1.0 / n_ode_steps
+        for i in range(n_ode_steps):
+            at = i * step
+            s = torch.full(u.shape[:-1], at, dtype=u.dtype, device=u.device)
+            first = self.velocity(u, s, context)
+            if pull is not None and PULLED[0] <= at <= PULLED[1]:
+                u = u + at * pull(u + (1 - at) * first)
+                first = self.velocity(u, s, context)
+            second = self.velocity(u + step * first, s + step, context)
+            u = u + step / 2 * (first + second)
+        return u
+
+    def _conditions(self, steering: Steering) -> Tensor:
+        now = (steering.now - self.cv_centre) / self.cv_scale
+        aim = (steering.aim - self.cv_centre) / self.cv_scale
+        return torch.stack([now, aim, 3 * (aim - now), steering.stride_ps.log()], -1)
+
+
+def _normal_velocity(s: Tensor) -> Tensor:
+    """Factor on u of the velocity that keeps N(0, 1) as it is: E[data - noise | u] / u, data from N(0, 1).
+
+    The latents are standardised, so this is what the flow does before anything is known; the
+    network learns the rest.
+    """
+    return (2 * s - 1) / ((1 - s).square() + s.square())
+
+
+class _Block(nn.Module):
+    """A residual block: normalise, widen by SiLU, add."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.norm, self.first, self.second = nn.LayerNorm(size), nn.Linear(size, size), nn.Linear(size, size)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.second(nn.functional.silu(self.first(self.norm(x))))
+        return out
+
+
+def flow_matching_loss(lstm: SteeredLstm, z: Tensor, steering: Steering, share: Share) -> Tensor:
+    """Mean squared error of the velocity, over sequences, steps and latents.
+
+    Args:
+        lstm: The network.
+        z: (n_rows, n_steps + 1, latent_size). Encoded sequences, as the autoencoder gives them.
+        steering: (n_rows, n_steps) each.
+        share: Draws the noise, the flow times and the disturbance of the remembered latents.
+
+    Returns:
+        () mean over the batch, so that a larger batch does not change it.
+    """
+
+    def normal(*shape: int) -> Tensor:
+        return share.normal(*shape, dtype=z.dtype).to(z.device)
+
+    z = (z - lstm.z_centre) / lstm.z_scale
+    target = z[:, 1:]
+    disturbance = MEMORY_NOISE * normal(target.shape[1], lstm.n_soft)
+    context, _ = lstm.remember(z[:, :-1], steering, disturbance=disturbance)
+    s = share.uniform(target.shape[1], dtype=z.dtype).to(z.device)
+    noise = normal(*target.shape[1:])
+    u = torch.lerp(noise, target, s[..., None])
+    return share.mean((lstm.velocity(u, s, context) - (target - noise)).square().mean((-2, -1)))
+
+
+#: Standard deviation of the disturbance of the (standardised) soft torsions that the LSTM sees in training: a
+#: free-running sequence must bear its own errors, and must not know training pulls by heart.
+MEMORY_NOISE = 0.3

@@ -1,0 +1,1 @@
+"""What the networks read and write in place of coordinates."""

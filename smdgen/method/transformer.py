@@ -1,0 +1,143 @@
+"""A transformer over residues: what is learned at one residue serves all of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from smdgen.method.features.base import Features
+
+#: Width, layers and attention heads.
+WIDTH, N_LAYERS, N_HEADS = 64, 4, 4
+
+#: Residues further apart in the file than this share one learned attention bias.
+MOST_APART = 32
+
+
+@dataclass(frozen=True)
+class ResidueLayout:
+    """Where each internal feature belongs.
+
+    Attributes:
+        residue: (n_features,). Residue of the atom that the feature places, from 0.
+        kind: (n_features,). Equal for the same quantity (say, the sine of phi) in all residues, from 0.
+        soft: (n_soft,). The features that tell the conformation: torsions that turn.
+    """
+
+    residue: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    soft: NDArray[np.int64]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sizes of a `SteeredLstm` that reads this layout."""
+        return {
+            "n_features": len(self.residue),
+            "n_residues": int(self.residue.max()) + 1,
+            "n_kinds": int(self.kind.max()) + 1,
+            "n_soft": len(self.soft),
+        }
+
+
+def residue_layout(features: Features, names: Sequence[str], residues: Sequence[int]) -> ResidueLayout:
+    """The layout of the features of a structure.
+
+    Args:
+        features: Fitted to training frames.
+        names: Name of each atom; atoms of the same name share their weights.
+        residues: Residue of each atom, from 0 in file order.
+    """
+    atoms, quantity = features.placed_atoms(), features.quantities()
+    present = {residue: row for row, residue in enumerate(sorted(set(residues)))}
+    labels = [(int(q), str(names[atom])) for q, atom in zip(quantity, atoms, strict=True)]
+    number = {label: i for i, label in enumerate(sorted(set(labels)))}
+    return ResidueLayout(
+        np.array([present[residues[atom]] for atom in atoms], dtype=np.int64),
+        np.array([number[label] for label in labels], dtype=np.int64),
+        np.flatnonzero(features.is_soft()),
+    )
+
+
+class ResidueNet(nn.Module):
+    """Maps features to features, residue by residue, with attention between all residues.
+
+    A residue enters as a vector with one place for each kind of feature, zero where it has none, so that all
+    residues share their weights; a learned vector a residue and a bias on attention by the distance along
+    the chain tell them apart.
+
+    Source: A. Vaswani et al., arXiv:1706.03762; J. Shaw et al., arXiv:1803.02155 (relative positions).
+    """
+
+    place: Tensor  # (n_features,) where each feature stands among residues x kinds
+    soft_place: Tensor  # (n_soft,) the same for the soft features alone
+    offset: Tensor  # (n_residues, n_residues) row of the attention bias
+
+    def __init__(self, n_features: int, n_residues: int, n_kinds: int, n_soft: int, n_told: int) -> None:
+        super().__init__()
+        self.n_residues, self.n_kinds = n_residues, n_kinds
+        self.enter, self.tell = nn.Linear(2 * n_kinds, WIDTH), nn.Linear(n_told, WIDTH)
+        self.residue = nn.Parameter(0.1 * torch.randn(n_residues, WIDTH))
+        self.layers = nn.ModuleList(_Layer() for _ in range(N_LAYERS))
+        self.norm, self.leave = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, n_kinds)
+        _zero(self.leave)
+        self.register_buffer("place", torch.zeros(n_features, dtype=torch.long))
+        self.register_buffer("soft_place", torch.zeros(n_soft, dtype=torch.long))
+        row = torch.arange(n_residues)
+        offset = (row[:, None] - row).clamp(-MOST_APART, MOST_APART) + MOST_APART
+        self.register_buffer("offset", offset, persistent=False)
+
+    @torch.no_grad()
+    def arrange(self, layout: ResidueLayout) -> None:
+        """Take the places of the features from a layout."""
+        place = torch.from_numpy(layout.residue * self.n_kinds + layout.kind)
+        self.place.copy_(place)
+        self.soft_place.copy_(place[torch.from_numpy(layout.soft)])
+
+    def forward(self, f: Tensor, soft: Tensor, told: Tensor) -> Tensor:
+        """Features f (..., n_features), soft ones of the frame before (..., n_soft), told (..., n_told)."""
+        seen = torch.cat([self._by_residue(f, self.place), self._by_residue(soft, self.soft_place)], -1)
+        x = self.enter(seen) + self.tell(told)[..., None, :] + self.residue
+        for layer in self.layers:
+            x = layer(x, self.offset)
+        left = self.leave(self.norm(x)).flatten(-2)
+        found: Tensor = left[..., self.place]
+        return found
+
+    def _by_residue(self, values: Tensor, place: Tensor) -> Tensor:
+        """(..., n_residues, n_kinds) of (..., n)."""
+        table = values.new_zeros(*values.shape[:-1], self.n_residues * self.n_kinds)
+        table[..., place] = values
+        return table.view(*values.shape[:-1], self.n_residues, self.n_kinds)
+
+
+class _Layer(nn.Module):
+    """Attention between residues, then a network on each; both are added to what came in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before_attention, self.before_network = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
+        self.ask, self.answer = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.widen, self.narrow = nn.Linear(WIDTH, 2 * WIDTH), nn.Linear(2 * WIDTH, WIDTH)
+        self.bias = nn.Parameter(torch.zeros(N_HEADS, 2 * MOST_APART + 1))
+        for last in (self.answer, self.narrow):
+            _zero(last)
+
+    def forward(self, x: Tensor, offset: Tensor) -> Tensor:
+        lead, n_residues = x.shape[:-2], x.shape[-2]
+        asked = self.ask(self.before_attention(x)).reshape(-1, n_residues, 3, N_HEADS, WIDTH // N_HEADS)
+        query, key, value = asked.permute(2, 0, 3, 1, 4)
+        found = nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=self.bias[:, offset][None]
+        )
+        x = x + self.answer(found.transpose(1, 2).reshape(*lead, n_residues, WIDTH))
+        widened = nn.functional.silu(self.widen(self.before_network(x)))
+        out: Tensor = x + self.narrow(widened)
+        return out
+
+
+def _zero(layer: nn.Linear) -> None:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)

@@ -1,0 +1,1 @@
+"""How networks are trained: the loop, checkpoints, batches, devices, several processes."""

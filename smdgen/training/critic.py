@@ -1,0 +1,162 @@
+"""The critic of `train-lstm`: sampled next frames against the true ones."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from smdgen.geometry.backbone import find_backbone
+from smdgen.geometry.bonds import ca_pairs, even_choice
+from smdgen.geometry.frames import bond_lengths
+from smdgen.io.structures.structure import Structure
+from smdgen.method.autoencoder import InternalVae
+from smdgen.method.critic import MOST_DISTANCES, N_CANDIDATES, Critic
+from smdgen.method.dynamics import N_CONDITIONS, SteeredLstm
+from smdgen.method.model import PullModel
+from smdgen.method.rollout import draw_next
+from smdgen.method.share import Share, whole
+from smdgen.progress import Progress
+from smdgen.training.fit import FitSettings, fit
+from smdgen.training.sequences import Sequences, draw_batch, draw_stride
+
+#: Next frames sampled: so many for each training frame, at most so many frames x residues, and none at all
+#: where these are too few to learn from.
+SAMPLES_A_FRAME, MOST_RESIDUES, FEWEST_SAMPLES = 2, 200_000, 1000
+
+
+#: Sequences sampled at a time.
+N_ROWS = 32
+
+
+#: Validation samples for each training sample.
+VALIDATION_SHARE = 1 / 8
+
+
+#: How the critic is trained.
+SETTINGS = FitSettings(epochs=20, batch_size=128, learning_rate=5e-4, weight_decay=0.01, average=0.99)
+
+
+#: The loss of a critic that says "one or the other" to everything.
+CHANCE = 2 * math.log(2)
+
+
+@dataclass(frozen=True)
+class CriticOutcome:
+    """A trained critic, or none.
+
+    Attributes:
+        critic: Chooses among candidates; None: there were too few frames, or it learned nothing that holds.
+        auc: How well it tells true from sampled next frames of validation pulls, 0.5 for not at all.
+        n_samples: Sampled frames it learned from.
+    """
+
+    critic: Critic | None = None
+    auc: float = math.nan
+    n_samples: int = 0
+
+    def text(self) -> str:
+        """For the console."""
+        if self.critic is None:
+            return "none"
+        return f"chooses among {N_CANDIDATES} candidates a step, AUC {self.auc:.2f} on validation pulls"
+
+    def header(self) -> dict[str, Any]:
+        """For the model file."""
+        return {} if self.critic is None else {"critic": {"auc": self.auc, "n_samples": self.n_samples}}
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """For the model file."""
+        if self.critic is None:
+            return {}
+        return {f"critic.{name}": value for name, value in self.critic.state_dict().items()}
+
+
+@dataclass(frozen=True)
+class _Examples:
+    """Distances (n, n_pairs), A, in true and in sampled next frames, and what the dynamics were told."""
+
+    true: Tensor
+    made: Tensor
+    told: Tensor
+
+
+def train_critic(
+    model: PullModel,
+    parts: Mapping[str, Sequences],
+    structure: Structure,
+    most_samples: int,
+    seed: int,
+    progress: Progress,
+) -> CriticOutcome:
+    """Train a critic on next frames of the training pulls; it is kept if validation pulls bear it out.
+
+    True frames go through the autoencoder too, so that the critic judges what the dynamics do.
+
+    Args:
+        model: The trained networks, on the device to use.
+        parts: Encoded training and validation pulls.
+        structure: The modelled atoms.
+        most_samples: Most next frames to sample.
+        seed: Of the samples and the training.
+        progress: Told of samples and epochs.
+    """
+    pairs = even_choice(ca_pairs(find_backbone(structure)), MOST_DISTANCES)
+    assert isinstance(model.lstm, SteeredLstm)
+    data, most = parts["train"], MOST_RESIDUES // model.lstm.residues.n_residues
+    n = min(most_samples, SAMPLES_A_FRAME * len(data.z), most)
+    if n < FEWEST_SAMPLES or not len(pairs):
+        return CriticOutcome()
+    generator = torch.Generator().manual_seed(seed)
+    atoms = torch.from_numpy(pairs).to(model.lstm.z_scale.device)
+    n_checked = round(VALIDATION_SHARE * n)
+    progress.start("samples for the critic", n + n_checked)
+    examples = _sample(model, data, n, atoms, generator, progress)
+    checked = _sample(model, parts["validation"], n_checked, atoms, generator, progress)
+    torch.manual_seed(seed)
+    critic = Critic.of(pairs, examples.true, examples.told)
+
+    def terms(of: _Examples, share: Share) -> dict[str, Tensor]:
+        true, made = critic(of.true, of.told), critic(of.made, of.told)
+        return {"loss": share.mean(softplus(-true) + softplus(made))}
+
+    def losses(items: Tensor, share: Share) -> dict[str, Tensor]:
+        return terms(_Examples(examples.true[items], examples.made[items], examples.told[items]), share)
+
+    @torch.no_grad()
+    def validate() -> dict[str, float]:
+        found = terms(checked, whole(n_checked, generator))
+        return {name: value.item() for name, value in found.items()}
+
+    settings = replace(SETTINGS, seed=seed)
+    state = fit(critic, losses, n, validate, settings, progress, label="critic")
+    if state.best_loss >= CHANCE:
+        return CriticOutcome()
+    with torch.no_grad():
+        true, made = (critic(x, checked.told) for x in (checked.true, checked.made))
+    return CriticOutcome(critic.cpu(), float((true[:, None] > made).float().mean()), n)
+
+
+@torch.no_grad()
+def _sample(
+    model: PullModel, data: Sequences, n: int, pairs: Tensor, generator: torch.Generator, progress: Progress
+) -> _Examples:
+    lstm, vae = model.lstm, model.vae
+    assert isinstance(lstm, SteeredLstm)
+    assert isinstance(vae, InternalVae)
+    true, made, told, n_done = [], [], [], 0
+    while n_done < n:
+        z, steering = draw_batch(data, draw_stride(data, generator), whole(N_ROWS, generator))
+        z, steering = z.to(pairs.device), steering.to(pairs.device)
+        context, _ = lstm.remember((z[:, :-1] - lstm.z_centre) / lstm.z_scale, steering)
+        context, following, aim = context.flatten(0, 1), z[:, 1:].flatten(0, 1), steering.aim.flatten()
+        noise = torch.randn(len(aim), vae.features.n_features, generator=generator).to(z)
+        true.append(bond_lengths(vae.decode(following, noise), pairs))
+        made.append(bond_lengths(draw_next(model, context, aim, generator)[1], pairs))
+        told.append(context[:, -N_CONDITIONS:])
+        n_done += len(aim)
+        progress.advance(min(len(aim), n - n_done + len(aim)))
+    return _Examples(*(torch.cat(values)[:n] for values in (true, made, told)))

@@ -1,0 +1,49 @@
+"""How a training went: its losses as a table, a figure and a verdict."""
+
+from pathlib import Path
+
+from smdgen.files import atomic_path
+from smdgen.training.fit import FitState
+from smdgen.view.figures import plot_history
+
+
+def history_files(folder: Path, name: str) -> tuple[Path, Path]:
+    """`<name>-losses.csv` and `.png`."""
+    return folder / f"{name}-losses.csv", folder / f"{name}-losses.png"
+
+
+def loss_verdict(state: FitState, kept_last: bool) -> tuple[str, tuple[str, ...]]:
+    """How a training went, in words: a row of the table, and notes where it went wrong.
+
+    Args:
+        state: Where it ended.
+        kept_last: Whether the last weights are kept where nothing went wrong.
+    """
+    losses = state.history["validation loss"]
+    kept = len(losses) if kept_last and not state.diverged else state.best_epoch
+    value = losses[kept - 1] if kept else state.first_loss
+    row = f"{state.first_loss:.4g} before training, {value:.4g} kept (epoch {kept} of {len(losses)})"
+    if state.best_epoch == 0:
+        return row, (
+            f"nothing was learned: the validation loss is {min(losses):.4g} at its lowest and "
+            f"{state.first_loss:.4g} before training, so the weights are those before training; train for "
+            "more epochs, on more pulls, or with a lower learning_rate",
+        )
+    if not state.diverged:
+        return row, ()
+    return row, (
+        f"training diverged: the validation loss is {losses[-1]:.4g} at the end, {state.first_loss:.4g} "
+        f"before training and {state.best_loss:.4g} at its lowest; the weights are those of epoch "
+        f"{kept}. More pulls, a lower learning_rate or a smaller latent_size help",
+    )
+
+
+def write_history(folder: Path, name: str, history: dict[str, list[float]]) -> None:
+    """Every loss term against the epoch, as a table and a figure."""
+    table, figure = history_files(folder, name)
+    lines = [",".join(["epoch", *(key.replace(" ", "_") for key in history)])]
+    for epoch, row in enumerate(zip(*history.values(), strict=True), 1):
+        lines.append(",".join([str(epoch), *(f"{value:.6g}" for value in row)]))
+    with atomic_path(table) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    plot_history(figure, history)

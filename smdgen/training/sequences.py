@@ -1,0 +1,109 @@
+"""Sequences of encoded pulls, as the dynamics learn from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from smdgen.method.dynamics import Steering
+from smdgen.method.share import Share
+from smdgen.store.latents import Latents
+
+#: Steps of a training sequence, where the pulls are long enough.
+N_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Encoded pulls of one split: (n_frames, latent_size) and (n_frames,), and where each pull lies."""
+
+    z: Tensor
+    cv: Tensor
+    ranges: tuple[slice, ...]
+    interval_ps: float
+
+    @property
+    def longest(self) -> int:
+        """Frames of the longest pull."""
+        longest: int = max(part.stop - part.start for part in self.ranges)
+        return longest
+
+
+def sequences(latents: Latents, split: str) -> Sequences:
+    """The encoded pulls of one split, one after another."""
+    chosen = [(start, stop) for _, start, stop, name in latents.pulls if name == split]
+    rows = np.concatenate([np.arange(start, stop) for start, stop in chosen])
+    ends = np.cumsum([stop - start for start, stop in chosen])
+    ranges = tuple(slice(int(end - (b - a)), int(end)) for end, (a, b) in zip(ends, chosen, strict=True))
+    steps = np.concatenate([np.diff(latents.times_ps[start:stop]) for start, stop in chosen])
+    z = torch.from_numpy(latents.means[rows])
+    return Sequences(
+        z, torch.from_numpy(latents.cv_values[rows]).to(z.dtype), ranges, float(np.median(steps))
+    )
+
+
+def draw_batch(data: Sequences, stride: int, share: Share) -> tuple[Tensor, Steering]:
+    """Sequences with one stride from anywhere in the pulls.
+
+    Args:
+        data: Encoded pulls.
+        stride: Frames between two steps.
+        share: How many to draw, and from where.
+
+    Returns:
+        Latents (n_rows, n_steps + 1, latent_size) and what steers them, (n_rows, n_steps) each.
+    """
+    n_steps = max(1, min(N_STEPS, (data.longest - 1) // stride))
+    table = torch.from_numpy(windows(data.ranges, n_steps + 1, stride))
+    rows = table[torch.randint(len(table), (share.n,), generator=share.generator)[share.rows]]
+    cv = data.cv[rows]
+    stride_ps = torch.full_like(cv[:, 1:], stride * data.interval_ps)
+    return data.z[rows], Steering(cv[:, :-1], cv[:, 1:], stride_ps)
+
+
+def strides(data: Sequences) -> tuple[int, int]:
+    """Least and largest stride to train on: from every frame to a quarter of a pull."""
+    return 1, max(1, (data.longest - 1) // 4)
+
+
+def draw_stride(data: Sequences, generator: torch.Generator) -> int:
+    """A stride drawn evenly in its logarithm."""
+    low, high = strides(data)
+    stride: int = round(low * (high / low) ** float(torch.rand((), generator=generator)))
+    return stride
+
+
+class FrameRange(Protocol):
+    """What has a first frame and an end, such as a `Pull`."""
+
+    @property
+    def start(self) -> int:
+        """First frame."""
+
+    @property
+    def stop(self) -> int:
+        """Frame after the last."""
+
+
+def windows(pulls: Sequence[FrameRange], length: int, stride: int = 1) -> NDArray[np.int64]:
+    """Every window of frames, equally spaced, that lies within one pull.
+
+    Args:
+        pulls: Ranges of frames of the store.
+        length: Frames in a window, at least 1.
+        stride: Distance between two frames of a window, at least 1. Windows start at every frame.
+
+    Returns:
+        (n_windows, length) frame indices of the store, in the order of the pulls. Pulls shorter
+        than a window add none.
+    """
+    assert length >= 1
+    assert stride >= 1
+    span = (length - 1) * stride
+    starts = [np.arange(pull.start, max(pull.start, pull.stop - span), dtype=np.int64) for pull in pulls]
+    firsts = np.concatenate([np.empty(0, dtype=np.int64), *starts])
+    return firsts[:, None] + stride * np.arange(length, dtype=np.int64)
