@@ -166,7 +166,7 @@ def test_stride_and_selection(config, pull_files, tmp_path):
     np.testing.assert_array_equal(dataset.positions(pull), pull_files.positions[2][::4, kept])
     np.testing.assert_allclose(dataset.times_ps[pull.start : pull.stop], np.arange(0.0, 25.0, 4.0), rtol=1e-6)
     assert (dataset.work, dataset.centre) == (None, None), "the table's variable is another one"
-    assert any("none of which is the CV r" in note for note in result.notes)
+    assert any("are not the CV r" in note for note in result.notes)
     assert result.n_atoms == 30
     x = pull_files.positions[2][::4].astype(float)
     np.testing.assert_allclose(

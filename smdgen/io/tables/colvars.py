@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smdgen.errors import ConfigError, TrajectoryError
-from smdgen.files import atomic_path, require_regular_file
+from smdgen.files import atomic_path, read_text_lines, require_regular_file
 from smdgen.io.tables.pull_table import Line, read_rows, settle
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,17}")
@@ -41,7 +41,7 @@ def read_colvars_traj(path: Path) -> ColvarsTable:
     """
     require_regular_file(path, "a .colvars.traj table", TrajectoryError)
     parts: list[tuple[list[str], list[Line]]] = []
-    for number, line in enumerate(Path(path).read_text(encoding="latin-1").splitlines(), start=1):
+    for number, line in enumerate(read_text_lines(Path(path)), start=1):
         text = _VECTOR.sub("nan", line)
         tokens = text.split()
         if not tokens:

@@ -12,6 +12,7 @@ from smdgen.io.tables.spring import accumulated_work, fit_spring
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 
 _EXPECTED = 'an .xvg of GROMACS\' pull code (`@ s0 legend "1"`, then time and a number a coordinate)'
+_SAME_TIME = 1e-4  # ps
 _LEGEND = re.compile(r'@\s*s(\d+)\s+legend\s+"([^"]*)"')
 
 
@@ -31,14 +32,20 @@ def read_gromacs_pull(path: Path, forces: Path | None) -> PullTable:
     times, columns, notes = _read_xvg(path)
     variables = {name: column for name, column in columns.items() if name.isdigit()}
     if not variables:
-        raise TrajectoryError(f"{path} has no column of a pull coordinate; expected {_EXPECTED}")
+        odd = "".join(f"; {note.removeprefix(f'{path.name}: ')}" for note in notes)
+        raise TrajectoryError(f"{path} has no column of a pull coordinate{odd}; expected {_EXPECTED}")
     centres = {name: columns[f"{name} ref"] for name in variables if f"{name} ref" in columns}
     works: dict[str, Column] = {}
     if forces is not None:
         force_times, pulls, more = _read_xvg(forces)
         notes += more
-        rows = np.searchsorted(force_times, times).clip(max=len(force_times) - 1)
-        if np.allclose(force_times[rows], times, rtol=1e-6, atol=1e-4):
+        rows = np.searchsorted(force_times, times - _SAME_TIME).clip(max=len(force_times) - 1)
+        is_there = np.isclose(force_times[rows], times, rtol=1e-6, atol=_SAME_TIME)
+        if is_there.sum() >= min(len(times), len(force_times)) / 2:  # one may be written more often
+            times, rows = times[is_there], rows[is_there]
+            variables, centres = (
+                {name: column[is_there] for name, column in part.items()} for part in (variables, centres)
+            )
             works = _works(
                 times, variables, centres, {name: pull[rows] for name, pull in pulls.items()}, notes
             )

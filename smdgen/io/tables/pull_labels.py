@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.errors import TrajectoryError
 from smdgen.io.tables.colvars import read_colvars_traj
 from smdgen.io.tables.gromacs_pull import read_gromacs_pull
 from smdgen.io.tables.namd_log import is_namd_smd_log, read_namd_log
 from smdgen.io.tables.plumed import read_plumed, unit_factors
-from smdgen.io.tables.pull_proof import moves_along, thermal_ratio
+from smdgen.io.tables.pull_proof import has_other_sign, moves_along, thermal_ratio
 from smdgen.io.tables.pull_table import PullTable, Units
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 
@@ -24,6 +25,9 @@ _NO_VARIABLE = ("x0_", "W_", "v_", "fs_", "ft_", "fa_", "E_")
 #: A jump is further off the line between its neighbours than so many medians and this (A, kcal/mol).
 _USUAL_TIMES, _SMALL_JUMP = 10.0, 0.5
 _ROWS_FOR_JUMPS = 6
+
+#: Frames whose CV has to agree where only the number of rows tells which are theirs.
+_FRAMES_FOR_ROWS = 6
 
 #: Fluctuations, as a share of a free spring's, that are usual, and those beyond which the unit is in doubt.
 _THERMAL, _POSSIBLE = (0.4, 1.6), (0.36, 2.4)
@@ -69,23 +73,30 @@ def tables_beside(trajectory: Path) -> tuple[Path, ...]:
     """The label files of a trajectory, by its stem: the one that is read, then what belongs to it.
 
     For `pull.dcd`, in this order: Colvars `pull.colvars.traj`; PLUMED `pull.colvar` or `COLVAR.pull`; GROMACS
-    `pull_pullx.xvg` with `pull_pullf.xvg`; NAMD `pull.log` or `pull.out`, if it has lines of steered MD.
+    `pull_pullx.xvg` or `pullx_pull.xvg`, with pullf; NAMD `pull.log` or `pull.out`, if it has lines of
+    steered MD. `.`, `_` and `-` join the parts. Beside the only trajectory of its kind also PLUMED's and
+    GROMACS' own names, `COLVAR` and `pullx.xvg`.
     """
     stem, folder = trajectory.stem, trajectory.parent
-    names = [
-        f"{stem}.colvars.traj",
-        f"{stem}.colvar",
-        f"{stem}.COLVAR",
-        f"COLVAR.{stem}",
-        f"{stem}_pullx.xvg",
-    ]
-    for name in names:
-        path = folder / name
-        if path.is_file():
-            forces = folder / f"{stem}_pullf.xvg"
-            return (path, forces) if name.endswith(".xvg") and forces.is_file() else (path,)
+    is_alone = sum(path.suffix == trajectory.suffix for path in folder.iterdir()) == 1
+    plumed = [f"{stem}.colvar", *_joined("COLVAR", stem), *(["COLVAR", "colvar"] if is_alone else [])]
+    gromacs = [*zip(*(_joined(name, stem, ".xvg") for name in ("pullx", "pullf")), strict=True)]
+    gromacs += [("pullx.xvg", "pullf.xvg")] if is_alone else []
+    for name in (f"{stem}.colvars.traj", *plumed):
+        if (folder / name).is_file():
+            return (folder / name,)
+    for positions, forces in gromacs:
+        found = [folder / name for name in (positions, forces) if (folder / name).is_file()]
+        if found:
+            return tuple(found)
     logs = (folder / f"{stem}{suffix}" for suffix in (".log", ".out"))
     return tuple(path for path in logs if path.is_file() and is_namd_smd_log(path))[:1]
+
+
+def _joined(name: str, stem: str, suffix: str = "") -> list[str]:
+    """The names of a table of a trajectory, the usual one first."""
+    pairs = ((stem, name), (name, stem))
+    return [f"{first}{mark}{second}{suffix}" for mark in "_.-" for first, second in pairs]
 
 
 def read_labels(tables: tuple[Path, ...], frames: Frames, units: str = "") -> PullLabels:
@@ -129,6 +140,10 @@ def _read_table(tables: tuple[Path, ...], units: str, cv_unit: str) -> PullTable
     if path.name.endswith(".colvars.traj"):
         return _read_colvars(path, units)
     if path.suffix == ".xvg":
+        if "pullx" not in path.name:
+            raise TrajectoryError(
+                f"{path} holds forces, and no pullx.xvg is beside it; write that too (pull-nstxout)"
+            )
         return read_gromacs_pull(path, tables[1] if len(tables) > 1 and cv_unit == "A" else None)
     return read_namd_log(path) if path.suffix in (".log", ".out") else read_plumed(path, units)
 
@@ -167,7 +182,33 @@ def _row_candidates(table: PullTable, frames: Frames) -> list[NDArray[np.int64]]
         candidates.append(rows.astype(np.int64))
     # Else one to one, or with a row for step 0, which has no frame.
     surplus = len(table.keys) - frames.n_frames
-    return [*candidates, frames.chosen + surplus] if surplus in (0, 1) else candidates
+    if surplus in (0, 1):
+        return [*candidates, frames.chosen + surplus]
+    return candidates if candidates or _has_clock(table, frames) else _every_few_rows(table, frames)
+
+
+def _has_clock(table: PullTable, frames: Frames) -> bool:
+    """Whether frames have the times or steps that the table has; their mere numbers are none."""
+    if table.clock == "ps":
+        return frames.times_ps is not None
+    return frames.steps is not None and not (np.diff(frames.steps) == 1).all()
+
+
+def _every_few_rows(table: PullTable, frames: Frames) -> list[NDArray[np.int64]]:
+    """(n,) rows of a table that was written so many times as often as the frames, with step 0 or without."""
+    n_rows, n_frames = len(table.keys), frames.n_frames
+    if len(frames.chosen) < _FRAMES_FOR_ROWS:
+        return []
+    readings = (
+        (n_rows - 1, n_frames - 1, 0, 0),  # the first row and frame are the same
+        (n_rows - 1, n_frames, 1, 0),  # the first row is step 0, which has no frame
+        (n_rows, n_frames, 1, 1),
+    )
+    return [
+        (frames.chosen + lead) * (rows // count) - back
+        for rows, count, lead, back in readings
+        if rows % count == 0
+    ]
 
 
 def _of_another_variable(table: PullTable, rows: NDArray[np.int64], name: str, frames: Frames) -> PullLabels:
@@ -194,10 +235,11 @@ def _unverified(table: PullTable, rows: NDArray[np.int64], frames: Frames) -> Pu
             "seems to belong to another trajectory"
         )
     else:
-        known = ", ".join(table.variables) or "it has no variable"
+        known = ", ".join(table.variables)
+        what = f"its variables ({known}) are not the CV {name}" if known else "it has no variable"
         found = (
-            f"{table.path.name}: {known}, none of which is the CV {name}: the spring acted on something "
-            "else, or the table is of another trajectory"
+            f"{table.path.name}: {what}: the spring acted on something else, or the table is of another "
+            "trajectory"
         )
     advice = "give the variable that was pulled with --cv to have them"
     return PullLabels(notes=(*table.notes, f"{found}; work and centre are left out: {advice}"))
@@ -244,14 +286,20 @@ def _labels(
 
 
 def _doubt(table: PullTable, read_as: Units, variable: str, cv_unit: str) -> str:
-    """A note where the unit of the work is not proved.
+    """A note where the sign of the work is wrong or its unit not proved.
 
     A spring of constant k lets its variable fluctuate with k var = kT, less if the variable is stiff itself:
     a unit is wrong where work, centre and variable fit each other at room temperature in the other only.
     """
+    (work,) = table.works.values()
+    is_distance = variable in table.centres and cv_unit == "A"
+    if is_distance and has_other_sign(table.variables[variable], table.centres[variable], work):
+        return (
+            f"{table.path.name}: work falls where the spring pulls {variable} along, so its sign is in doubt "
+            "and work is left out; expected the work that the spring does"
+        )
     if read_as.are_given or read_as.energy is None:
         return ""
-    (work,) = table.works.values()
     found = math.nan
     if variable in table.centres:
         factor = read_as.scale[cv_unit]

@@ -18,6 +18,10 @@ _SMOOTH = 1e-6
 
 _LEAST_FRAMES = 6
 
+#: Correlation of the steps of a work with those of its spring's that shows the other sign, and how many steps
+#: it takes; rows far apart miss what the spring does between them.
+_OTHER_SIGN, _STEPS_FOR_SIGN = -0.9, 15
+
 
 def thermal_ratio(x: NDArray[np.float64], centre: NDArray[np.float64], work: NDArray[np.float64]) -> float:
     """K var(x - centre) / kT at 300 K, with the spring constant k that ties work, variable and centre.
@@ -44,10 +48,27 @@ def thermal_ratio(x: NDArray[np.float64], centre: NDArray[np.float64], work: NDA
         return math.nan
     times = np.linspace(-1, 1, len(x))
     rest = apart - np.polyval(np.polyfit(times, apart, 3), times)
-    fast = np.diff(rest, 2).var() / 6  # the variance if rows do not remember each other, else less
-    return (
-        constant * float(rest.var() + fast) / 2 / (BOLTZMANN * _ROOM) if fast > rest.var() / 10 else math.nan
-    )
+    total, fast, every = float(rest.var()), 0.0, 1
+    while fast < total / 2 and len(rest[::every]) >= _ROWS_FOR_RATIO:  # neighbours may remember each other
+        # The variance if these rows do not, else less.
+        fast, every = max(fast, float(np.diff(rest[::every], 2).var()) / 6), 2 * every
+    return constant * (total + fast) / 2 / (BOLTZMANN * _ROOM) if fast > total / 10 else math.nan
+
+
+def has_other_sign(x: NDArray[np.float64], centre: NDArray[np.float64], work: NDArray[np.float64]) -> bool:
+    """Whether work falls where the spring does work, as that of its reaction force would.
+
+    Args:
+        x: (n_rows,). The variable.
+        centre: (n_rows,), same unit.
+        work: (n_rows,), any unit.
+    """
+    apart = centre - x
+    way = 0.5 * (apart[1:] + apart[:-1]) * np.diff(centre)
+    steps = np.diff(work)
+    if len(steps) < _STEPS_FOR_SIGN or not (steps.std() > 0 and way.std() > 0):
+        return False
+    return bool(np.corrcoef(steps, way)[0, 1] < _OTHER_SIGN and steps.sum() * way.sum() < 0)
 
 
 def moves_along(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:

@@ -104,6 +104,7 @@ def read_rows(path: Path, parts: Sequence[tuple[Sequence[str], Sequence[Line]]],
     """
     notes: list[str] = []
     filled = [(tuple(names), lines) for names, lines in parts if lines]
+    filled = _without_cut_number(path, filled, notes)
     blocks = [_numbers(path, names, lines, expected, notes) for names, lines in filled]
     if not sum(map(len, blocks)):
         raise TrajectoryError(f"{path} has no rows; expected {expected}")
@@ -125,6 +126,25 @@ def read_rows(path: Path, parts: Sequence[tuple[Sequence[str], Sequence[Line]]],
     ]
     starts = np.cumsum([0, *map(len, blocks)])[:-1]
     return Rows(path, common, np.concatenate(kept), np.array(numbers), starts, tuple(notes))
+
+
+def _without_cut_number(
+    path: Path, filled: list[tuple[tuple[str, ...], Sequence[Line]]], notes: list[str]
+) -> list[tuple[tuple[str, ...], Sequence[Line]]]:
+    """The lines without a last one that ends in the middle of a number.
+
+    Every program ends its lines. A file that does not, and whose last number is shorter than all before it in
+    its column, was cut there: 2.2428e+01 becomes 2.2.
+    """
+    names, lines = filled[-1] if filled else ((), [])
+    number, last = lines[-1] if lines else (0, "")
+    before = [len(line.split()[-1]) for _, line in lines[:-1] if line.strip()]
+    if not before or not last.strip() or len(last.split()[-1]) >= min(before):
+        return filled
+    if not path.read_bytes().endswith(last.encode("latin-1")):
+        return filled
+    notes.append(f"{path.name}: line {number} has no end, its last number seems cut; it is left out")
+    return [*filled[:-1], (names, lines[:-1])]
 
 
 def _numbers(
@@ -250,6 +270,14 @@ def join_sum(keys: Column, values: Column, starts: NDArray[np.int64]) -> Column 
         if late or abs(value) > _GAP * usual.max(initial=0.0):
             return None
         is_overlap = keys[start] <= keys[before[-1]]
+        if value == 0 and not is_overlap:  # the work since the row before is in neither part
+            expected += _mean_step(joined[before[-2:]], values[start : start + 2])
         offset = expected - (value if is_overlap else 0.0)
         joined[start:] = values[start:] + offset
     return joined
+
+
+def _mean_step(*pairs: Column) -> float:
+    """The mean of the steps that (2,) values make; shorter ones do not count."""
+    steps = [float(pair[1] - pair[0]) for pair in pairs if len(pair) == 2]
+    return sum(steps) / len(steps) if steps else 0.0

@@ -48,6 +48,23 @@ def test_a_cut_last_row_is_left_out_with_a_note(tmp_path: Path) -> None:
     assert any("cut" in note for note in found.notes)
 
 
+@pytest.mark.parametrize("letters", range(1, 21))
+def test_a_number_that_is_cut_is_left_out(tmp_path: Path, letters: int) -> None:
+    """A killed run ends in the middle of a number: of 2.2428e+01 there may be 2.2 left."""
+    rows = "".join(f"{step} {x:.14e} {10 * x:.14e}\n" for step, x in ((0, 1.3), (10, 1.4), (20, 2.2428)))
+    found = read_colvars_traj(_write(tmp_path, "# step d W_p\n" + rows[: -letters - 1]))
+    assert found.steps.tolist() == [0, 10]
+    assert any("cut" in note for note in found.notes)
+
+
+def test_a_last_row_without_an_end_may_be_whole(tmp_path: Path) -> None:
+    assert read_colvars_traj(_write(tmp_path, NAMD.rstrip("\n"))).steps.tolist() == [0, 10, 20, 30]
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    assert read_colvars_traj(_write(tmp_path, "\xef\xbb\xbf" + NAMD)).columns["d"].tolist()[0] == 13.0
+
+
 @pytest.mark.parametrize(
     "text",
     [

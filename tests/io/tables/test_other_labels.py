@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy.signal
 
 from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.io.tables.plumed import read_plumed
 from smdgen.io.tables.pull_labels import Frames, read_labels, tables_beside
+from smdgen.io.tables.pull_proof import thermal_ratio
 
 N_FRAMES, EVERY = 20, 5  # a frame every 5 rows
 TIMES = 0.2 * np.arange(EVERY * (N_FRAMES - 1) + 1)  # ps
@@ -118,6 +120,21 @@ def test_work_that_begins_again_at_a_restart_is_joined(tmp_path, overlap):
         assert any("rows are missing there" in note for note in table.notes)
 
 
+def test_work_between_two_parts_that_neither_holds_is_estimated(tmp_path):
+    """PLUMED's first row after a restart is work 0 at its own time, which no row before has."""
+    path = plumed(tmp_path)
+    head, *rows = path.read_text().splitlines(keepends=True)
+    work = exact_work() * 4.184
+    for i in range(50, len(rows)):
+        words = rows[i].split()
+        words[5] = words[7] = f"{work[i] - work[50]:.6f}"
+        rows[i] = " ".join(words) + "\n"
+    path.write_text("".join([head, *rows[:50], head, *rows[50:]]))
+    joined = read_plumed(path).works["r.work"]
+    assert work[50] - work[49] > 1.0
+    np.testing.assert_allclose(joined[50:], work[50:], atol=0.3)
+
+
 def test_a_restart_that_goes_on_counting_is_left_as_it_is(tmp_path):
     path = plumed(tmp_path)
     head, *rows = path.read_text().splitlines(keepends=True)
@@ -181,6 +198,19 @@ def test_plumed_with_energies_in_kcal_is_not_read_as_kj(tmp_path):
     np.testing.assert_allclose(read_labels((path,), pull, "nm kcal/mol ps").work, work, atol=1e-6)
 
 
+def test_rows_that_are_written_often_prove_units_too():
+    """Neighbouring rows of a dense table are alike; rows further apart are thermal."""
+    random = np.random.default_rng(5)
+    n, memory, spring = 20_000, 0.98, 3.0
+    kicks = random.normal(0, np.sqrt(0.5962 / spring * (1 - memory**2)), n)
+    apart = scipy.signal.lfilter([1.0], [1.0, -memory], kicks)
+    centre = np.linspace(12.0, 30.0, n)
+    force = spring * apart
+    work = np.concatenate([[0.0], np.cumsum((force[1:] + force[:-1]) / 2 * np.diff(centre))])
+    assert abs(thermal_ratio(centre - apart, centre, work) - 1) < 0.35
+    assert abs(thermal_ratio(centre - apart, centre, work * 4.184) / 4.184 - 1) < 0.35
+
+
 def test_plumed_of_few_rows_or_without_a_centre_needs_its_units(tmp_path):
     """Nothing shows the unit of the energy, which UNITS in PLUMED's input sets apart from the length."""
     path = plumed(tmp_path)
@@ -230,6 +260,29 @@ def test_gromacs_names_no_column_where_there_is_one(tmp_path):
     tables[0].write_text("".join(line if line[0] in "#@" else line.strip() + " 1.0\n" for line in two))
     with pytest.raises(TrajectoryError, match="no legends"):
         read_labels(tables, frames(steps=False))
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_gromacs_positions_and_forces_may_be_written_at_other_intervals(tmp_path, which):
+    tables = gromacs(tmp_path, True)
+    text = tables[which].read_text().splitlines(keepends=True)
+    head = [line for line in text if line[0] in "#@"]
+    tables[which].write_text("".join([*head, *text[len(head) :: EVERY]]))
+    found = read_labels(tables, frames(steps=False))
+    coarse = EVERY * np.arange(N_FRAMES)
+    trapezoids = np.diff(CENTRE[coarse]) * (FORCE[coarse][1:] + FORCE[coarse][:-1]) / 2
+    np.testing.assert_allclose(found.work[1:], np.cumsum(trapezoids), atol=0.02)
+
+
+def test_gromacs_says_where_a_coordinate_is_no_number_and_that_forces_alone_do_not_do(tmp_path):
+    tables = gromacs(tmp_path, False)
+    text = tables[0].read_text().splitlines(keepends=True)
+    tables[0].write_text("".join([*text[:9], text[9].split()[0] + " nan\n", *text[10:]]))
+    with pytest.raises(TrajectoryError, match=r"not finite\): 1 \(line 10\)"):
+        read_labels(tables, frames())
+    tables[0].unlink()
+    with pytest.raises(TrajectoryError, match=r"holds forces, and no pullx.xvg is beside it"):
+        read_labels(tables_beside(tmp_path / "pull.xtc"), frames())
 
 
 def test_gromacs_forces_of_no_spring_give_no_work(tmp_path):

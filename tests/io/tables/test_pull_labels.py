@@ -70,6 +70,35 @@ def test_without_steps_rows_go_one_to_one_if_the_variable_agrees(path, extra):
     np.testing.assert_allclose(labels(path, steps=None).work, DISTANCE)
 
 
+@pytest.mark.parametrize(
+    ("n_rows", "row_of_first"), [(5 * N_FRAMES - 4, 0), (5 * N_FRAMES + 1, 5), (5 * N_FRAMES, 4)]
+)
+def test_without_a_clock_every_few_rows_are_taken_if_the_variable_agrees(path, n_rows, row_of_first):
+    """Frames that another program copied (mere numbers as steps), of a table that was written more often."""
+    places = row_of_first + 5 * np.arange(N_FRAMES)
+    values = np.interp(np.arange(n_rows), places, DISTANCE)
+    write_colvars_traj(path, ColvarsTable(100 * np.arange(n_rows), {"d": values, "x0_d": values + 1}))
+    chosen = np.arange(0, N_FRAMES, 2)
+    np.testing.assert_allclose(labels(path, np.arange(N_FRAMES), chosen).centre, DISTANCE[chosen] + 1)
+    assert labels(path, None, values=DISTANCE + 0.1).centre is None
+    assert labels(path, STEPS + 37).centre is None, "the frames' own steps say otherwise"
+
+
+@pytest.mark.parametrize("name", ["a_COLVAR", "COLVAR-a", "pullx_a.xvg", "a.pullx.xvg"])
+def test_the_parts_of_a_tables_name_are_joined_in_any_way(tmp_path, name):
+    (tmp_path / name).touch()
+    assert tables_beside(tmp_path / "a.xtc") == (tmp_path / name,)
+
+
+@pytest.mark.parametrize("names", [("COLVAR",), ("pullx.xvg", "pullf.xvg"), ("pullf.xvg",)])
+def test_the_programs_own_names_count_beside_the_only_trajectory(tmp_path, names):
+    for name in ("traj.xtc", "conf.gro", *names):
+        (tmp_path / name).touch()
+    assert tables_beside(tmp_path / "traj.xtc") == tuple(tmp_path / name for name in names)
+    (tmp_path / "other.xtc").touch()
+    assert tables_beside(tmp_path / "traj.xtc") == ()
+
+
 def test_a_table_of_another_trajectory_is_left_out_with_a_note(path):
     write_colvars_traj(path, table(d=DISTANCE + 0.3, x0_d=DISTANCE, W_h=DISTANCE))
     found = labels(path)
@@ -84,7 +113,7 @@ def test_work_that_nothing_verified_is_left_out(path):
     found = labels(path)
     assert (found.centre, found.work) == (None, None)
     (note,) = found.notes
-    assert "angle, none of which is the CV d" in note
+    assert "its variables (angle) are not the CV d" in note
     assert "work and centre are left out: give the variable that was pulled with --cv" in note
 
 
@@ -188,6 +217,20 @@ def test_rows_that_cannot_be_told_are_left_out(path):
     found = labels(path)
     assert found.work is None
     assert "7 rows whose steps are not those of the 20 frames" in found.notes[0]
+
+
+def test_work_of_the_other_sign_is_left_out(path):
+    """What the molecule does to the spring, as of a script that integrates the reaction force."""
+    random = np.random.default_rng(2)
+    centre = np.linspace(12.0, 30.0, N_FRAMES)
+    x = centre - random.normal(0.5, 0.5, N_FRAMES)
+    work = np.concatenate([[0.0], np.cumsum(1.5 * ((centre - x)[1:] + (centre - x)[:-1]) * np.diff(centre))])
+    for sign in (1, -1):
+        write_colvars_traj(path, ColvarsTable(STEPS, {"d": x, "x0_d": centre, "W_h": sign * work}))
+        found = labels(path, values=x)
+        assert found.centre is not None
+        assert (found.work is None) is (sign < 0)
+    assert any("sign is in doubt" in note for note in found.notes)
 
 
 def test_several_works_are_not_added_up(path):
