@@ -9,7 +9,7 @@ from smdgen.about.run_folder import describe_run
 from smdgen.about.stored import describe_dataset, describe_latents, describe_model
 from smdgen.errors import ConfigError, TopologyError
 from smdgen.files import refuse_packed, require_regular_file
-from smdgen.io.kinds import COORDINATE_KINDS, TRAJECTORY_KINDS, coordinate_kind
+from smdgen.io.kinds import COORDINATE_KINDS, TRAJECTORY_KINDS, coordinate_kind, is_ascii_trajectory
 from smdgen.io.structures.structure import TOPOLOGY_SUFFIXES
 
 _KNOWN = "a trajectory, a structure, a file of smdgen or a run folder"
@@ -42,7 +42,7 @@ def _describer(path: Path, head: bytes) -> Callable[[Path], Description]:
     if suffix in (".safetensors", ".checkpoint"):
         return describe_model
     found = coordinate_kind(path)
-    if found in TRAJECTORY_KINDS:
+    if found in TRAJECTORY_KINDS or is_ascii_trajectory(path):
         return describe_trajectory
     if found in COORDINATE_KINDS:
         return describe_coordinates

@@ -68,6 +68,13 @@ def _text_kind(head: bytes) -> str:
     return "Amber restart" if _begins_restart(lines) else ""
 
 
+def is_ascii_trajectory(path: Path) -> bool:
+    """Whether a file is Amber's trajectory of text: a title, then ten coordinates of 8 characters a line."""
+    with Path(path).open("rb") as stream:
+        lines = stream.read(_HEAD_BYTES).decode("latin-1").splitlines()
+    return len(lines) > 2 and re.fullmatch(r"( *-?\d+\.\d{3}){10}", lines[1].rstrip()) is not None
+
+
 def _begins_charmm(lines: list[str]) -> bool:
     """A number of atoms, then atoms: number, residue, its name, name of the atom, x, y, z."""
     words = lines[1].split() if len(lines) > 1 else []
@@ -77,7 +84,7 @@ def _begins_charmm(lines: list[str]) -> bool:
 
 def _begins_restart(lines: list[str]) -> bool:
     """A title, a number of atoms (and a time), then coordinates in columns of 12 characters."""
-    if len(lines) < 3 or not re.fullmatch(r"\s*\d+(\s+[-+.\dEe]+)*\s*", lines[1]):
+    if len(lines) < 3 or not lines[2].strip() or not re.fullmatch(r"\s*\d+(\s+[-+.\dEe]+)*\s*", lines[1]):
         return False
     numbers = [lines[2][i : i + 12] for i in range(0, len(lines[2].rstrip()), 12)]
     return len(numbers) % 3 == 0 and all(re.fullmatch(r"\s*-?\d+\.\d{7}", number) for number in numbers)

@@ -199,6 +199,18 @@ def thin_data(dataset: Dataset) -> list[str]:
 
 
 def _better_cv(dataset: Dataset) -> list[str]:
+    """A remark on a default CV that hardly moves, with another where one is found."""
+    found = _rigid_group_cv(dataset)
+    lowest, highest = float(dataset.cv_values.min()), float(dataset.cv_values.max())
+    if found or highest - lowest > _LEAST_MOVE / 2:
+        return found
+    return [
+        f"the default CV hardly moves ({lowest:.1f} to {highest:.1f} A), as between the ends of a ring; "
+        "give what was pulled with --cv"
+    ]
+
+
+def _rigid_group_cv(dataset: Dataset) -> list[str]:
     """A remark if two rigid groups move much more against each other than the ends that the default CV takes.
 
     The first trajectory is looked at, from its first frame to its last.

@@ -119,3 +119,17 @@ def test_the_name_counts_where_the_content_is_damaged(tmp_path: Path) -> None:
     for name, kind in (("a.dcd", "DCD"), ("a.mdcrd", ""), ("a.rst7", "Amber restart"), ("a.NC", "NetCDF")):
         (tmp_path / name).write_bytes(b"\xff" * 50)
         assert coordinate_kind(tmp_path / name) == kind
+
+
+def test_amber_trajectories_of_text_are_named_as_that(tmp_path: Path, frames: NDArray[np.float32]) -> None:
+    rows = [f"{x:8.3f}" for x in frames.ravel()]
+    text = "\n".join("".join(rows[i : i + 10]) for i in range(0, len(rows), 10))
+    path = tmp_path / "pull.mdcrd"
+    path.write_text(f"TITLE : as MDTraj writes it\n{text}\n")
+    with pytest.raises(TrajectoryError, match=r"is an Amber trajectory of text.*cpptraj .* -x pull.nc"):
+        open_trajectory(path)
+
+
+def test_a_gro_without_atoms_is_no_amber_restart(tmp_path: Path) -> None:
+    (tmp_path / "a.gro").write_text("title\n    1\n\n  10.0  10.0  10.0\n")
+    assert coordinate_kind(tmp_path / "a.gro") == ""

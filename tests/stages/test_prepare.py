@@ -660,6 +660,10 @@ def test_a_domain_motion_that_the_ends_do_not_see_gets_a_cv_that_works(tmp_path)
     better, dataset = run(dataclasses.replace(config, cv=command[1]), tmp_path / "better")
     assert abs(better.cv_ends[1] - better.cv_ends[0]) > 5.0
     assert not any("hardly moves" in note for note in better.notes)
+    shaken = [x[:1] + np.random.default_rng(i).normal(0, 0.01, x.shape) for i, x in enumerate(pulls)]
+    still = tuple(write_pull(tmp_path, f"still_{i}", x, table=False) for i, x in enumerate(shaken))
+    result, _ = run(dataclasses.replace(config, trajectories=still), tmp_path / "still")
+    assert any("hardly moves" in note and "give what was pulled with --cv" in note for note in result.notes)
     groups = [structure.residue_ids[np.array(group)] for group in dataset.cv.groups]
     assert max(groups[0]) <= 17
     assert min(groups[1]) >= 16, "one domain each, but for the hinge of residues 16 to 18"

@@ -166,6 +166,6 @@ def _jumps(structure: Structure, starts: NDArray[np.int64], following: dict[int,
         here, there = int(starts[run]), int(starts[after])
         step = int(structure.residue_ids[there] - structure.residue_ids[here])
         has_code = structure.insertion_codes[here] or structure.insertion_codes[there]
-        if step != 1 and not has_code:
+        if step != 1 and not has_code and after > run:  # else a ring closes
             found.append(f"{structure.label(here)} to {structure.label(there)}")
     return found

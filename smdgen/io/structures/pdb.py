@@ -27,6 +27,7 @@ _RECORDS = frozenset(
     CISPEP SITE ORIGX1 ORIGX2 ORIGX3 SCALE1 SCALE2 SCALE3 MTRIX1 MTRIX2 MTRIX3 ANISOU SIGATM SIGUIJ CONECT
     MASTER SPRSDE OBSLTE SPLIT CAVEAT NUMMDL MDLTYP TVECT HYDBND SLTBRG FTNOTE USER""".split()
 )
+_CELL_COLUMNS = (6, 15, 24, 33, 40, 47, 54)
 _LOWEST, _HIGHEST = -999.9995, 9999.9995  # A, what %8.3f holds
 
 
@@ -84,6 +85,22 @@ def read_pdb_models(path: Path) -> tuple[NDArray[np.float64], list[str]]:
             f"{path} names {n_declared} models, {len(models)} of them hold atoms; write or copy it again"
         )
     return np.array(models, dtype=np.float64), _line_notes(lines)
+
+
+def read_pdb_cells(path: Path, n_models: int) -> tuple[NDArray[np.float64] | None, list[str]]:
+    """Unit cells of the models of a PDB: a CRYST1 line for each, or one for all.
+
+    Returns:
+        (n_models, 6), A A A deg deg deg, or None without; and what was odd.
+    """
+    cells = _cells(_read_lines(path))
+    if len(cells) == 1:
+        cells = np.repeat(cells, n_models, axis=0)
+    if not len(cells):
+        return None, []
+    if len(cells) != n_models:
+        return None, [f"{len(cells)} unit cells for {n_models} models; none is used"]
+    return real_cells(cells)
 
 
 def write_pdb(path: Path, structure: Structure, positions: ArrayLike | None = None) -> None:
@@ -259,16 +276,21 @@ def _conect(lines: Sequence[str], atoms: Sequence[AtomRecord]) -> NDArray[np.int
 
 
 def _cell(lines: Sequence[str]) -> NDArray[np.float64] | None:
-    """Unit cell of the CRYST1 line; None without, or with a dummy one."""
+    """Unit cell of the first CRYST1 line; None without, or with a dummy one."""
+    cells, _ = real_cells(_cells(lines)[:1])
+    return None if cells is None else cells[0]
+
+
+def _cells(lines: Sequence[str]) -> NDArray[np.float64]:
+    """(n, 6), A A A deg deg deg, of the CRYST1 lines; NaN where one cannot be read."""
+    found = []
     for line in lines:
         if line.startswith("CRYST1"):
             try:
-                cuts = ((6, 15), (15, 24), (24, 33), (33, 40), (40, 47), (47, 54))
-                cells, _ = real_cells(np.array([[float(line[start:stop]) for start, stop in cuts]]))
+                found.append([float(line[start:stop]) for start, stop in itertools.pairwise(_CELL_COLUMNS)])
             except ValueError:
-                return None
-            return None if cells is None else cells[0]
-    return None
+                found.append([np.nan] * 6)
+    return np.array(found, dtype=np.float64).reshape(-1, 6)
 
 
 def _cryst1(cell: NDArray[np.float64]) -> str:

@@ -1,6 +1,7 @@
 """Structures from files: one function for every format, and what is done with them."""
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,7 +167,7 @@ def structure_format(path: Path) -> str:
         return "PSF"
     if start.startswith(("%VERSION", "%FLAG")):
         return "prmtop"
-    if start.lower().startswith("data_"):
+    if re.match(r"(\s*#[^\n]*\n)*\s*data_", start, re.IGNORECASE):
         return "mmCIF"
     if start.startswith(PDB_RECORDS):
         return "PDB"

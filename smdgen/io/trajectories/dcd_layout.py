@@ -262,7 +262,7 @@ def _read_titles(path: Path, reader: _RecordReader) -> tuple[tuple[str, ...], li
     found = (len(titles) - 4) // _TITLE_BYTES
     lines = (titles[4 + _TITLE_BYTES * i :][:_TITLE_BYTES].decode("latin-1") for i in range(found))
     notes = [] if claimed == found else [f"header claims {claimed} title lines, {found} found"]
-    return tuple(line.rstrip(" \0") for line in lines), notes
+    return tuple(line.split("\0")[0].rstrip() for line in lines), notes  # VMD leaves memory behind the 0
 
 
 def _skip_counted_titles(reader: _RecordReader, start: int) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from smdgen.errors import TopologyError, TrajectoryError
 from smdgen.files import refuse_packed, require_regular_file
-from smdgen.io.kinds import COORDINATE_KINDS, coordinate_kind
+from smdgen.io.kinds import COORDINATE_KINDS, coordinate_kind, is_ascii_trajectory
 from smdgen.io.structures.atoms import Structure
 from smdgen.io.structures.coordinate_checks import check_coordinates
 from smdgen.io.structures.handedness import mirror_notes
@@ -59,18 +59,18 @@ class PdbTrajectory:
     """The models of a PDB as frames, one ps apart for want of times."""
 
     def __init__(self, path: Path) -> None:
-        from smdgen.io.structures.pdb import read_pdb_models
+        from smdgen.io.structures.pdb import read_pdb_cells, read_pdb_models
 
         try:
             positions, notes = read_pdb_models(path)
+            self.cells, cell_notes = read_pdb_cells(path, len(positions))
         except TopologyError as error:
             raise TrajectoryError(str(error)) from error
         self._positions = positions.astype(np.float32)
         self.n_frames, self.n_atoms, _ = positions.shape
-        self.notes: tuple[str, ...] = (*notes, f"a PDB holds no times; {NUMBERED}")
+        self.notes: tuple[str, ...] = (*notes, *cell_notes, f"a PDB holds no times; {NUMBERED}")
         self.times_ps = np.arange(self.n_frames, dtype=np.float64)
         self.steps: NDArray[np.int64] | None = None
-        self.cells: NDArray[np.float64] | None = None
 
     def read(self, frames: Frames = None, atoms: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
         """(n, n_selected, 3), A."""
@@ -176,6 +176,11 @@ def _without_box_crossings(positions: NDArray[np.float32], structure: Structure)
 
 def _open(path: Path, salvage: bool, known: SoundDcd | None) -> Trajectory:
     refuse_packed(path, TrajectoryError)
+    if is_ascii_trajectory(path):
+        raise TrajectoryError(
+            f"{path} is an Amber trajectory of text, which holds no times; expected {_EXPECTED}: convert it, "
+            f"as with `cpptraj -p system.prmtop -y {path.name} -x {path.stem}.nc`"
+        )
     kind = coordinate_kind(path)
     if kind == "DCD":
         return DcdFile(path, salvage, known)

@@ -58,3 +58,8 @@ def test_a_residue_in_two_parts_is_no_second_chain(peptide):
     notes = " ".join(find_oddities(replace(peptide, residue_ids=numbers)))
     assert "residues in two parts or with one number: 2, first A ALA 1 N" in notes
     assert "share" not in notes
+
+
+def test_the_bond_that_closes_a_ring_is_no_jump_of_numbers(peptide):
+    bonds = np.concatenate([peptide.bonds, [[0, peptide.n_atoms - 2]]])
+    assert find_oddities(replace(peptide, bonds=bonds)) == []

@@ -15,6 +15,7 @@ from smdgen.io.structures.structure import (
     find_topology,
     read_positions,
     read_structure,
+    structure_format,
     structure_from_json,
     structure_to_json,
     subset,
@@ -30,6 +31,12 @@ def test_the_content_tells_the_format(
         for name in ("a", "a.txt", "a.PSF", "a b ü.pdb"):
             shutil.copy(source, tmp_path / name)
             assert read_structure(tmp_path / name).atom_hash == peptide.atom_hash
+
+
+@pytest.mark.parametrize("head", ["", "# an extract\n#\n", "\n  # an extract\n"])
+def test_comments_may_stand_before_an_mmcif(tmp_path: Path, head: str) -> None:
+    (tmp_path / "a.pdbx").write_text(f"{head}data_1ABC\n#\n")
+    assert structure_format(tmp_path / "a.pdbx") == "mmCIF"
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,16 @@ def test_every_dialect_gives_the_same_coordinates(
         assert np.allclose(dcd.times_ps, 0.02 * np.arange(N_FRAMES))
 
 
+def test_a_title_ends_at_its_zero_byte(tmp_path: Path, frames: NDArray[np.float32]) -> None:
+    """VMD's plugin writes what was in memory behind it."""
+    path = tmp_path / "x.dcd"
+    titles = ("Created by DCD plugin", "REMARKS 2014 rest of some memory")
+    write_dcd(path, frames, timestep_ps=0.002, titles=titles)
+    path.write_bytes(path.read_bytes().replace(b"2014 rest", b"2014\0rest"))
+    with DcdFile(path) as dcd:
+        assert dcd.layout.titles == ("Created by DCD plugin", "REMARKS 2014")
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"cell": COSINE_CELL}, {"fourth": True}, {"titles": 3}, {"order": ">"}]
 )

@@ -71,10 +71,27 @@ def test_every_format_gives_the_same(files: Path, frames: NDArray[np.float32], k
         assert np.array_equal(trajectory.read(slice(2, None, 3)), whole[2::3])
         if kind == "pdb":
             assert any("times" in note for note in trajectory.notes)
+            assert trajectory.cells is not None
+            assert np.allclose(trajectory.cells, CELL, atol=1e-2)
             return
         assert np.allclose(trajectory.times_ps, 2.0 * np.arange(N_FRAMES), atol=1e-5)
         assert trajectory.cells is not None
         assert np.allclose(trajectory.cells, CELL, atol=1e-3)
+
+
+def test_a_pdb_may_have_a_cell_for_each_model(files: Path, tmp_path: Path) -> None:
+    """As `gmx trjconv` writes them; of another number of cells none is used."""
+    lines = [line for line in (files / "a.pdb").read_text().splitlines(keepends=True) if line[:6] != "CRYST1"]
+    cells = iter(f"CRYST1{40 + i:9.3f}{41 + i:9.3f}{42:9.3f}{90:7.2f}{80:7.2f}{90:7.2f}\n" for i in range(99))
+    every = "".join(next(cells) + line if line.startswith("MODEL") else line for line in lines)
+    (tmp_path / "a.pdb").write_text(every)
+    with open_trajectory(tmp_path / "a.pdb") as trajectory:
+        assert trajectory.cells is not None
+        assert trajectory.cells[3].tolist() == [43.0, 44.0, 42.0, 90.0, 80.0, 90.0]
+    (tmp_path / "b.pdb").write_text(f"{next(cells)}{every}")
+    with open_trajectory(tmp_path / "b.pdb") as trajectory:
+        assert trajectory.cells is None
+        assert f"{N_FRAMES + 1} unit cells for {N_FRAMES} models; none is used" in trajectory.notes
 
 
 @pytest.mark.parametrize("kind", ["xtc", "pdb", "dcd"])
