@@ -70,9 +70,11 @@ def plot_film_strip(
     from matplotlib.figure import Figure
 
     n_frames = max(len(row.positions) for row in rows)
-    size = max(4.0, 0.85 * n_frames + 0.4), 2.8 * len(rows) + 0.4  # captions stay readable in one column
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    width = max(4.0, 0.85 * n_frames + 0.4)  # captions stay readable in one column
     extent = np.abs(np.concatenate([row.positions[..., :2] for row in rows])).max(axis=(0, 1)) + 1.0
+    shape = np.max([_tallness(row, extent) for row in rows])
+    height = min(float(shape) * (width - 0.4) / n_frames + 0.5, 2.8)
+    figure = Figure(figsize=(width, height * len(rows) + 0.4), layout="constrained", facecolor="white")
     for i, row in enumerate(rows):
         for j, frame in enumerate(row.positions):
             axes = figure.add_subplot(len(rows), n_frames, i * n_frames + j + 1)
@@ -87,6 +89,12 @@ def plot_film_strip(
             if j == 0:
                 axes.set_ylabel(row.label, fontsize=10)
     save_figure(figure, path)
+
+
+def _tallness(row: FilmRow, extent: Array) -> float:
+    """Height over width of the frames as they are drawn, so that no row is taller than they need."""
+    height, width = extent[::-1] if row.pictures is None else row.pictures[0].shape[:2]
+    return float(height / width)
 
 
 def _basis(up: Array) -> Array:

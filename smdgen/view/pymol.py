@@ -252,7 +252,9 @@ def render_frames(
         for i, frame in enumerate(positions):
             write_pdb(folder / f"{i}.pdb", structure, frame)
         _add_bonds(folder / "0.pdb", structure)
-        script = _render_script(len(positions), width, height, half_height, float(np.abs(positions).max()))
+        many = structure.n_atoms > MOST_STICKS and has_backbone([str(name) for name in structure.names])
+        reach = float(np.abs(positions).max())
+        script = _render_script(len(positions), width, height, half_height, reach, sticks=not many)
         (folder / "render.pml").write_text(script, encoding="utf-8")
         try:
             subprocess.run(
@@ -279,7 +281,9 @@ def _add_bonds(pdb: Path, structure: "Structure") -> None:
     pdb.write_text("\n".join([text.rstrip("\n"), *lines, "END"]) + "\n", encoding="latin-1")
 
 
-def _render_script(n_frames: int, width: int, height: int, half_height: float, reach: float) -> str:
+def _render_script(
+    n_frames: int, width: int, height: int, half_height: float, reach: float, sticks: bool
+) -> str:
     """All frames as states of one object, so that they share the bonds of the first one and the camera.
 
     The camera looks along -z at the origin from where `half_height` (A) just fits.
@@ -289,7 +293,7 @@ def _render_script(n_frames: int, width: int, height: int, half_height: float, r
     lines = ["set connect_mode, 1"]
     lines += [f"load {i}.pdb, frames, state={i + 1}" for i in range(n_frames)]
     lines += [
-        "hide everything", "show cartoon", "show sticks", "set stick_radius, 0.18",
+        "hide everything", "show cartoon", *(["show sticks"] if sticks else []), "set stick_radius, 0.18",
         "util.cbag", "color grey60, elem C", "set cartoon_color, skyblue", "set cartoon_transparency, 0.2",
         "bg_color white", "set ray_opaque_background, 1", "set ray_shadows, 0", "set depth_cue, 0",
         f"viewport {width}, {height}", f"set_view ({', '.join(f'{number:.4f}' for number in view)})",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from smdgen.view.film import FilmRow, plot_film_strip, upright
 from tests.tools.pulls import make_pull, make_structure
@@ -45,3 +46,14 @@ def test_strip_without_pymol(tmp_path):
         plot_film_strip(tmp_path / name, rows, structure.bonds, structure.elements.tolist())
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_rows_are_as_tall_as_their_frames(tmp_path):
+    """A compact protein leaves no empty half pages between its rows."""
+    heights = []
+    for name, height in (("long", 200), ("compact", 60)):
+        pictures = [np.ones((height, 60, 4), np.float32)] * 3
+        rows = [FilmRow(label, np.zeros((3, 4, 3)), ["a", "b", "c"], pictures) for label in ("one", "two")]
+        plot_film_strip(tmp_path / f"{name}.png", rows, np.zeros((0, 2), dtype=np.int64), ["C"] * 4)
+        heights.append(imread(tmp_path / f"{name}.png").shape[0])
+    assert heights[1] < 0.75 * heights[0]

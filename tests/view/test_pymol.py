@@ -143,6 +143,19 @@ def test_rendered_frames_show_the_pull():
     assert heights[1] / heights[0] == pytest.approx(lengths[1] / lengths[0], rel=0.15)
 
 
+@needs_pymol
+def test_pictures_of_large_proteins_have_no_sticks(monkeypatch):
+    """Above 500 atoms sticks hide the cartoon: fewer pixels are drawn without them."""
+    frames = upright(make_pull(2, 0), [1], [37])
+    drawn = []
+    for most in (500, 39):
+        monkeypatch.setattr(view, "MOST_STICKS", most)
+        pictures = view.render_frames(STRUCTURE, frames, width=120, max_height=200)
+        assert pictures is not None
+        drawn.append((pictures[0][..., :3] < 0.98).any(axis=-1).sum())
+    assert 0 < drawn[1] < drawn[0]
+
+
 def test_no_pymol_no_pictures(monkeypatch):
     """The caller draws by itself then."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
