@@ -1,6 +1,7 @@
 """Build an OpenMM System from a structure and a force field, by the most trusted route its files allow."""
 
 import functools
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -240,6 +241,18 @@ def require_forcefield(forcefield: str) -> None:
         )
 
 
+def another_that_fits(structure: MolecularStructure, forcefield: str) -> str:
+    """The name of another force field that describes a structure as it is; empty if none does."""
+    for other in FORCEFIELDS:
+        if other != forcefield:
+            try:
+                build_system(structure, forcefield=other, constraints="none")
+            except TopologyError:
+                continue
+            return other
+    return ""
+
+
 @functools.cache
 def load_forcefield(files: tuple[str, ...]) -> Any:
     """The OpenMM ForceField of some XML files, read once (CHARMM36 takes 3 s)."""
@@ -264,8 +277,20 @@ def _system_from_forcefield(topology: Any, forcefield: str, constraints: str) ->
             topology, nonbondedMethod=app.NoCutoff, constraints=_constraint(constraints)
         )
     except Exception as error:  # OpenMM raises bare ones, as for two templates that both match
-        text = " ".join(str(error).split())
         raise TopologyError(
-            f"force field {forcefield} does not fit the structure ({text}); give a PSF with --params, "
+            f"force field {forcefield} does not fit the structure{_reason(error, topology)}; "
+            "give a PSF with --params, "
             "a prmtop, or a structure with all hydrogens and caps"
         ) from error
+
+
+def _reason(error: Exception, topology: Any) -> str:
+    """What OpenMM says, with the residue as the file numbers it and without its advice for programmers."""
+    text = " ".join(str(error).split())
+    text = re.sub(r"\s*(You may be able to add|For more information).*$", "", text).rstrip(". ")
+    found = re.match(r"No template found for residue (\d+) \(\S+\)\.?\s*", text)
+    if not found:
+        return f" ({text})"
+    residue = list(topology.residues())[int(found[1])]
+    place = f"{residue.chain.id} {residue.name} {residue.id}{residue.insertionCode}".strip()
+    return f": no template for {place}" + (f" ({text[found.end() :]})" if text[found.end() :] else "")

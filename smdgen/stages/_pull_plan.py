@@ -18,7 +18,14 @@ from smdgen.files import read_json
 from smdgen.forcefield.charmm_files import parameter_files_beside
 from smdgen.forcefield.platforms import SMALL_SYSTEM, choose_platform
 from smdgen.forcefield.rebuild import rebuild
-from smdgen.forcefield.system import DEFAULT_FORCEFIELD, MolecularSystem, build_system, file_kind
+from smdgen.forcefield.system import (
+    DEFAULT_FORCEFIELD,
+    MolecularSystem,
+    another_that_fits,
+    build_system,
+    file_kind,
+    residue_rows,
+)
 from smdgen.geometry.cvs import CollectiveVariable, end_to_end, parse_cv, to_dict
 from smdgen.io.kinds import coordinate_kind
 from smdgen.io.structures.coordinate_checks import check_coordinates
@@ -232,20 +239,29 @@ def _build(
     try:
         return build(structure), structure, positions, []
     except TopologyError as error:
-        if config.parameters or file_kind(structure) or "H" in structure.elements:
+        if config.parameters or file_kind(structure):
             raise
-        completed = _complete(structure, positions)
-        assert completed.positions is not None
-        n_new = completed.n_atoms - structure.n_atoms
-        note = f"{n_new} atoms that {config.structure} lacks, hydrogens above all, were added by PDBFixer"
-        try:
-            return build(completed), completed, np.asarray(completed.positions), [note]
-        except TopologyError:
-            raise error from None
+        if "H" in structure.elements:
+            raise _with_advice(error, structure, config) from None
+    completed = _complete(structure, positions)
+    assert completed.positions is not None
+    n_new = completed.n_atoms - structure.n_atoms
+    note = f"{n_new} atoms that {config.structure} lacks, hydrogens above all, were added by PDBFixer"
+    try:
+        return build(completed), completed, np.asarray(completed.positions), [note]
+    except TopologyError as error:
+        told = TopologyError(f"with all hydrogens added, {error}")
+        raise _with_advice(told, completed, config) from None
+
+
+def _with_advice(error: TopologyError, structure: Structure, config: SimulateConfig) -> TopologyError:
+    """The error with the force field that fits, as Amber's does for ACE and NME caps."""
+    other = another_that_fits(structure, config.forcefield)
+    return TopologyError(f"{error}. --forcefield {other} fits") if other else error
 
 
 def _complete(structure: Structure, positions: NDArray[np.float64]) -> Structure:
-    """The structure with all hydrogens and missing heavy atoms, as read back from a PDB."""
+    """The structure with all hydrogens and missing heavy atoms, under its own chains and residue numbers."""
     from openmm import app, unit
 
     rebuilt = rebuild(structure, positions, list(range(structure.n_atoms)))
@@ -253,7 +269,12 @@ def _complete(structure: Structure, positions: NDArray[np.float64]) -> Structure
         file = Path(folder) / "completed.pdb"
         with file.open("w", encoding="utf-8") as stream:
             app.PDBFile.writeFile(rebuilt.topology, rebuilt.positions * unit.angstrom, stream, keepIds=True)
-        return dataclasses.replace(read_structure(file), path=None)
+        completed = read_structure(file)
+    first_atoms = np.unique(residue_rows(structure), return_index=True)[1]
+    source = first_atoms[[atom.residue.index for atom in rebuilt.topology.atoms()]]
+    labels = ("chain_ids", "segment_ids", "residue_ids", "insertion_codes")  # PDBFixer counts its own
+    own = {field: getattr(structure, field)[source] for field in labels}
+    return dataclasses.replace(completed, path=None, **own)
 
 
 def _pulled(config: SimulateConfig, structure: Structure) -> CollectiveVariable:

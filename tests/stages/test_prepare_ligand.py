@@ -4,6 +4,8 @@ import numpy as np
 
 from smdgen.config import PrepareConfig
 from smdgen.dataset.dataset import open_dataset
+from smdgen.forcefield.system import another_that_fits
+from smdgen.io.structures.structure import read_structure
 from smdgen.io.trajectories.dcd import DcdFile, write_dcd
 from smdgen.progress import Silent
 from smdgen.stages import prepare
@@ -94,3 +96,6 @@ def test_two_templates_that_both_match_are_a_force_field_that_does_not_fit(tmp_p
     result = prepare.run(config, tmp_path / "run", Silent())
     (note,) = [note for note in result.notes if "NO FORCE FIELD FITS" in note]
     assert "--forcefield amber14 fits" in note
+    capped = read_structure(tmp_path / "capped.pdb")
+    assert another_that_fits(capped, "charmm36") == "amber14"
+    assert another_that_fits(capped, "amber14") == ""

@@ -432,6 +432,70 @@ def test_two_workers_make_what_one_makes(config, tmp_path):
     assert contents(parallel.output) == contents(config.output)
 
 
+def test_a_completed_pdb_keeps_its_chains_and_residue_numbers(config, tmp_path):
+    """Its own numbers are those of --cv, and those of the topology beside the pulls."""
+    from smdgen.io.structures.structure import subset
+
+    structure = read_structure(EXAMPLE / "deca_alanine.pdb")
+    heavy = np.flatnonzero((structure.elements != "H") & (structure.names != "NT"))
+    bare = subset(structure, heavy)
+    n = bare.n_atoms
+    labels = {
+        "residue_ids": bare.residue_ids + 5,
+        "chain_ids": np.full(n, "Q"),
+        "segment_ids": np.full(n, ""),
+    }
+    write_pdb(tmp_path / "bare.pdb", dataclasses.replace(bare, **labels))
+    pulled = "d=distance(chain Q and resid 7 and name CA; resid 14 and name CA)"
+    own = {"structure": tmp_path / "bare.pdb", "coordinates": None, "parameters": (), "pulled": pulled}
+    made = plan_pulls(dataclasses.replace(config, **own))
+    assert set(made.structure.chain_ids) == {"Q"}
+    assert made.structure.residue_ids.min() == 6
+    assert made.structure.residue_ids.max() == 15
+    ca = np.flatnonzero(bare.names == "CA")
+    there = made.structure.positions[[group[0] for group in made.cv.groups]]
+    np.testing.assert_allclose(there, bare.positions[ca[[1, 8]]], atol=2e-3)
+
+
+@pytest.mark.parametrize(("fits", "words"), [("amber14", r"--forcefield amber14 fits$"), ("", "and caps$")])
+def test_a_force_field_that_does_not_fit_names_the_residue_and_one_that_does(
+    config, tmp_path, monkeypatch, fits, words
+):
+    """OpenMM counts residues from 0 and gives advice to programmers; the file's own numbers help more."""
+    from smdgen.stages import _pull_plan
+
+    asked = []
+    monkeypatch.setattr(_pull_plan, "another_that_fits", lambda of, name: asked.append(name) or fits)
+    lines = (EXAMPLE / "deca_alanine.pdb").read_text().splitlines(keepends=True)
+    lost = [line for line in lines if line[12:16].strip() == "HB2" and line[22:26].strip() == "4"]
+    (tmp_path / "odd.pdb").write_text("".join(line for line in lines if line not in lost))
+    own = {"structure": tmp_path / "odd.pdb", "coordinates": None, "parameters": (), "end_centre": 20.0}
+    with pytest.raises(TopologyError, match=words) as caught:
+        plan_pulls(dataclasses.replace(config, **own))
+    assert asked == ["charmm36"]
+    assert "ALA 4 (The set of heavy atoms matches ALA, but the residue is missing 1 H atom);" in str(
+        caught.value
+    )
+
+
+def test_a_ligand_without_parameters_is_named_behind_missing_hydrogens(config, tmp_path):
+    """The residues that PDBFixer completes are no news; the one that no force field knows is."""
+    from smdgen.io.structures.structure import subset
+
+    structure = read_structure(EXAMPLE / "deca_alanine.pdb")
+    heavy = np.flatnonzero((structure.elements != "H") & (structure.names != "NT"))
+    write_pdb(tmp_path / "bare.pdb", subset(structure, heavy))
+    lines = [line for line in (tmp_path / "bare.pdb").read_text().splitlines() if line[:3] != "END"]
+    lines += [
+        f"HETATM{900 + i:5d}  {name}  LIG L 201    {60 + 1.4 * i:8.3f}{0:8.3f}{0:8.3f}"
+        for i, name in enumerate(("C1", "C2", "C3"))
+    ]
+    (tmp_path / "complex.pdb").write_text("\n".join([*lines, "END", ""]))
+    own = {"structure": tmp_path / "complex.pdb", "coordinates": None, "parameters": (), "end_centre": 20.0}
+    with pytest.raises(TopologyError, match=r"with all hydrogens added, .*no template for L LIG 201 \("):
+        plan_pulls(dataclasses.replace(config, **own))
+
+
 def test_a_pdb_without_hydrogens_is_completed(config, tmp_path):
     """The heavy atoms of a plain peptide: hydrogens are added, and the topology beside the pulls has them."""
     from smdgen.io.structures.structure import subset
