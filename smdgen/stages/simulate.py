@@ -232,14 +232,20 @@ def _measured_rate(job: PullJob) -> float:
     import openmm
 
     system = openmm.XmlSerializer.deserialize(job.system_xml)
-    seconds = []
-    for n_moves in (_FEW_MOVES, 3 * _FEW_MOVES):
-        n_steps = n_moves * job.protocol.steps_per_move
-        short = replace(job.protocol, n_steps=n_steps, steps_per_frame=n_steps, equilibration_steps=0)
-        began = time.perf_counter()
-        run_pull(system, job.positions, job.distance, short, job.seed, job.platform, job.threads)
-        seconds.append(time.perf_counter() - began)
-    return 2 * _FEW_MOVES * job.protocol.steps_per_move / max(seconds[1] - seconds[0], 1e-6)
+    n_steps = _FEW_MOVES * job.protocol.steps_per_move
+    short = replace(job.protocol, n_steps=3 * n_steps, steps_per_frame=n_steps, equilibration_steps=0)
+    ends: list[float] = []
+    run_pull(
+        system,
+        job.positions,
+        job.distance,
+        short,
+        job.seed,
+        job.platform,
+        job.threads,
+        on_frame=lambda _: ends.append(time.perf_counter()),
+    )
+    return 2 * n_steps / (ends[-1] - ends[0])
 
 
 def _prepare_folder(config: SimulateConfig, plan: PullPlan) -> None:

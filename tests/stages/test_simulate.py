@@ -510,3 +510,20 @@ def test_a_pdb_without_hydrogens_is_completed(config, tmp_path):
     assert result.n_atoms > 2 * len(heavy)
     assert any("added by PDBFixer" in note for note in progress.notes)
     assert read_structure(config.output / "topology.pdb").n_atoms == result.n_atoms
+
+
+def test_the_estimate_is_of_the_steps_alone(config, monkeypatch):
+    """Minimisation takes a time of its own: 3 s here, of which no step may be charged."""
+    plan = plan_pulls(config)
+    clock = {"now": 0.0}
+
+    def pull(*arguments, on_frame):
+        protocol = arguments[3]
+        clock["now"] += 3.0
+        for frame in range(protocol.n_steps // protocol.steps_per_frame):
+            clock["now"] += protocol.steps_per_frame / 500
+            on_frame(frame)
+
+    monkeypatch.setattr(simulate, "run_pull", pull)
+    monkeypatch.setattr(simulate.time, "perf_counter", lambda: clock["now"])
+    assert simulate._measured_rate(plan.job) == pytest.approx(500)

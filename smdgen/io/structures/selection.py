@@ -175,6 +175,8 @@ class _Evaluation:
             if isinstance(value, str) and "*" in value and value.replace("*", "").isalnum():
                 pattern = value.replace("*", ".*")
                 raise self.error(f'no atom has {keyword} {value}; for a pattern write {keyword} "{pattern}"')
+            if isinstance(value, str) and re.search(r"[.\[\]^$|]", value):  # single quotes are literal
+                raise self.error(f'no atom has {keyword} {value}; for a pattern write {keyword} "{value}"')
             if isinstance(value, str) and re.fullmatch(r"\w+(\+\w+)+", value):
                 raise self.error(f"no atom has {keyword} {value}; write {keyword} {value.replace('+', ' ')}")
             self.unmatched.append(f"{keyword} {value}" if value != "" else f"an empty {keyword}")

@@ -1,6 +1,7 @@
 """Selections name the atoms they say, in any naming, and errors tell what there is."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from smdgen.geometry.atoms import residue_numbers
 from smdgen.geometry.backbone import find_backbone
 from smdgen.io.structures.selection import protein_mask, select_atoms, selection_notes
 from smdgen.io.structures.structure import Structure, read_structure, subset
+from tests.tools.pulls import make_structure
 
 
 @pytest.mark.parametrize(
@@ -257,3 +259,11 @@ def test_values_that_no_atom_has_are_noted(peptide: Structure) -> None:
     (note,) = selection_notes(peptide, "name N CA C 0 and resid 1 to 3 40 50 to 60")
     assert note.endswith("no atom has name 0, resid 40, resid 50 to 60")
     assert selection_notes(peptide, "name N CA C O and resid 1 to 30") == ()
+
+
+@pytest.mark.parametrize("pattern", ["C.*", "C[AB]", "CA|CB"])
+def test_a_pattern_in_single_quotes_is_answered_with_double_ones(pattern):
+    """VMD and ProDy take single quotes literally; a shell makes people write them."""
+    with pytest.raises(ConfigError, match=re.escape(f'for a pattern write name "{pattern}"')):
+        select_atoms(make_structure(), f"name '{pattern}'")
+    assert len(select_atoms(make_structure(), f'name "{pattern}"')) > 0
