@@ -69,7 +69,7 @@ def refuse_overwrite(path: Path, force: bool) -> None:
         ArtifactError: `path` exists and `force` is false.
     """
     if Path(path).exists() and not force:
-        raise ArtifactError(f"{path} exists already; add --force to replace it or choose another output")
+        raise ArtifactError(f"{path} exists already; add --force to replace it or choose another --run")
 
 
 def sha256_file(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Which steps of a run folder are done, whether they belong together, and what comes next."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from smdgen.dataset.dataset import open_dataset
 from smdgen.dataset.splits import SPLITS
 from smdgen.errors import ArtifactError, ConfigError
 from smdgen.files import read_json, sha256_file
-from smdgen.store.checkpoints import Unfinished, checkpoint_of, unfinished
+from smdgen.store.checkpoints import Unfinished, checkpoint_of, is_finished, unfinished
 from smdgen.store.latents import read_latents
 from smdgen.store.manifest import read_manifest, taken_apart
 from smdgen.store.run_record import RunFolder
@@ -33,7 +33,7 @@ _ENTRY = {"command", "argv", "version", "when", "seconds", "inputs"}
 class _State:
     """How far one step is."""
 
-    word: str  # "done", "not done", "out of date", "damaged"
+    word: str  # "done", "stopped", "not done", "out of date", "damaged"
     text: str
 
 
@@ -52,7 +52,9 @@ def describe_run(path: Path) -> Description:
         raise ConfigError(
             f"{path} is a folder without any file of a run; name a run folder, or the files in it"
         )
-    states, stopped = _states(folder), _stopped(folder)
+    is_busy = folder.is_locked()
+    stopped = {} if is_busy else _stopped(folder)
+    states = _states(folder, stopped)
     own = [entry for entry in folder.entries() if entry.keys() >= _ENTRY and "elsewhere" not in entry]
     last = {entry["command"]: entry for entry in own}
     steps = tuple(_step(name, states[name], last.get(name)) for name in _STEPS)
@@ -63,7 +65,10 @@ def describe_run(path: Path) -> Description:
     elif following is not None:
         force = "" if states[following] is _NOT_DONE else " --force"
         hints = (folder.next_command(_STEPS[following] + force),)
-    notes = ["record.json is damaged"] if folder.record_file.exists() and not last else []
+    if is_busy:
+        hints = ()
+    notes = ["another smdgen command is writing to it now"] * is_busy
+    notes += ["record.json is damaged"] if folder.record_file.exists() and not last else []
     checkpoints = [model.stem for model in (folder.vae, folder.lstm) if checkpoint_of(model).exists()]
     notes += [
         f"{name} was stopped after {found.text}: `{_resuming(folder, name, found)}` continues"
@@ -78,10 +83,13 @@ def describe_run(path: Path) -> Description:
     )
 
 
-def _states(folder: RunFolder) -> dict[str, _State]:
+def _states(folder: RunFolder, stopped: Iterable[str]) -> dict[str, _State]:
+    """The state of every step; a network that a stopped training left is "stopped", not "done"."""
     states = dict.fromkeys(_STEPS, _NOT_DONE)
     for name, state in _checked(folder):
-        states[name] = state
+        model = {"train-vae": folder.vae, "train-lstm": folder.lstm}.get(name)
+        is_partial = name in stopped and model is not None and not is_finished(model)
+        states[name] = _State("stopped", state.text) if is_partial and state.word == "done" else state
     return states
 
 
@@ -103,7 +111,7 @@ def _checked(folder: RunFolder) -> Iterator[tuple[str, _State]]:
         text = f"{len(rollouts)} pulls" + ("; the networks are newer" if stale else "")
         yield "rollout", _State("out of date" if stale else "done", text)
     if (folder.analysis / "report.json").exists():
-        stale = _is_of_others(folder.analysis / "report.json", "trajectories", rollouts)
+        stale = not rollouts or _is_of_others(folder.analysis / "report.json", "trajectories", rollouts)
         text = "it is of other pulls than those in rollout" if stale else str(folder.analysis / "report.md")
         yield "analyze", _State("out of date" if stale else "done", text)
 

@@ -36,7 +36,7 @@ EXIT_INTERRUPTED = 130
 #: Seconds between two lines of progress where there is no terminal to draw a bar on.
 PLAIN_INTERVAL = 10.0
 
-_KEPT = "finished files are kept; the same command with --force starts this step anew"
+_KEPT = "finished files are kept; the same command does this step again"
 
 
 # --- results: standard output ------------------------------------------------------------------------------

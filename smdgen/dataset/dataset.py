@@ -265,7 +265,9 @@ def open_dataset(path: Path) -> Dataset:
         )
         whole = stored.shape == (dataset.n_frames, dataset.structure.n_atoms, 3) and stored.dtype == "<f4"
         if not whole or not dataset._offset or not _fits(dataset):
-            raise ArtifactError(f"{path}: its parts do not fit each other; run `smdgen prepare` again")
+            raise ArtifactError(
+                f"{path}: its parts do not fit each other; run `smdgen prepare` again, with --force"
+            )
     return dataset
 
 

@@ -205,7 +205,10 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
     vae, vae_header = read_model(vae_path, "vae")
     lstm, lstm_header = read_model(lstm_path, "lstm")
     if lstm_header.get("vae_sha256") != model_hash(vae_path):
-        raise ArtifactError(f"{lstm_path} belongs to another {vae_path.name}; run `smdgen train-lstm` again")
+        raise ArtifactError(
+            f"{lstm_path} belongs to another {vae_path.name}; "
+            f"run `{folder.next_command('train-lstm --force')}`"
+        )
     with taken_apart(vae_path):
         structure, cv = structure_from_json(vae_header["structure"]), from_dict(vae_header["cv"])
     device = choose_device(config.device, structure.n_atoms, threads=0)
@@ -340,7 +343,8 @@ def _load_start(config: RolloutConfig, folder: RunFolder, models: Models) -> Sta
     if dataset.content_hash != models.header["content_hash"]:
         raise ArtifactError(
             f"{models.paths[0]} was trained on another {folder.dataset.name}, so none of "
-            "its pulls is known to be held out; run `smdgen train-vae` again or give a start"
+            f"its pulls is known to be held out; "
+            f"run `{folder.next_command('train-vae --force')}` or give a start"
         )
     held_out = [*dataset.of_split("test"), *dataset.of_split("validation"), *dataset.of_split("train")]
     pull = next((pull for pull in held_out if _can_begin(models, dataset, pull)), held_out[0])

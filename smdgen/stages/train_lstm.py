@@ -109,7 +109,7 @@ class TrainLstmResult:
     def _free_running(self) -> str:
         without = f"without {', '.join(self.not_rolled_out)}" if self.not_rolled_out else ""
         if math.isnan(self.free_running_A):
-            return "not known: no validation pull begins where the training pulls go"
+            return "not known: no validation pull lies where the training pulls go"
         return f"{self.free_running_A:.2f} A RMSD to the true pull at the same step {without}".rstrip()
 
     def _real(self) -> str:
@@ -184,7 +184,12 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             folder.record("train-lstm", time.monotonic() - began, [folder.vae, folder.latents])
         if stop is not None:
             raise stop
-        errors = _errors(model, dataset, progress)
+        try:
+            errors = _errors(model, dataset, progress)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"{folder.lstm} is finished; only its errors on the validation pulls are not known"
+            ) from None
     n_parameters = sum(p.numel() for p in lstm.parameters())
     hints = (folder.next_command("rollout --steps 10"),)
     return TrainLstmResult(
@@ -214,7 +219,7 @@ def _inputs(
     if preset != vae_header["preset"]:
         raise ArtifactError(
             f"{folder.vae} is of preset {vae_header['preset']}, asked for {preset}; "
-            f"run `smdgen train-vae --preset {preset}` first"
+            f"run `{folder.next_command(f'train-vae --preset {preset} --force')}` first"
         )
     refuse_to_begin(config, folder.lstm, latents.vae_hash)
     return dataset, latents, vae_tensors, vae_header, preset
@@ -411,8 +416,13 @@ def _errors(
         try:
             path = generate(model, x[0], N_STEPS, 1, target, number, Silent()).positions[0]
             free.append(rmsd(path[1:], x[1:]).mean())
-        except ConfigError as error:
-            progress.note(f"no rollout of validation pull {pull.name}: {error}")
+        except ConfigError:
+            first, last = dataset.cv_values[[pull.start, pull.stop - 1]].tolist()
+            low, high = model.schedule.paths.min().item(), model.schedule.paths.max().item()
+            progress.note(
+                f"no rollout of validation pull {pull.name}: it goes from {first:.2f} to {last:.2f} "
+                f"{dataset.cv.unit}, the training pulls cover {low:.2f} to {high:.2f}"
+            )
             without.append(pull.name)
         following = next_frames(model, x[None], duration_ps / N_STEPS, number)[0]
         one_step.append(rmsd(following, x[1:]).mean())
@@ -435,11 +445,13 @@ def _check_same_run(
 ) -> None:
     if vae_header["content_hash"] != dataset.content_hash:
         raise ArtifactError(
-            f"{folder.vae} was trained on another {folder.dataset.name}; run `smdgen train-vae` again"
+            f"{folder.vae} was trained on another {folder.dataset.name}; "
+            f"run `{folder.next_command('train-vae --force')}`"
         )
     if latents.vae_hash != model_hash(folder.vae):
         raise ArtifactError(
-            f"{folder.latents} belongs to another {folder.vae.name}; run `smdgen train-vae` again"
+            f"{folder.latents} belongs to another {folder.vae.name}; "
+            f"run `{folder.next_command('train-vae --force')}`"
         )
 
 

@@ -166,7 +166,7 @@ def _frames(dataset: Dataset, split: Split, config: TrainVaeConfig, device: torc
     pulls = dataset.of_split(split)
     if not pulls:
         raise ArtifactError(
-            f"{dataset.path} has no {split} pulls; run `smdgen prepare` again with more pulls"
+            f"{dataset.path} has no {split} pulls; run `smdgen prepare --force` with more pulls"
         )
     return Frames(dataset, pulls, getattr(torch, config.precision), device, config.memory_gb * 1e9)
 

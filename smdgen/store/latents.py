@@ -69,7 +69,7 @@ def read_latents(path: Path) -> Latents:
         if not _fits(latents):
             raise ArtifactError(
                 f"{path} holds latents that are not finite or do not fit their pulls; "
-                "run `smdgen train-vae` again"
+                "run `smdgen train-vae --force`"
             )
     return latents
 

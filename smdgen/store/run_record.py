@@ -93,6 +93,16 @@ class RunFolder:
             sweep_temporaries(self.path)
             yield
 
+    def is_locked(self) -> bool:
+        """Whether a command holds the lock now."""
+        try:
+            with _flock(self.path, wait=False):
+                return False
+        except ArtifactError:
+            return True
+        except OSError:  # no such folder, or a file system without locks
+            return False
+
     def record(
         self,
         command: str,

@@ -2,8 +2,9 @@
 
 import contextlib
 import math
+import shlex
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from smdgen.progress import Progress
 from smdgen.store.artifacts import read_model, write_model
 from smdgen.store.checkpoints import checkpoint_of, is_finished, unfinished, without_beginning
 from smdgen.store.manifest import taken_apart
-from smdgen.store.run_record import command_line
+from smdgen.store.run_record import RunFolder, command_line
 from smdgen.training.distributed import leads
 from smdgen.training.fit import BatchLosses, FitSettings, FitState, fit
 
@@ -121,6 +122,10 @@ def refuse_to_begin(config: TrainVaeConfig | TrainLstmConfig, model: Path, made_
         return
     stopped = unfinished(model)
     if stopped is not None and stopped.made_from == made_from:
+        if RunFolder(model.parent).is_locked():
+            raise ArtifactError(
+                f"{model.parent} is in use: a training is at {stopped.text}; wait, or use another --run"
+            )
         raise ArtifactError(
             f"{checkpoint_of(model)} holds {stopped.text} of a training that was stopped; "
             "add --resume to continue it or --force to begin anew"
@@ -161,13 +166,7 @@ def _read(job: Job, identity: dict[str, Any]) -> FitState:
     with taken_apart(path):
         made_from = dict(header["identity"])
         if made_from != identity:
-            changed = sorted(
-                key for key in {*identity, *made_from} if made_from.get(key) != identity.get(key)
-            )
-            raise ArtifactError(
-                f"{path} belongs to another training ({', '.join(changed)} differ); "
-                "give the same settings, or leave --resume out to begin anew"
-            )
+            raise ArtifactError(_of_another_training(path, made_from, identity, header.get("command") or []))
 
         def group(letter: str) -> dict[str, Tensor]:
             return {name[2:]: value for name, value in tensors.items() if name.startswith(f"{letter}:")}
@@ -182,6 +181,24 @@ def _read(job: Job, identity: dict[str, Any]) -> FitState:
         )
         _refuse_misfit(state, job)
         return state
+
+
+def _of_another_training(
+    path: Path, made_from: dict[str, Any], identity: dict[str, Any], command: Sequence[str]
+) -> str:
+    """Why a checkpoint is not continued: other data, or which settings differ and the line that had them."""
+    anew = "give --force in place of --resume to begin anew"
+    source = next(key for key in ("dataset", "vae") if key in identity)
+    if made_from.get(source) != identity[source]:
+        return f"{path} belongs to another training, on another {source}; {anew}"
+    then, now = (
+        {key: value for part in ("values", "settings") for key, value in group.get(part, {}).items()}
+        | {key: value for key, value in group.items() if not isinstance(value, dict)}
+        for group in (made_from, identity)
+    )
+    changed = [f"{key} was {then.get(key)}, is {now.get(key)}" for key in now if then.get(key) != now[key]]
+    typed = shlex.join([*command, "--resume"]) if command else "--resume with the same settings"
+    return f"{path} belongs to another training ({', '.join(changed)}); `{typed}` continues it, or {anew}"
 
 
 def _refuse_misfit(state: FitState, job: Job) -> None:

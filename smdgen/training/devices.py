@@ -19,6 +19,8 @@ def choose_device(name: str, n_atoms: int, threads: int) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
+        if device.type == "meta":  # it takes tensors and holds no numbers
+            raise RuntimeError(name)
     except (RuntimeError, AssertionError) as error:
         if is_out_of_memory(error):
             raise

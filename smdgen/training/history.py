@@ -27,10 +27,16 @@ def loss_verdict(state: FitState, kept_last: bool) -> tuple[str, tuple[str, ...]
         return row, (
             f"nothing was learned: the validation loss is {min(losses):.4g} at its lowest and "
             f"{state.first_loss:.4g} before training, so the weights are those before training; train for "
-            "more epochs, on more pulls, or with a lower learning_rate",
+            "more epochs, on more pulls, or with a lower learning_rate in a --config file",
         )
     if not state.diverged:
         return row, ()
+    training = state.history["loss"]
+    if training[-1] < training[kept - 1]:
+        return row, (
+            f"overfitting: after epoch {kept} the training loss still falls, to {training[-1]:.4g}, but the "
+            f"validation loss rises, to {losses[-1]:.4g}; the weights are of that epoch. More pulls help",
+        )
     return row, (
         f"training diverged: the validation loss is {losses[-1]:.4g} at the end, {state.first_loss:.4g} "
         f"before training and {state.best_loss:.4g} at its lowest; the weights are those of epoch "

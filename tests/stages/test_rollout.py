@@ -424,7 +424,7 @@ def test_missing_step_is_named(run_dir, tmp_path):
 def test_models_of_different_runs_are_refused(run_dir, tmp_path):
     """An LSTM moves in the latent space of one VAE only."""
     write_model(run_dir / "lstm.safetensors", "lstm", {"w": torch.zeros(1)}, {"vae_sha256": "1" * 64})
-    with pytest.raises(ArtifactError, match=r"another vae\.safetensors.*smdgen train-lstm"):
+    with pytest.raises(ArtifactError, match=r"another vae\.safetensors.*smdgen train-lstm --force"):
         rollout.run(RolloutConfig(start=write_start(tmp_path)), run_dir, Silent())
 
 
@@ -563,6 +563,9 @@ def test_what_is_written_elsewhere_does_not_count_for_the_run(run_dir, tmp_path,
     assert state()["analyze"][0] == "out of date"
     analyse("analyze --force", run_dir / "rollout", run_dir / "analysis")
     assert state()["analyze"][0] == "done"
+    (run_dir / "rollout").rename(tmp_path / "away")
+    assert [word for word, _ in state().values()] == ["not done", "out of date"]
+    (tmp_path / "away").rename(run_dir / "rollout")
     write_models(run_dir, content_hash="1" * 64)
     assert state()["rollout"][0] == "out of date"
 

@@ -7,11 +7,11 @@ import shutil
 import signal
 import sys
 
-import large_protein
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.speed import large_protein
 from smdgen.about.run_folder import describe_run
 from smdgen.config import PrepareConfig, RolloutConfig, TrainLstmConfig, TrainVaeConfig
 from smdgen.dataset.dataset import Pull, open_dataset, write_dataset
@@ -28,10 +28,31 @@ from smdgen.stages import prepare, rollout, train_lstm, train_vae
 from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.latents import Latents, read_latents, write_latents
 from smdgen.store.run_record import RunFolder
+from smdgen.training.fit import FitState
+from smdgen.training.history import loss_verdict
 from tests.tools.two_processes import run_two
 
 VAE = TrainVaeConfig(epochs=3, hidden_size=16)
 LSTM = TrainLstmConfig(epochs=3, hidden_size=8, critic_samples=0)
+
+
+class Notes(Silent):
+    """Keeps the notes."""
+
+    def __init__(self):
+        super().__init__()
+        self.texts = []
+
+    def note(self, text):
+        self.texts.append(text)
+
+
+class StopAtRollouts(Silent):
+    """Presses Ctrl-C when the network is written and its errors are measured."""
+
+    def start(self, label, total=None):
+        if label == "validation rollouts":
+            raise KeyboardInterrupt
 
 
 class StopAfter(Silent):
@@ -89,7 +110,11 @@ def test_a_validation_pull_that_begins_beyond_the_training_pulls_loses_no_traini
     )  # fmt: skip
     prepare.run(config, tmp_path / "run", Silent())
     train_vae.run(VAE, tmp_path / "run", Silent())
-    result = train_lstm.run(LSTM, tmp_path / "run", Silent())
+    notes = Notes()
+    result = train_lstm.run(LSTM, tmp_path / "run", notes)
+    (note,) = [text for text in notes.texts if "no rollout" in text]
+    assert "the training pulls cover" in note
+    assert ";" not in note, "nothing that the user could give"
     assert read_model(tmp_path / "run/lstm.safetensors", "lstm")[1]["epochs"] == 3
     assert len(result.not_rolled_out) == 1
     assert "not known" in dict(result.summary())["free-running error"]
@@ -132,6 +157,32 @@ def test_ctrl_c_keeps_the_best_and_resuming_gives_the_undisturbed_model(run_dir,
     assert header["epochs"] == 3
     for name, value in expected.items():
         assert torch.equal(found[name], value), name
+
+
+def test_ctrl_c_after_the_training_says_that_the_network_is_finished(run_dir):
+    train_vae.run(VAE, run_dir, Silent())
+    with pytest.raises(KeyboardInterrupt, match=r"lstm\.safetensors is finished; only its errors"):
+        train_lstm.run(LSTM, run_dir, StopAtRollouts())
+    assert describe_run(run_dir).as_json()["train_lstm"]["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("training", "validation", "says"),
+    [
+        (
+            [5.0, 4.0, 3.0],
+            [2.0, 2.5, 3.5],
+            "overfitting: after epoch 1 the training loss still falls, to 3, ",
+        ),
+        ([5.0, 9.0, 90.0], [2.0, 9.0, 80.0], "training diverged: "),
+        ([5.0, 4.0, 3.0], [3.2, 3.5, 3.5], "nothing was learned: "),
+    ],
+)
+def test_a_training_that_went_wrong_is_called_what_it_is(training, validation, says):
+    history = {"loss": training, "validation loss": validation}
+    state = FitState(3, {}, {}, {}, {}, min(*validation, 3.1), history, 3.1)
+    _, (note,) = loss_verdict(state, kept_last=False)
+    assert note.startswith(says)
 
 
 @pytest.mark.parametrize("stage", ["vae", "lstm"])
@@ -178,6 +229,16 @@ def test_sigterm_stops_as_ctrl_c_does_and_info_says_how_to_continue(run_dir, mon
     finally:
         signal.signal(signal.SIGTERM, before)
     line = f"smdgen train-vae --epochs 3 --run {run_dir} --resume"
+    assert describe_run(run_dir).as_json()["train_vae"]["state"] == "stopped"
+    assert describe_run(run_dir).hints == (line,)
+    with RunFolder(run_dir).lock():
+        assert describe_run(run_dir).notes == ("another smdgen command is writing to it now",)
+        assert not describe_run(run_dir).hints
+        with pytest.raises(ArtifactError, match="in use: a training is at 2 of 3 epochs"):
+            train_vae.run(VAE, run_dir, Silent())
+    with pytest.raises(ArtifactError) as wrong:
+        train_vae.run(dataclasses.replace(VAE, resume=True, epochs=5), run_dir, Silent())
+    assert f"(epochs was 3, is 5); `{line}` continues it, or give --force in place of" in str(wrong.value)
     assert any(f"2 of 3 epochs: `{line}`" in note for note in describe_run(run_dir).notes)
     for name in ("vae.safetensors", "latents.h5"):
         (run_dir / name).unlink()
@@ -200,6 +261,8 @@ def test_a_checkpoint_of_other_data_is_in_nobodys_way(run_dir, pull_files):
     )  # fmt: skip
     prepare.run(config, run_dir, Silent())
     assert describe_run(run_dir).hints == (f"smdgen train-vae --run {run_dir}",)
+    with pytest.raises(ArtifactError, match="on another dataset; give --force in place of --resume"):
+        train_vae.run(dataclasses.replace(VAE, resume=True), run_dir, Silent())
     assert train_vae.run(VAE, run_dir, Silent()).epochs == 3
 
 
@@ -276,12 +339,13 @@ def test_what_is_missing_or_in_the_way_or_of_another_run_is_refused(run_dir, tmp
     train_vae.run(VAE, run_dir, Silent())
     with pytest.raises(ArtifactError, match="force"):
         train_vae.run(VAE, run_dir, Silent())
-    with pytest.raises(ArtifactError, match="preset default, asked for paper"):
+    with pytest.raises(ArtifactError, match=r"preset default, asked for paper; run `.*--force"):
         train_lstm.run(dataclasses.replace(LSTM, preset="paper"), run_dir, Silent())
     with pytest.raises(ArtifactError, match="belongs to another training"):
         train_vae.run(dataclasses.replace(VAE, resume=True, learning_rate=0.5), run_dir, Silent())
-    with pytest.raises(ConfigError, match="device"):
-        train_vae.run(dataclasses.replace(VAE, force=True, device="abacus"), run_dir, Silent())
+    for device in ("abacus", "meta"):
+        with pytest.raises(ConfigError, match="device"):
+            train_vae.run(dataclasses.replace(VAE, force=True, device=device), run_dir, Silent())
 
 
 @pytest.mark.parametrize(("split", "other"), [("train", "validation"), ("validation", "train")])

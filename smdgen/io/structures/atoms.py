@@ -127,6 +127,6 @@ def structure_from_json(text: str) -> Structure:
             raise ValueError("columns of different length")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(
-            f"a stored structure cannot be read ({error}); run `smdgen prepare` again"
+            f"a stored structure cannot be read ({error}); run `smdgen prepare` again, with --force"
         ) from error
     return structure
