@@ -15,7 +15,7 @@ MINIMUM_PULLS = 3
 #: Frames a trajectory needs to be split by blocks.
 MINIMUM_FRAMES = 12
 
-_LONG = 70  # frames from which on every split gets blocks all over the trajectory
+LONG = 70  # frames from which on every split gets blocks all over the trajectory
 
 
 def split_pulls(n_pulls: int, validation_share: float, test_share: float, seed: int) -> list[Split]:
@@ -74,7 +74,7 @@ def split_blocks(n_frames: int, validation_share: float, test_share: float) -> l
     plan: list[tuple[float, Split]] = [
         (train_share, "train"), (validation_share, "validation"), (test_share, "test"),
     ]  # fmt: skip
-    if n_frames >= _LONG:
+    if n_frames >= LONG:
         quarter, half = train_share / 4, test_share / 2
         plan = [
             (quarter, "train"), (half, "test"), (quarter, "train"), (validation_share, "validation"),

@@ -203,6 +203,7 @@ def test_a_single_trajectory_is_split_by_blocks_with_gaps(pull_files, config, tm
     np.testing.assert_array_equal(dataset.positions(), long[frames])
     np.testing.assert_allclose(dataset.work, 0.1 * frames)
     assert any("weaker" in note for note in result.notes)
+    assert not any("held back" in note for note in result.notes), "training sees both ends"
     rows, distance = dict(result.summary()), end_to_end(long.astype(float))
     assert rows["pulls"].startswith(f"1, split into {len(dataset.pulls)} blocks  (")
     assert rows["CV from start to end"] == f"{distance[0]:.2f} to {distance[-1]:.2f} A"
@@ -211,6 +212,19 @@ def test_a_single_trajectory_is_split_by_blocks_with_gaps(pull_files, config, tm
     assert shown["trajectories"] == "1, split into blocks"
     assert shown["length of a pull"] == "89 to 89 ps"
     assert shown["work"] == "known in 1 of 1 pulls"
+
+
+def test_the_end_of_a_short_trajectory_is_held_back_and_said(pull_files, config, tmp_path):
+    frames = make_pull(30, seed=8)
+    path = write_pull(pull_files.folder, "short", frames)
+    result, dataset = run(dataclasses.replace(config, trajectories=(path,)), tmp_path / "run")
+    assert [pull.split for pull in dataset.pulls] == ["train", "validation", "test"]
+    (note,) = [note for note in result.notes if "held back" in note]
+    distance = end_to_end(frames.astype(float))
+    last = round(float(dataset.times_ps[dataset.pulls[0].stop - 1]))
+    assert (
+        f"rollouts go to about {distance[last]:.2f} A, where training ends, not to {distance[-1]:.2f}" in note
+    )
 
 
 def test_thin_data_is_said_and_tables_that_do_not_fit(config, pull_files, tmp_path):
