@@ -201,7 +201,9 @@ def _read_table(config_type: type[Any], path: Path) -> dict[str, Any]:
     require_regular_file(path, "settings in a TOML file", ConfigError)
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8 or leave --config out") from error
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML ({error}); mend it or leave --config out") from error
     table = _own_table(document, stage_name(config_type), path)
     fields = {field.name: field for field in dataclasses.fields(config_type)}
@@ -234,6 +236,15 @@ def _own_table(document: dict[str, Any], stage: str, path: Path) -> dict[str, An
     return dict(tables.get(stage, {})) if tables else document
 
 
+#: Types of settings, and what they are called to users.
+_TYPES: dict[str, tuple[type, str]] = {
+    "int": (int, "a whole number"),
+    "float": (float, "a number"),
+    "str": (str, "a text in quotes"),
+    "bool": (bool, "true or false"),
+}
+
+
 def _words(kind: Any) -> tuple[Any, ...]:
     """The words a `Literal` allows; none for another type."""
     return get_args(kind) if get_origin(kind) is Literal else ()
@@ -257,8 +268,8 @@ def _convert(field: "dataclasses.Field[Any]", value: Any, path: Path) -> Any:
         value = float(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{path}: {field.name} = {value}, expected a finite number")
-    expected = {"int": int, "float": float, "str": str, "bool": bool}
-    for word, python_type in expected.items():
+    for word, (python_type, meaning) in _TYPES.items():
         if word in kind and "Literal" not in kind and type(value) is not python_type:
-            raise ConfigError(f"{path}: {field.name} = {value!r} is not of type {word}")
+            found = str(value).lower() if isinstance(value, bool) else repr(value)
+            raise ConfigError(f"{path}: {field.name} = {found}, expected {meaning}")
     return value

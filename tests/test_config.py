@@ -37,9 +37,12 @@ def test_paths_are_taken_from_the_folder_of_the_file(toml, tmp_path):
     [
         ("epochz = 3\n", "unknown setting epochz"),
         ('preset = "best"\n', "expected one of 'paper', 'default'"),
-        ('epochs = "many"\n', "not of type int"),
+        ('epochs = "many"\n', "epochs = 'many', expected a whole number"),
+        ('learning_rate = "1e-3"\n', "learning_rate = '1e-3', expected a number"),
+        ('quick = "yes"\n', "quick = 'yes', expected true or false"),
+        ("device = 3\n", "device = 3, expected a text in quotes"),
         ("epochs = \n", "not valid TOML"),
-        ("epochs = true\n", "not of type int"),
+        ("epochs = true\n", "epochs = true, expected a whole number"),
         ("learning_rate = nan\n", "learning_rate = nan, expected a finite number"),
         ("[train_vae]\nepochs = 3\n", "no command is named train_vae; expected a table of .*train-vae"),
         ("[rolout]\nsteps = 3\n", "no command is named rolout"),
@@ -66,6 +69,14 @@ def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path):
     path = tmp_path / "settings.toml"
     path.write_bytes(b"\xef\xbb\xbf[train-vae]\r\nepochs = 7\r\n")
     assert load_settings(TrainVaeConfig, path).epochs == 7
+
+
+@pytest.mark.parametrize("content", ["[train-vae]\n".encode("utf-16"), b"# caf\xe9\nepochs = 1\n"])
+def test_settings_in_another_encoding_are_refused(tmp_path, content):
+    path = tmp_path / "settings.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match="is not UTF-8 text; save it as UTF-8"):
+        load_settings(TrainVaeConfig, path)
 
 
 def test_a_file_of_other_tables_changes_nothing(toml):

@@ -47,12 +47,12 @@ def read_schedule_file(path: Path) -> ScheduleFile:
         raise ConfigError(f"{path} has {path.stat().st_size} bytes; {_FORM}")
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     lines = [(number, line.split("#")[0].strip()) for number, line in enumerate(text.splitlines(), 1)]
-    rows = [(number, re.split(r"\s*[,;]\s*|\s+", line)) for number, line in lines if line]
+    rows = [(number, line, re.split(r"\s*[,;]\s*|\s+", line)) for number, line in lines if line]
     column = "step"
-    if rows and rows[0][1][0].lower() in ("step", "fraction"):
-        column = rows[0][1][0].lower()
+    if rows and rows[0][2][0].lower() in ("step", "fraction"):
+        column = rows[0][2][0].lower()
         rows = rows[1:]
-    numbers = np.array([_row(path, number, words) for number, words in rows]).reshape(-1, 2)
+    numbers = np.array([_row(path, *row) for row in rows]).reshape(-1, 2)
     places, values = numbers[:, 0], numbers[:, 1]
     _check_places(path, column, places)
     return ScheduleFile(path, column, places, values)
@@ -100,13 +100,13 @@ def values_of(schedule: ScheduleFile, n_steps: int, start: float, periodic: bool
     return path
 
 
-def _row(path: Path, number: int, words: list[str]) -> tuple[float, float]:
+def _row(path: Path, number: int, line: str, words: list[str]) -> tuple[float, float]:
     try:
         place, value = (float(word) for word in words)
     except ValueError:
         place = value = np.nan
     if not (np.isfinite(place) and np.isfinite(value)):
-        raise ConfigError(f"{path}, line {number}: found {' '.join(words)[:60]!r}, {_FORM}")
+        raise ConfigError(f"{path}, line {number}: found {line[:60]!r}, {_FORM}, with a point in decimals")
     return place, value
 
 

@@ -49,6 +49,7 @@ def test_dihedrals_go_the_short_way(tmp_path):
         ("5 20\n5 21", "do not rise"),
         ("-1 20\n5 21", "do not rise"),
         ("5 20 3", "line 1: found '5 20 3'"),
+        ("step;cv\n5;20,5\n", "line 2: found '5;20,5', .*a point in decimals"),
         ("2 20\nx 21", "line 2"),
         ("5 nan", "line 1"),
         ("0.5 20\n1 21", "whole numbers"),
