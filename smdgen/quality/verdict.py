@@ -69,7 +69,7 @@ def verdict(rows: Sequence[QualityRow], n_generated: int, n_held_out: int, *, in
 def _headline(
     judged: Sequence[QualityRow], missed: Sequence[QualityRow], count: str, n_generated: int, n_held_out: int
 ) -> str:
-    by = f"{n_generated} pull{'s' * (n_generated > 1)} judged by {n_held_out} held-out pulls"
+    by = f"{n_generated} pull{'s' * (n_generated > 1)} judged by {_held_out(n_held_out)}"
     broken = [row.key for row in missed if _is_broken(row)]
     if broken or len(missed) > (1 - MOST_GOALS) * len(judged):
         return f"Do not take these pulls for real ones ({by}, {count}):"
@@ -96,7 +96,7 @@ def _worth(missed: Sequence[QualityRow], n_generated: int, n_held_out: int) -> s
     if n_held_out < 2:
         return "More pulls in `prepare` give more held-out ones."
     if missed and n_held_out < 25:
-        return f"With {n_held_out} held-out pulls, other real pulls would miss some goals too."
+        return f"With {_held_out(n_held_out)}, other real pulls would miss some goals too."
     return ""
 
 
@@ -112,3 +112,7 @@ def _more_or_less(row: QualityRow) -> str:
 
 def _or_unknown(value: float) -> str:
     return "unknown" if math.isnan(value) else f"{value:.2f}"
+
+
+def _held_out(n_pulls: int) -> str:
+    return f"{n_pulls} held-out pull{'s' * (n_pulls > 1)}"

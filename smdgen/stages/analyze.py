@@ -73,7 +73,8 @@ class AnalyzeResult:
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows of the table."""
-        compared = f"{self.n_pulls} generated with {self.n_held_out} held-out real pulls"
+        held_out = f"{self.n_held_out} held-out real pull{'s' * (self.n_held_out > 1)}"
+        compared = f"{self.n_pulls} generated with {held_out}"
         met = f"{self.met} of {self.goals}" if self.goals else "none judged"
         return [("compared", compared), *self.lines, ("goals met", met)]
 
@@ -97,7 +98,7 @@ def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResu
     folder = RunFolder(run_dir)
     output = config.output or folder.analysis
     refuse_results(output, FILES, config.force)
-    dataset_path = _dataset_path(folder)
+    dataset_path = _dataset_path(folder, config)
     dataset = open_dataset(dataset_path)
     use_threads(dataset.structure.n_atoms)
     paths = config.trajectories or _own_rollouts(folder)
@@ -125,9 +126,10 @@ def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResu
     )
 
 
-def _dataset_path(folder: RunFolder) -> Path:
-    """The run's own dataset; the pulls shipped with the model where the run's rollout is of that."""
-    report = read_json(folder.rollout / "rollout.json")
+def _dataset_path(folder: RunFolder, config: AnalyzeConfig) -> Path:
+    """The run's own dataset; the pulls shipped with the model where the rollout is of that."""
+    generated = config.trajectories[0].parent if config.trajectories else folder.rollout
+    report = read_json(generated / "rollout.json")
     of_shipped = isinstance(report, dict) and report.get("shipped_models") is True
     if of_shipped and not folder.dataset.exists():
         return Path(str(resources.files("smdgen"))) / "models" / "deca_alanine" / "reference.h5"
@@ -140,7 +142,7 @@ def plan(config: AnalyzeConfig, run_dir: Path) -> list[tuple[str, str]]:
     paths = config.trajectories or _own_rollouts(folder)
     return [
         ("reads", ", ".join(map(str, paths))),
-        ("compares with", f"the held-out pulls of {_dataset_path(folder)}"),
+        ("compares with", f"the held-out pulls of {_dataset_path(folder, config)}"),
         ("writes", f"{', '.join(FILES.patterns)} to {config.output or folder.analysis}"),
     ]
 

@@ -184,7 +184,13 @@ def plan(config: RolloutConfig, run_dir: Path) -> list[tuple[str, str]]:
     vae, lstm, shipped = _model_paths(folder)
     return [
         ("models", f"{vae}, {lstm}" + (" (shipped with smdgen)" if shipped else "")),
-        ("start", str(config.start or f"a held-out pull of {folder.dataset}")),
+        (
+            "start",
+            str(
+                config.start
+                or f"first frame of a pull of {folder.dataset}, held out if one can begin a rollout"
+            ),
+        ),
         ("writes", f"{config.samples} pulls of {config.steps} steps to {config.output or folder.rollout}"),
     ]
 
@@ -513,6 +519,10 @@ def _result(
     ]
     if config.output is None:
         hints.append(RunFolder(run_dir).next_command("analyze"))
+    else:
+        to = shlex.quote(f"{folder}-analysis")
+        own = f"analyze {shlex.quote(str(folder))}/pull_*.dcd --output {to}"
+        hints.append(RunFolder(run_dir).next_command(own))
     return RolloutResult(
         outputs=outputs,
         n_samples=config.samples,

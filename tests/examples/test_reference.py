@@ -5,6 +5,7 @@ import json
 import numpy as np
 
 from smdgen.cli.app import main
+from smdgen.config import AnalyzeConfig
 from smdgen.dataset.dataset import open_dataset
 from smdgen.stages.analyze import _dataset_path
 from smdgen.store.manifest import read_manifest
@@ -21,8 +22,11 @@ def test_rollout_and_analyze_without_a_run_of_ones_own(tmp_path, monkeypatch, ca
     report = json.loads((tmp_path / "smdgen-run/analysis/report.json").read_text())
     assert not any("another dataset" in note for note in report["notes"])
     folder = RunFolder(tmp_path / "smdgen-run")
-    reference = open_dataset(_dataset_path(folder))
+    reference = open_dataset(_dataset_path(folder, AnalyzeConfig()))
     assert len(reference.of_split("test")) == 5
-    model = read_manifest(_dataset_path(folder).with_name("vae.safetensors")).header
+    (tmp_path / "smdgen-run").rename(tmp_path / "other")
+    elsewhere = AnalyzeConfig(tuple((tmp_path / "other/rollout").glob("pull_*.dcd")))
+    assert _dataset_path(folder, elsewhere) == reference.path
+    model = read_manifest(reference.path.with_name("vae.safetensors")).header
     assert reference.provenance["part_of"] == model["content_hash"]
     assert np.isfinite(reference.positions()).all()

@@ -57,6 +57,7 @@ def test_a_missed_goal_is_put_into_words(missed, words):
 def test_broken_molecules_and_frames_known_at_sight_are_no_pulls(missed):
     """One such row is enough, however many others are met."""
     assert verdict(replaced(missed), 8, 10, independent=True).startswith("Do not take these pulls")
+    assert "(8 pulls judged by 1 held-out pull, " in verdict(replaced(missed), 8, 1, independent=True)
 
 
 def test_most_goals_missed():

@@ -534,7 +534,7 @@ def test_what_is_written_elsewhere_does_not_count_for_the_run(run_dir, tmp_path,
     def generate(words, **settings):
         monkeypatch.setattr(sys, "argv", ["smdgen", *words.split()])
         start = write_start(tmp_path)
-        rollout.run(RolloutConfig(start, steps=2, samples=2, **settings), run_dir, Silent())
+        return rollout.run(RolloutConfig(start, steps=2, samples=2, **settings), run_dir, Silent())
 
     def analyse(words, folder, output):
         """As `analyze` leaves it, without its figures."""
@@ -551,7 +551,9 @@ def test_what_is_written_elsewhere_does_not_count_for_the_run(run_dir, tmp_path,
         "analyze": ("done", ["smdgen", "analyze"]),
     }
     assert state() == own
-    generate("rollout start.pdb -o other", seed=2, output=tmp_path / "other")
+    hints = generate("rollout start.pdb -o other", seed=2, output=tmp_path / "other").hints
+    other = tmp_path / "other"
+    assert hints[-1] == f"smdgen analyze {other}/pull_*.dcd --output {other}-analysis --run {run_dir}"
     analyse("analyze other/*.dcd -o there", tmp_path / "other", tmp_path / "there")
     assert state() == own
     assert [entry.get("elsewhere") for entry in RunFolder(run_dir).entries()] == [
