@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smdgen.geometry.atoms import Molecule
+from smdgen.quality.comparison import Floats, Halving, Indices
 from smdgen.quality.features import GROUPS, frame_features, joined
 from smdgen.quality.goals import GOALS, judge
-from smdgen.quality.measure import Floats, Halving, Indices
 from smdgen.quality.rows import QualityRow
 from smdgen.quality.two_sample import TwoSample, two_sample_auc
 

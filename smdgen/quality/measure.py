@@ -1,8 +1,8 @@
-"""Generated and real pulls, measured once and paired so that like is compared with like."""
+"""The numbers of every frame of some pulls: energies, CV, torsions, hydrogen bonds, faults."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,17 @@ from smdgen.forcefield.energy import BondedEnergy
 from smdgen.geometry import cvs, validity
 from smdgen.geometry.atoms import Molecule
 from smdgen.geometry.backbone import Backbone, find_backbone
-from smdgen.geometry.frames import dihedrals, rmsd_matrix
+from smdgen.geometry.frames import dihedrals
 from smdgen.geometry.hydrogen_bonds import count_helix_bonds, has_peptides
-from smdgen.quality import similarity
 
 Floats = NDArray[np.floating[Any]]
-Indices = NDArray[np.int64]
 
-#: Random halvings of the held-out pulls behind the real-real column.
-HALVINGS = 100
+#: Kinds of bonded energy, in the order of `Measured.energies`.
+ENERGIES = ("bond", "angle", "torsion")
+
+#: Hydrogen bonds of helices, in the order of `Measured.helix_bonds`: residues from acceptor to donor.
+HELIX_BONDS = {"i_i3": 3, "i_i4": 4}
+
 #: What no sound structure has, by the key of its numbers everywhere, in words.
 FAULTS = {
     "positive_phi": "residues with phi > 0",
@@ -30,167 +32,120 @@ FAULTS = {
     "cis_omega": "cis peptide bonds",
 }
 
-_TORSIONS = ("phi", "psi", "omega")
-_HELIX = {"hbonds_i_i3": 0, "hbonds_i_i4": 1}
 
+@dataclass(frozen=True)
+class Gauge:
+    """What frames are measured with.
 
-class Halving(NamedTuple):
-    """One way to compare like with like.
-
-    `stand_in` and `reference` are two halves of the held-out pulls. Generated pulls take the place of
-    the stand-ins: as many, and where known from the same start frames. Both are scored against the
-    reference half, so the generated and the real figure differ in nothing but who made the pulls, and no
-    generated pull is compared with the real one it started from.
+    Attributes:
+        backbone: Where the backbone is.
+        centres: Atoms that keep one hand in real frames.
+        clash_limits: (n_atoms, n_atoms), A. Nearer than this atoms clash.
+        energy: Bonded energy.
+        cv: The steered variable.
     """
 
-    stand_in: Indices
-    reference: Indices
-    generated: Indices
-
-
-class Measured(NamedTuple):
-    """Numbers of one set of pulls; first axis: pulls."""
-
-    energies: Floats  # (n_pulls, n_steps, 3), kcal/mol
-    cv: Floats  # (n_pulls, n_steps)
-    histograms: dict[str, NDArray[np.int64]]  # each (n_pulls, n_bins)
-    profiles: dict[str, Floats]  # each (n_pulls, n_steps)
-    to_real: Floats  # (n_steps, n_pulls, n_real_pulls), A. RMSD at the same step
-    within: Floats  # (n_steps, n_pulls, n_pulls), A
-    faults: dict[str, Floats]  # each (n_pulls, n_steps), share or 0 / 1; NaN: does not apply
+    backbone: Backbone
+    centres: validity.Stereocentres
+    clash_limits: Tensor
+    energy: BondedEnergy
+    cv: cvs.CollectiveVariable
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Everything the rows of the quality table are made of.
+class Measured:
+    """Numbers of one set of pulls; the first two axes are pulls and frames.
 
     Attributes:
-        generated: The generated pulls.
-        real: The held-out pulls.
-        halvings: Ways to compare like with like; none with a single held-out pull.
-        starts: (n_samples,). The held-out pull each sample started from; None: unknown.
+        positions: (n_pulls, n_frames, n_atoms, 3), A. What was measured.
+        cv: (n_pulls, n_frames), in the variable's unit.
+        energies: (n_pulls, n_frames, 3), kcal/mol. See `ENERGIES`.
+        phi: (n_pulls, n_frames, n_phi), rad.
+        psi: (n_pulls, n_frames, n_psi), rad.
+        omega: (n_pulls, n_frames, n_omega), rad.
+        phi_psi: (n_pulls, n_frames, n_residues, 2), degrees. Of residues that have both.
+        helix_bonds: (n_pulls, n_frames, 2). Counts, see `HELIX_BONDS`; no columns without a peptide.
+        faults: Each of `FAULTS` to (n_pulls, n_frames), a share or 0 / 1; NaN where it does not apply.
     """
 
-    generated: Measured
-    real: Measured
-    halvings: tuple[Halving, ...]
-    starts: Indices | None
+    positions: Tensor
+    cv: Floats
+    energies: Floats
+    phi: Floats
+    psi: Floats
+    omega: Floats
+    phi_psi: Floats
+    helix_bonds: Floats
+    faults: Mapping[str, Floats]
+
+    def frames(self, chosen: slice) -> "Measured":
+        """The numbers of some frames of every pull."""
+        return Measured(
+            positions=self.positions[:, chosen],
+            cv=self.cv[:, chosen],
+            energies=self.energies[:, chosen],
+            phi=self.phi[:, chosen],
+            psi=self.psi[:, chosen],
+            omega=self.omega[:, chosen],
+            phi_psi=self.phi_psi[:, chosen],
+            helix_bonds=self.helix_bonds[:, chosen],
+            faults={name: values[:, chosen] for name, values in self.faults.items()},
+        )
 
 
-def compare(
-    generated: Tensor,
-    real: Tensor,
-    structure: Molecule,
-    energy: BondedEnergy,
-    cv: cvs.CollectiveVariable,
-    starts: Indices | None,
-    seed: int,
-) -> Comparison:
-    """Measure both sets and draw the halvings.
+def make_gauge(structure: Molecule, real: Tensor, energy: BondedEnergy, cv: cvs.CollectiveVariable) -> Gauge:
+    """What generated and real frames are both measured with.
 
     Args:
-        generated: (n_samples, n_steps, n_atoms, 3), A.
-        real: (n_pulls, n_steps, n_atoms, 3), A.
         structure: The modelled atoms.
-        energy: Their bonded energy.
+        real: (n_pulls, n_frames, n_atoms, 3), A. Real frames, which show the hand of every centre.
+        energy: The atoms' bonded energy.
         cv: The steered variable.
-        starts: (n_samples,). The held-out pull each sample started from; None: unknown.
-        seed: Of the halvings.
     """
-    backbone = find_backbone(structure)
     centres = validity.find_stereocentres(real.flatten(0, 1), structure)
-    ours, theirs = (measure(x, real, structure, backbone, centres, energy, cv) for x in (generated, real))
-    halvings = tuple(draw_halvings(len(real), len(generated), starts, seed))
-    return Comparison(ours, theirs, halvings, starts)
+    return Gauge(find_backbone(structure), centres, validity.clash_limits(structure), energy, cv)
 
 
-def draw_halvings(
-    n_pulls: int, n_samples: int, starts: Indices | None, seed: int, count: int = HALVINGS
-) -> Iterator[Halving]:
-    """Random halvings of the held-out pulls; none with a single pull.
+def measure(positions: Tensor, gauge: Gauge) -> Measured:
+    """Every number of every frame.
 
     Args:
-        n_pulls: Held-out pulls.
-        n_samples: Generated pulls.
-        starts: (n_samples,). The held-out pull each sample started from; None: unknown.
-        seed: Of the generator.
-        count: Number of halvings.
+        positions: (n_pulls, n_frames, n_atoms, 3), A.
+        gauge: What to measure with.
     """
-    generator = np.random.default_rng(seed)
-    origins = np.unique([] if starts is None else starts)
-    for _ in range(count if n_pulls > 1 else 0):
-        order = generator.permutation(n_pulls)
-        if (
-            len(origins) == 1
-        ):  # the one pull that gave the start is never what generated pulls are held against
-            order = np.concatenate([origins, order[order != origins[0]]])
-        stand_in, reference = order[: n_pulls // 2], order[n_pulls // 2 :]
-        samples = generator.permutation(n_samples)
-        if starts is not None and len(origins) > 1:
-            first = {int(starts[sample]): int(sample) for sample in samples}
-            both = [pull for pull in stand_in.tolist() if pull in first]
-            if both:
-                yield Halving(np.array(both), reference, np.array([first[pull] for pull in both]))
-            continue
-        size = min(len(stand_in), n_samples)
-        yield Halving(stand_in[:size], reference, samples[:size])
-
-
-def measure(
-    x: Tensor,
-    real: Tensor,
-    structure: Molecule,
-    backbone: Backbone,
-    centres: validity.Stereocentres,
-    energy: BondedEnergy,
-    cv: cvs.CollectiveVariable,
-) -> Measured:
-    """All numbers of (n_pulls, n_steps, n_atoms, 3) frames that need no other set."""
-    shape = x.shape[:2]
-    x = x.double()
-    values = cvs.evaluate(cv, x).numpy()
-    quads = {"phi": backbone.phi, "psi": backbone.psi, "omega": backbone.omega}
-    torsions = {name: dihedrals(x, quads[name]).numpy() for name in _TORSIONS if len(quads[name])}
-    profiles = {"cv": values}
-    if has_peptides(backbone):
-        counts = count_helix_bonds(x.flatten(0, 1).numpy(), backbone).reshape(*shape, -1)
-        profiles.update({name: counts[..., place].astype(float) for name, place in _HELIX.items()})
-    faults = {
-        "positive_phi": validity.positive_phi(x, backbone),
-        "left_turns": validity.left_turns(x, backbone),
-        "inverted_centres": validity.inverted_centres(x, centres),
-        "clashes": validity.clashing(x.flatten(0, 1), validity.clash_limits(structure)).view(shape),
-        "cis_omega": validity.cis_bonds(x, backbone),
-    }
+    x, backbone = positions.double(), gauge.backbone
+    phi, psi, omega = (dihedrals(x, rows).numpy() for rows in (backbone.phi, backbone.psi, backbone.omega))
+    _, first, second = np.intersect1d(backbone.phi_residues, backbone.psi_residues, return_indices=True)
     return Measured(
-        energies=energy.three(x).double().numpy(),
-        cv=values,
-        histograms={
-            name: np.stack([similarity.torsion_histogram(pull) for pull in angles])
-            for name, angles in torsions.items()
-        },
-        profiles=profiles,
-        to_real=_step_distances(x, real),
-        within=_step_distances(x, x),
-        faults={name: fault.numpy() for name, fault in faults.items()},
+        positions=positions,
+        cv=cvs.evaluate(gauge.cv, x).numpy(),
+        energies=gauge.energy.three(x).double().numpy(),
+        phi=phi,
+        psi=psi,
+        omega=omega,
+        phi_psi=np.degrees(np.stack([phi[..., first], psi[..., second]], axis=-1)),
+        helix_bonds=_helix_bonds(x, backbone),
+        faults={name: values.numpy() for name, values in _faults(x, gauge).items()},
     )
 
 
-def _step_distances(x: Tensor, y: Tensor) -> Floats:
-    """(n_steps, n, m), A. RMSD between the frames of each step."""
-    return np.stack([rmsd_matrix(x[:, t], y[:, t]).numpy() for t in range(y.shape[1])])
+def _helix_bonds(x: Tensor, backbone: Backbone) -> Floats:
+    """(n_pulls, n_frames, 2), or (n_pulls, n_frames, 0) without a peptide."""
+    shape = x.shape[:2]
+    if not has_peptides(backbone):
+        return np.zeros((*shape, 0))
+    separations = tuple(HELIX_BONDS.values())
+    counts = count_helix_bonds(x.flatten(0, 1).numpy(), backbone, separations)
+    return counts.reshape(*shape, -1).astype(float)
 
 
-def band_limit(values: Floats, halvings: tuple[Halving, ...]) -> float:
-    """The score that the whole mean profile of other real pulls keeps below, 95 times in 100.
-
-    See `similarity.profile_scores`: the largest score of any step, of one half of the real pulls
-    against the other, is below this limit in 95 % of the halvings.
-
-    Args:
-        values: (n_pulls, n_steps). One number of every real frame.
-        halvings: Of the real pulls.
-    """
-    score = similarity.profile_scores
-    worst = [score(values[h.stand_in], values[h.reference]).max() for h in halvings]
-    return max(1.96, float(np.percentile(worst, 95)))
+def _faults(x: Tensor, gauge: Gauge) -> dict[str, Tensor]:
+    """Each of `FAULTS`, (n_pulls, n_frames)."""
+    clashes = validity.clashing(x.flatten(0, 1), gauge.clash_limits)
+    return {
+        "positive_phi": validity.positive_phi(x, gauge.backbone),
+        "left_turns": validity.left_turns(x, gauge.backbone),
+        "inverted_centres": validity.inverted_centres(x, gauge.centres),
+        "clashes": clashes.view(x.shape[:2]),
+        "cis_omega": validity.cis_bonds(x, gauge.backbone),
+    }

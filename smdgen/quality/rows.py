@@ -1,9 +1,9 @@
 """The rows of the quality table, figure by figure; their definitions are in docs/quality-figures.md."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,11 +14,11 @@ from smdgen.geometry import cvs
 from smdgen.geometry.cv_paths import difference
 from smdgen.geometry.frames import rmsd, rmsd_matrix
 from smdgen.quality import similarity
+from smdgen.quality.comparison import Comparison, Floats, Indices, band_limit
 from smdgen.quality.goals import Goal, goal_of, judge
-from smdgen.quality.measure import FAULTS, Comparison, Floats, Indices, Measured, band_limit
+from smdgen.quality.measure import ENERGIES, FAULTS, HELIX_BONDS, Measured
 
-#: A figure of some pulls of one set (its numbers, their indices) against reference pulls (indices).
-_Figure = Callable[[Measured, Indices, Indices], Any]
+_Numbers = TypeVar("_Numbers")
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,10 @@ def reconstruction_row(rebuilt: Tensor, original: Tensor) -> QualityRow:
 
 def energy_rows(c: Comparison) -> Iterator[QualityRow]:
     """Ratios of the median bonded energies, and the share of frames with all three in the real band."""
-    value = similarity.energy_ratio(c.generated.energies, c.real.energies)
-    halved = _halved(c, lambda m, i, j: similarity.energy_ratio(m.energies[i], c.real.energies[j]))
-    for kind, name in enumerate(("bond", "angle", "torsion")):
+    ours, theirs = c.generated.energies, c.real.energies
+    value = similarity.energy_ratio(ours, theirs)
+    halved = _halved(c, ours, theirs, lambda x, i, j: similarity.energy_ratio(x[i], theirs[j]))
+    for kind, name in enumerate(ENERGIES):
         yield _row(
             f"{name}_energy_ratio",
             f"{name} energy, median / real median",
@@ -95,14 +96,14 @@ def energy_rows(c: Comparison) -> Iterator[QualityRow]:
         "in_band_share",
         "frames with all three energies in the real 1-99 % band",
         "share",
-        _halved(c, lambda m, i, j: similarity.in_band_share(m.energies[i], c.real.energies[j])),
+        _halved(c, ours, theirs, lambda x, i, j: similarity.in_band_share(x[i], theirs[j])),
     )
 
 
 def cv_rows(c: Comparison, cv: cvs.CollectiveVariable, targets: Floats | None) -> Iterator[QualityRow]:
     """Error of the mean path, distance from the targets, and whether the variable moves at all."""
     turn, ours, theirs = cv.periodic, c.generated.cv, c.real.cv
-    halved = _halved(c, lambda m, i, j: similarity.path_error(m.cv[i], theirs[j], turn))
+    halved = _halved(c, ours, theirs, lambda x, i, j: similarity.path_error(x[i], theirs[j], turn))
     value = similarity.path_error(ours, theirs, turn)
     real = math.nan
     if c.halvings:
@@ -122,34 +123,46 @@ def cv_rows(c: Comparison, cv: cvs.CollectiveVariable, targets: Floats | None) -
 
 def distance_rows(c: Comparison) -> Iterator[QualityRow]:
     """Fidelity, coverage and diversity by the RMSD between frames of the same step."""
-    fidelity = _halved(c, lambda m, i, j: similarity.nearest(m.to_real[:, i][:, :, j]))
-    coverage = _halved(c, lambda m, i, j: similarity.nearest(m.to_real[:, i][:, :, j].swapaxes(1, 2)))
+    to_real = c.to_real, c.among_real
+    fidelity = _halved(c, *to_real, lambda d, i, j: similarity.nearest(d[:, i][:, :, j]))
+    coverage = _halved(c, *to_real, lambda d, i, j: similarity.nearest(d[:, i][:, :, j].swapaxes(1, 2)))
     yield _averaged("nearest_real", "nearest real frame", "A", fidelity)
     yield _averaged("coverage", "coverage: real frame to nearest generated", "A", coverage)
-    value = similarity.diversity(c.generated.within, c.starts)
-    real = similarity.diversity(c.real.within)
-    spread = _halved(c, lambda m, i, _: similarity.diversity(m.within[:, i][:, :, i]))
+    value = similarity.diversity(c.among_generated, c.starts)
+    real = similarity.diversity(c.among_real)
+    among = c.among_generated, c.among_real
+    spread = _halved(c, *among, lambda d, i, _: similarity.diversity(d[:, i][:, :, i]))
     yield _row("diversity", "diversity: mean RMSD between pulls", "A", value, real, spread)
 
 
 def torsion_rows(c: Comparison) -> Iterator[QualityRow]:
     """Jensen-Shannon divergence of the phi, psi and omega histograms."""
-    for name, theirs in c.real.histograms.items():
-        halved = _halved(c, lambda m, i, j: _divergence(m, i, j, name, theirs))  # noqa: B023
+    divergence, theirs_of = similarity.jensen_shannon, _torsions(c.real)
+    for name, angles in _torsions(c.generated).items():
+        ours, theirs = _histograms(angles), _histograms(theirs_of[name])
+        halved = _halved(
+            c,
+            ours,
+            theirs,
+            lambda x, i, j: divergence(x[i].sum(0), theirs[j].sum(0)),  # noqa: B023
+        )
         yield _averaged(f"{name}_jsd", f"{name} histogram, Jensen-Shannon divergence", "", halved)
 
 
 def profile_rows(c: Comparison) -> Iterator[QualityRow]:
     """Share of the steps at which the mean number of helix hydrogen bonds is inside the real band."""
+    ours_of, theirs_of = profiles_of(c.generated), profiles_of(c.real)
     for name, separation in (("hbonds_i_i4", 4), ("hbonds_i_i3", 3)):
-        if name not in c.real.profiles or not c.halvings:
+        if name not in theirs_of or not c.halvings:
             continue
-        ours, theirs = c.generated.profiles[name], c.real.profiles[name]
+        ours, theirs = ours_of[name], theirs_of[name]
         limit, score = band_limit(theirs, c.halvings), similarity.profile_scores
         value = float((score(ours, theirs) <= limit).mean())
         halved = _halved(
             c,
-            lambda m, i, j: (score(m.profiles[name][i], theirs[j]) <= limit).mean(),  # noqa: B023
+            ours,
+            theirs,
+            lambda x, i, j: (score(x[i], theirs[j]) <= limit).mean(),  # noqa: B023
         )
         label = f"i,i+{separation} hydrogen bonds: steps inside the real band"
         yield _row(name, label, "share", value, halved=halved)
@@ -161,10 +174,17 @@ def fault_rows(c: Comparison) -> Iterator[QualityRow]:
         ours, theirs = c.generated.faults[name], c.real.faults[name]
         if np.isnan(theirs).all():
             continue
-        halved = _halved(c, lambda m, i, _: m.faults[name][i].mean())  # noqa: B023
+        halved = _halved(c, ours, theirs, lambda x, i, _: x[i].mean())
         most = float(np.percentile(halved[:, 1], 95)) if halved.size else float(theirs.mean())
         value, real = float(ours.mean()), float(theirs.mean())
         yield _row(name, label, "share", value, real, halved, limit=max(most, real))
+
+
+def profiles_of(measured: Measured) -> dict[str, Floats]:
+    """What is followed step by step, each (n_pulls, n_steps): the CV, and hydrogen bonds of peptides."""
+    counts = measured.helix_bonds
+    bonds = {f"hbonds_{name}": counts[..., place] for place, name in enumerate(HELIX_BONDS)}
+    return {"cv": measured.cv} | (bonds if counts.shape[-1] else {})
 
 
 def training_row(generated: Tensor, real: Tensor, training: Tensor, frames: Indices | None) -> QualityRow:
@@ -206,11 +226,23 @@ def _nearest_training(x: Tensor, training: Tensor, windows: Sequence[slice]) -> 
     return float(torch.stack(steps).mean())
 
 
-def _halved(c: Comparison, figure: _Figure) -> NDArray[np.float64]:
-    """(n_halvings, 2, ...). The figure of generated and of real pulls against the reference half."""
+def _halved(
+    c: Comparison,
+    ours: _Numbers,
+    theirs: _Numbers,
+    figure: Callable[[_Numbers, Indices, Indices], Any],
+) -> NDArray[np.float64]:
+    """(n_halvings, 2, ...). The figure of generated and of real pulls against the reference half.
+
+    Args:
+        c: Has the halvings.
+        ours: Numbers of the generated pulls.
+        theirs: The same numbers of the real pulls.
+        figure: Of numbers, the pulls of them that count, and the real pulls they are held against.
+    """
     return np.array(
         [
-            (figure(c.generated, h.generated, h.reference), figure(c.real, h.stand_in, h.reference))
+            (figure(ours, h.generated, h.reference), figure(theirs, h.stand_in, h.reference))
             for h in c.halvings
         ],
         dtype=np.float64,
@@ -246,5 +278,12 @@ def _averaged(key: str, name: str, unit: str, halved: NDArray[np.float64]) -> Qu
     return _row(key, name, unit, value, real, halved)
 
 
-def _divergence(m: Measured, i: Indices, j: Indices, name: str, theirs: NDArray[np.int64]) -> float:
-    return similarity.jensen_shannon(m.histograms[name][i].sum(0), theirs[j].sum(0))
+def _torsions(measured: Measured) -> Mapping[str, Floats]:
+    """The kinds of torsions that there are, each (n_pulls, n_steps, n_torsions), rad."""
+    torsions = {"phi": measured.phi, "psi": measured.psi, "omega": measured.omega}
+    return {name: angles for name, angles in torsions.items() if angles.shape[-1]}
+
+
+def _histograms(angles: Floats) -> NDArray[np.int64]:
+    """(n_pulls, n_bins). Counts of the angles of each pull."""
+    return np.stack([similarity.torsion_histogram(pull) for pull in angles])

@@ -13,7 +13,8 @@ from smdgen.geometry import cvs
 from smdgen.geometry.atoms import Molecule
 from smdgen.quality import similarity
 from smdgen.quality.auc import RealAuc, auc_rows
-from smdgen.quality.measure import Comparison, Floats, Indices, band_limit, compare
+from smdgen.quality.comparison import Comparison, Floats, Indices, band_limit, compare
+from smdgen.quality.measure import make_gauge, measure
 from smdgen.quality.rows import (
     QualityRow,
     cv_rows,
@@ -21,6 +22,7 @@ from smdgen.quality.rows import (
     energy_rows,
     fault_rows,
     profile_rows,
+    profiles_of,
     reconstruction_row,
     row_dict,
     torsion_rows,
@@ -113,20 +115,48 @@ def quality_table(
         real_auc: The two-sample test among these real pulls, if it is known: it is the slower half.
     """
     generated, real = torch.as_tensor(generated), torch.as_tensor(real)
-    comparison = compare(generated, real, structure, energy, cv, starts, seed)
+    gauge = make_gauge(structure, real, energy, cv)
+    return tabulate(
+        compare(measure(generated, gauge), measure(real, gauge), starts, seed),
+        structure,
+        cv,
+        targets=targets,
+        training=training,
+        training_frames=training_frames,
+        reconstruction=reconstruction,
+        seed=seed,
+        auc_halvings=auc_halvings,
+        real_auc=real_auc,
+    )
+
+
+def tabulate(
+    c: Comparison,
+    structure: Molecule,
+    cv: cvs.CollectiveVariable,
+    *,
+    targets: Floats | None = None,
+    training: Tensor | Floats | None = None,
+    training_frames: Indices | None = None,
+    reconstruction: tuple[Tensor | Floats, Tensor | Floats] | None = None,
+    seed: int = 0,
+    auc_halvings: int = AUC_HALVINGS,
+    real_auc: RealAuc | None = None,
+) -> QualityTable:
+    """The table of pulls that are measured and paired; arguments as of `quality_table`."""
+    generated, real = c.generated.positions, c.real.positions
     rows = [
         *([] if reconstruction is None else [reconstruction_row(*map(torch.as_tensor, reconstruction))]),
-        *energy_rows(comparison),
-        *cv_rows(comparison, cv, targets),
-        *distance_rows(comparison),
-        *torsion_rows(comparison),
-        *profile_rows(comparison),
-        *fault_rows(comparison),
+        *energy_rows(c),
+        *cv_rows(c, cv, targets),
+        *distance_rows(c),
+        *torsion_rows(c),
+        *profile_rows(c),
+        *fault_rows(c),
         *_training_rows(generated, real, training, training_frames),
-        *auc_rows(generated, real, structure, starts, comparison.halvings[:auc_halvings], seed, real_auc),
+        *auc_rows(generated, real, structure, c.starts, c.halvings[:auc_halvings], seed, real_auc),
     ]
-    profiles = {name: _profile(comparison, name) for name in comparison.real.profiles}
-    return QualityTable(tuple(rows), profiles, (*_notes(comparison), *_power_note(rows)))
+    return QualityTable(tuple(rows), _profiles(c), (*_notes(c), *_power_note(rows)))
 
 
 def _training_rows(
@@ -137,9 +167,14 @@ def _training_rows(
     return [training_row(generated, real, torch.as_tensor(training), frames)]
 
 
-def _profile(c: Comparison, name: str) -> Profile:
-    """Mean against the step, with the band in which the mean of as many real pulls would lie."""
-    ours, theirs = c.generated.profiles[name], c.real.profiles[name]
+def _profiles(c: Comparison) -> dict[str, Profile]:
+    """Means against the step, with the band in which the mean of as many real pulls would lie."""
+    ours_of = profiles_of(c.generated)
+    return {name: _profile(ours_of[name], theirs, c) for name, theirs in profiles_of(c.real).items()}
+
+
+def _profile(ours: Floats, theirs: Floats, c: Comparison) -> Profile:
+    """Of generated pulls (n_samples, n_steps) beside real ones (n_pulls, n_steps)."""
     mean = theirs.mean(axis=0)
     half = np.full_like(mean, math.nan)
     if c.halvings:
@@ -163,7 +198,7 @@ def _notes(c: Comparison) -> tuple[str, ...]:
         notes.append(f"two-sample test in {groups} instead of {FOLDS} folds: too few pulls in a class")
     if groups < 2:
         notes.append("a single generated or held-out pull: no two-sample test")
-    if not c.real.histograms:
+    if not any(angles.shape[-1] for angles in (c.real.phi, c.real.psi, c.real.omega)):
         notes.append("no N, CA and C of successive residues: no torsion histograms")
     return tuple(notes)
 

@@ -17,15 +17,16 @@ from smdgen.dataset.dataset import Dataset, Pull, open_dataset
 from smdgen.dataset.generated import Generated, Way, frames_to_show, places, read_generated
 from smdgen.errors import ArtifactError
 from smdgen.files import read_json, sha256_file
+from smdgen.forcefield.bonded_terms import Terms
+from smdgen.geometry.cvs import CollectiveVariable
+from smdgen.io.structures.atoms import Structure
 from smdgen.progress import Progress
 from smdgen.store.folder import Results, refuse_results, whole_folder
 from smdgen.store.run_record import RunFolder
 from smdgen.training.devices import use_threads
 
 if TYPE_CHECKING:
-    from smdgen.forcefield.energy import BondedEnergy
-    from smdgen.geometry.validity import Stereocentres
-    from smdgen.view.report import Comparison, FilmFrames, Measures
+    from smdgen.view.report import FilmFrames, Report
 
 Frames = NDArray[np.float32]
 
@@ -44,6 +45,41 @@ MAX_PULLS = 200
 
 #: Frames of the film strip.
 FILM_FRAMES = 6
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that an analysis is computed from, in memory.
+
+    Attributes:
+        structure: The modelled atoms.
+        terms: Their bonded terms.
+        cv: The steered variable.
+        generated: The pulls to judge.
+        real: (n_pulls, between * n_steps + 1, n_atoms, 3), A. Held-out pulls over the same way.
+        real_names: Of the held-out pulls; the one that the generated pulls start from comes first.
+        between: Frames of `real` per step: its first frame, and each of that many, belong to a generated one.
+        example: (n_steps + 1, n_atoms, 3), A. A real pull to be seen with the first generated one.
+        training: (n_training_pulls, n_training_frames, n_atoms, 3), A. Over the same way; None without any.
+        training_frames: (n_steps,). The training frame that belongs to each step; None without any.
+        independent: Whether the held-out pulls are pulls of their own, not blocks of one trained on.
+        notes: What a reader has to know of them.
+        provenance: Where all this is from; for report.json.
+    """
+
+    structure: Structure
+    terms: Terms
+    cv: CollectiveVariable
+    generated: Generated
+    real: Frames
+    real_names: tuple[str, ...]
+    between: int
+    example: Frames
+    training: Frames | None
+    training_frames: NDArray[np.int64] | None
+    independent: bool
+    notes: tuple[str, ...]
+    provenance: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -102,27 +138,28 @@ def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResu
     dataset = open_dataset(dataset_path)
     use_threads(dataset.structure.n_atoms)
     paths = config.trajectories or _own_rollouts(folder)
-    generated = read_generated(paths, config.topology, dataset, progress)
-    comparison = compare(dataset, generated, progress)
-    for note in comparison.notes:
+    inputs = load(dataset, read_generated(paths, config.topology, dataset, progress), progress)
+    progress.start("quality")
+    report = compute(inputs)
+    for note in report.notes:
         progress.note(note)
     progress.start("figures")
     with whole_folder(output, FILES, config.force) as new:
-        write_report(new, comparison)
+        write_report(new, report)
         names = sorted(file.name for file in new.iterdir())
-    inputs = [dataset_path, *generated.paths]
-    folder.record_or_note("analyze", time.monotonic() - began, inputs, output, progress)
-    judged = [row.met for row in comparison.quality.rows if row.met is not None]
+    sources = inputs.generated.paths
+    folder.record_or_note("analyze", time.monotonic() - began, [dataset_path, *sources], output, progress)
+    judged = [row.met for row in report.quality.rows if row.met is not None]
     return AnalyzeResult(
         outputs=tuple(output / name for name in names),
-        n_pulls=len(generated.names),
-        n_held_out=len(comparison.real_names),
-        quality=comparison.quality.rows,
-        lines=tuple(quality_lines(comparison.quality)),
+        n_pulls=len(report.names),
+        n_held_out=len(report.real_names),
+        quality=report.quality.rows,
+        lines=tuple(quality_lines(report.quality)),
         met=sum(judged),
         goals=len(judged),
-        hints=_hints(output, generated.paths[0].parent),
-        verdict=comparison.verdict,
+        hints=_hints(output, sources[0].parent),
+        verdict=report.verdict,
     )
 
 
@@ -147,108 +184,89 @@ def plan(config: AnalyzeConfig, run_dir: Path) -> list[tuple[str, str]]:
     ]
 
 
-def compare(dataset: Dataset, generated: Generated, progress: Progress) -> "Comparison":
-    """All numbers of the report, in memory."""
-    import torch
+def load(dataset: Dataset, generated: Generated, progress: Progress) -> Inputs:
+    """The real pulls over the way of the generated ones.
 
-    from smdgen.forcefield.energy import BondedEnergy
-    from smdgen.geometry.frames import rmsd, rmsd_matrix
-    from smdgen.geometry.validity import find_stereocentres
-    from smdgen.quality.table import quality_table
-    from smdgen.quality.verdict import unjudged, verdict
-    from smdgen.view.report import Comparison
+    Args:
+        dataset: Has the pulls.
+        generated: The pulls to judge.
+        progress: Told after each held-out pull.
 
+    Raises:
+        ArtifactError: The dataset has none but training pulls.
+    """
     pulls, notes = held_out(dataset)
     pulls = _start_first(pulls, generated.start_pull)
     n_steps = generated.positions.shape[1] - 1
-    energy = BondedEnergy(dataset.terms, dtype=torch.float64)
-    progress.start("held-out pulls", len(pulls))
     between = _frames_between(pulls, n_steps, generated.way, (FIGURE_FRAMES - 1) // n_steps)
-    fine = _frames_of(dataset, pulls, between * n_steps + 1, generated.way, progress)
-    real = fine[:, ::between]
-    shown = dataset.positions(frames_to_show(dataset, pulls[0], n_steps + 1, generated.way))
-    progress.start("quality")
-    training, training_places = _training(dataset, n_steps, generated.way)
-    starts = None
-    if generated.start_pull == pulls[0].name:
-        starts = np.zeros(len(generated.names), dtype=np.int64)
-    quality = quality_table(
-        generated.positions[:, 1:],
-        real[:, 1:],
+    progress.start("held-out pulls", len(pulls))
+    real = _frames_of(dataset, pulls, between * n_steps + 1, generated.way, progress)
+    training, training_frames = _training(dataset, n_steps, generated.way)
+    return Inputs(
         structure=dataset.structure,
-        energy=energy,
+        terms=dataset.terms,
         cv=dataset.cv,
-        starts=starts,
-        targets=None if generated.aims is None else generated.aims[:, 1:],
+        generated=generated,
+        real=real,
+        real_names=tuple(pull.name for pull in pulls),
+        between=between,
+        example=dataset.positions(frames_to_show(dataset, pulls[0], n_steps + 1, generated.way)),
         training=training,
-        training_frames=training_places,
-    )
-    independent = not any(map(dataset.is_block, pulls))
-    if not independent:
-        quality = replace(quality, rows=unjudged(quality.rows))
-    progress.start("frames")
-    centres = find_stereocentres(torch.from_numpy(real).flatten(0, 1).double(), dataset.structure)
-    x = torch.from_numpy(generated.positions).double()
-    nearest = [rmsd_matrix(x[:, t], torch.from_numpy(real[:, t])).min(1).values for t in range(n_steps + 1)]
-    return Comparison(
-        structure=dataset.structure,
-        cv=dataset.cv,
-        names=generated.names,
-        times_ps=generated.times_ps,
-        generated=measure(generated.positions, dataset, energy, centres),
-        real=measure(fine, dataset, energy, centres),
-        real_names=[pull.name for pull in pulls],
-        rmsd_to_start=rmsd(x, x[:, :1]).numpy(),
-        rmsd_to_real=torch.stack(nearest, 1).numpy(),
-        aims=generated.aims,
-        film=_film(generated.positions[0], shown, generated.way.cv is None or not independent),
-        quality=quality,
-        verdict=verdict(quality.rows, len(generated.names), len(pulls), independent=independent),
-        notes=(*generated.notes, *notes, *quality.notes),
+        training_frames=training_frames,
+        independent=not any(map(dataset.is_block, pulls)),
+        notes=(*generated.notes, *notes),
         provenance=_provenance(dataset, generated, pulls),
     )
 
 
-def measure(
-    positions: Frames, dataset: Dataset, energy: "BondedEnergy", centres: "Stereocentres"
-) -> "Measures":
-    """Numbers of every frame.
-
-    Args:
-        positions: (n_pulls, n_frames, n_atoms, 3), A.
-        dataset: Says which atoms they are.
-        energy: Their bonded energy.
-        centres: Atoms that keep one hand in real pulls.
-    """
+def compute(inputs: Inputs) -> "Report":
+    """All numbers of the report: every frame is measured once, and the table is made of these numbers."""
     import torch
 
-    from smdgen.geometry import cvs, validity
-    from smdgen.geometry.backbone import find_backbone
-    from smdgen.geometry.frames import dihedrals
-    from smdgen.geometry.hydrogen_bonds import count_helix_bonds, has_peptides
-    from smdgen.view.report import Measures
+    from smdgen.forcefield.energy import BondedEnergy
+    from smdgen.geometry.frames import rmsd
+    from smdgen.quality.comparison import compare, step_distances
+    from smdgen.quality.measure import make_gauge, measure
+    from smdgen.quality.table import tabulate
+    from smdgen.quality.verdict import unjudged, verdict
+    from smdgen.view.report import Report
 
-    structure, shape = dataset.structure, positions.shape[:2]
-    x = torch.from_numpy(np.ascontiguousarray(positions)).double()
-    backbone = find_backbone(structure)
-    _, first, second = np.intersect1d(backbone.phi_residues, backbone.psi_residues, return_indices=True)
-    phi_psi = torch.stack([dihedrals(x, backbone.phi[first]), dihedrals(x, backbone.psi[second])], -1)
-    bonds = None
-    if has_peptides(backbone):
-        flat = np.ascontiguousarray(positions).reshape(-1, *positions.shape[2:])
-        bonds = count_helix_bonds(flat, backbone).reshape(*shape, -1).astype(float)
-    return Measures(
-        cv=cvs.evaluate(dataset.cv, x).numpy(),
-        energies=energy.three(x).double().numpy(),
-        hydrogen_bonds=bonds,
-        phi_psi=np.degrees(phi_psi.numpy()),
-        faults={
-            "clash": validity.clashing(x.flatten(0, 1), validity.clash_limits(structure)).view(shape).numpy(),
-            "inverted_centre": validity.inverted_centres(x, centres).numpy(),
-            "positive_phi": validity.positive_phi(x, backbone).numpy(),
-            "left_turn": validity.left_turns(x, backbone).numpy(),
-            "cis_omega": validity.cis_bonds(x, backbone).numpy(),
-        },
+    made, n_generated, n_real = inputs.generated, len(inputs.generated.names), len(inputs.real_names)
+    x, real = torch.from_numpy(made.positions), torch.from_numpy(inputs.real)
+    energy = BondedEnergy(inputs.terms, dtype=torch.float64)
+    steps, real_steps = slice(1, None), slice(inputs.between, None, inputs.between)
+    gauge = make_gauge(inputs.structure, real[:, real_steps], energy, inputs.cv)
+    ours, theirs = measure(x, gauge), measure(real, gauge)
+    alike = made.start_pull == inputs.real_names[0]
+    starts = np.zeros(n_generated, dtype=np.int64) if alike else None
+    comparison = compare(ours.frames(steps), theirs.frames(real_steps), starts, seed=0)
+    quality = tabulate(
+        comparison,
+        inputs.structure,
+        inputs.cv,
+        targets=None if made.aims is None else made.aims[:, steps],
+        training=inputs.training,
+        training_frames=inputs.training_frames,
+    )
+    if not inputs.independent:
+        quality = replace(quality, rows=unjudged(quality.rows))
+    to_real = np.concatenate([step_distances(x[:, :1], real[:, :1]), comparison.to_real])
+    return Report(
+        structure=inputs.structure,
+        cv=inputs.cv,
+        names=made.names,
+        times_ps=made.times_ps,
+        generated=ours,
+        real=theirs,
+        real_names=inputs.real_names,
+        rmsd_to_start=rmsd(x.double(), x[:, :1].double()).numpy(),
+        rmsd_to_real=to_real.min(axis=2).T,
+        aims=made.aims,
+        film=_film(made.positions[0], inputs.example, made.way.cv is None or not inputs.independent),
+        quality=quality,
+        verdict=verdict(quality.rows, n_generated, n_real, independent=inputs.independent),
+        notes=(*inputs.notes, *quality.notes),
+        provenance=inputs.provenance,
     )
 
 

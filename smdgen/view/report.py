@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.geometry.cv_paths import difference
+from smdgen.quality.measure import ENERGIES, FAULTS, HELIX_BONDS, Measured
 from smdgen.view.figures import Band, plot_bands, plot_ramachandran
 from smdgen.view.film import FilmRow, plot_film_strip, upright
 from smdgen.view.pymol import render_frames
@@ -24,35 +25,6 @@ if TYPE_CHECKING:
     from smdgen.quality.table import QualityTable
 
 Array = NDArray[np.floating[Any]]
-
-ENERGIES = ("bond", "angle", "torsion")
-HYDROGEN_BONDS = ("i_i3", "i_i4")
-_FAULTS = {
-    "clash": "frames with a clash",
-    "inverted_centre": "frames with a centre of the wrong hand",
-    "positive_phi": "residues with phi > 0 (glycine left out)",
-    "left_turn": "turns like a left-handed helix",
-    "cis_omega": "cis peptide bonds",
-}
-
-
-@dataclass(frozen=True)
-class Measures:
-    """Numbers of a set of pulls; the first two axes are pulls and frames.
-
-    Attributes:
-        cv: (n_pulls, n_frames), in the variable's unit.
-        energies: (n_pulls, n_frames, 3), kcal/mol. Bonds, angles, torsions.
-        hydrogen_bonds: (n_pulls, n_frames, 2), i to i + 3 and i to i + 4; None without a protein backbone.
-        phi_psi: (n_pulls, n_frames, n_residues, 2), degrees.
-        faults: Name to (n_pulls, n_frames), a share or 0 / 1; NaN where it does not apply.
-    """
-
-    cv: Array
-    energies: Array
-    hydrogen_bonds: Array | None
-    phi_psi: Array
-    faults: Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -73,7 +45,7 @@ class FilmFrames:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Report:
     """Everything the report says.
 
     Attributes:
@@ -98,8 +70,8 @@ class Comparison:
     cv: "CollectiveVariable"
     names: Sequence[str]
     times_ps: Array
-    generated: Measures
-    real: Measures
+    generated: Measured
+    real: Measured
     real_names: Sequence[str]
     rmsd_to_start: Array
     rmsd_to_real: Array
@@ -111,59 +83,62 @@ class Comparison:
     provenance: Mapping[str, Any]
 
 
-def write_report(folder: Path, comparison: Comparison) -> None:
+def write_report(folder: Path, report: Report) -> None:
     """Write tables, figures and report.md into a folder that exists."""
-    (folder / "cv.csv").write_text(frame_table(comparison), encoding="utf-8")
-    (folder / "real.csv").write_text(real_table(comparison), encoding="utf-8")
-    (folder / "quality.csv").write_text(quality_csv(comparison.quality), encoding="utf-8")
-    (folder / "report.json").write_text(_json(comparison), encoding="utf-8")
-    figures = _draw(folder, comparison)
-    (folder / "report.md").write_text(_page(comparison, figures), encoding="utf-8")
+    (folder / "cv.csv").write_text(frame_table(report), encoding="utf-8")
+    (folder / "real.csv").write_text(real_table(report), encoding="utf-8")
+    (folder / "quality.csv").write_text(quality_csv(report.quality), encoding="utf-8")
+    (folder / "report.json").write_text(_json(report), encoding="utf-8")
+    figures = _draw(folder, report)
+    (folder / "report.md").write_text(_page(report, figures), encoding="utf-8")
 
 
-def frame_table(comparison: Comparison) -> str:
+def frame_table(report: Report) -> str:
     """The text of cv.csv: one row a generated frame, units in the column names."""
-    measures, lines = comparison.generated, io.StringIO()
-    columns: dict[str, Array] = {comparison.cv.column: measures.cv}
-    if comparison.aims is not None:
-        cv, aims = comparison.cv, comparison.aims
+    measured, lines = report.generated, io.StringIO()
+    columns: dict[str, Array] = {report.cv.column: measured.cv}
+    if report.aims is not None:
+        cv, aims = report.cv, report.aims
         columns[f"{cv.name}_aim_{cv.unit}"] = aims
-        columns[f"{cv.name}_missed_{cv.unit}"] = np.abs(difference(measures.cv, aims, cv.periodic))
-    for i, name in enumerate(ENERGIES):
-        columns[f"{name}_energy_kcal_mol"] = measures.energies[..., i]
-    columns["rmsd_to_start_A"] = comparison.rmsd_to_start
-    columns["rmsd_to_nearest_real_A"] = comparison.rmsd_to_real
-    if measures.hydrogen_bonds is not None:
-        for i, name in enumerate(HYDROGEN_BONDS):
-            columns[f"hydrogen_bonds_{name}"] = measures.hydrogen_bonds[..., i]
-    columns |= {name: values for name, values in measures.faults.items() if np.isfinite(values).all()}
+        columns[f"{cv.name}_missed_{cv.unit}"] = np.abs(difference(measured.cv, aims, cv.periodic))
+    columns |= _energies(measured)
+    columns["rmsd_to_start_A"] = report.rmsd_to_start
+    columns["rmsd_to_nearest_real_A"] = report.rmsd_to_real
+    columns |= _hydrogen_bonds(measured)
+    columns |= {name: values for name, values in measured.faults.items() if np.isfinite(values).all()}
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(["frame", "time_ps", "pull", *columns])
-    for pull, name in enumerate(comparison.names):
-        for frame, time in enumerate(comparison.times_ps):
+    for pull, name in enumerate(report.names):
+        for frame, time in enumerate(report.times_ps):
             values = [f"{column[pull, frame]:.6g}" for column in columns.values()]
             writer.writerow([frame, f"{time:.6g}", name, *values])
     return lines.getvalue()
 
 
-def real_table(comparison: Comparison) -> str:
+def real_table(report: Report) -> str:
     """The text of real.csv: one row per frame of a held-out pull, at the generated pulls' times."""
-    measures, lines = comparison.real, io.StringIO()
-    columns: dict[str, Array] = {comparison.cv.column: measures.cv}
-    for i, name in enumerate(ENERGIES):
-        columns[f"{name}_energy_kcal_mol"] = measures.energies[..., i]
-    if measures.hydrogen_bonds is not None:
-        for i, name in enumerate(HYDROGEN_BONDS):
-            columns[f"hydrogen_bonds_{name}"] = measures.hydrogen_bonds[..., i]
-    times = np.linspace(comparison.times_ps[0], comparison.times_ps[-1], measures.cv.shape[1])
+    measured, lines = report.real, io.StringIO()
+    columns = {report.cv.column: measured.cv, **_energies(measured), **_hydrogen_bonds(measured)}
+    times = np.linspace(report.times_ps[0], report.times_ps[-1], measured.cv.shape[1])
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(["time_ps", "pull", *columns])
-    for pull, name in enumerate(comparison.real_names):
+    for pull, name in enumerate(report.real_names):
         for frame, time in enumerate(times):
             writer.writerow(
                 [f"{time:.6g}", name, *(f"{column[pull, frame]:.6g}" for column in columns.values())]
             )
     return lines.getvalue()
+
+
+def _energies(measured: Measured) -> dict[str, Array]:
+    """Columns (n_pulls, n_frames) of the bonded energies."""
+    return {f"{name}_energy_kcal_mol": measured.energies[..., i] for i, name in enumerate(ENERGIES)}
+
+
+def _hydrogen_bonds(measured: Measured) -> dict[str, Array]:
+    """Columns (n_pulls, n_frames) of the hydrogen bonds; none without a peptide."""
+    counts = np.moveaxis(measured.helix_bonds, -1, 0)
+    return {f"hydrogen_bonds_{name}": count for name, count in zip(HELIX_BONDS, counts, strict=False)}
 
 
 def quality_csv(table: "QualityTable") -> str:
@@ -224,97 +199,95 @@ def _columns(generated: str, real: str, goal: str, met: str) -> str:
     return f"{generated:>9} {real:>8}  {goal:<19}  {met}".rstrip()
 
 
-def _draw(folder: Path, comparison: Comparison) -> list[tuple[str, str]]:
+def _draw(folder: Path, report: Report) -> list[tuple[str, str]]:
     """Draw all figures; their names and what they show."""
     drawn = [
-        ("cv.png", _draw_cv(folder / "cv.png", comparison)),
-        ("film.png", _draw_film(folder / "film.png", comparison)),
-        ("energies.png", _draw_energies(folder / "energies.png", comparison)),
+        ("cv.png", _draw_cv(folder / "cv.png", report)),
+        ("film.png", _draw_film(folder / "film.png", report)),
+        ("energies.png", _draw_energies(folder / "energies.png", report)),
     ]
-    if comparison.generated.phi_psi.size and comparison.real.phi_psi.size:
-        drawn.append(("ramachandran.png", _draw_ramachandran(folder / "ramachandran.png", comparison)))
-    if comparison.generated.hydrogen_bonds is not None:
-        drawn.append(("hydrogen_bonds.png", _draw_hydrogen_bonds(folder / "hydrogen_bonds.png", comparison)))
+    if report.generated.phi_psi.size and report.real.phi_psi.size:
+        drawn.append(("ramachandran.png", _draw_ramachandran(folder / "ramachandran.png", report)))
+    if report.generated.helix_bonds.size:
+        drawn.append(("hydrogen_bonds.png", _draw_hydrogen_bonds(folder / "hydrogen_bonds.png", report)))
     return drawn
 
 
-def _draw_cv(path: Path, comparison: Comparison) -> str:
-    name, unit = _words(comparison.cv.name), _symbol(comparison.cv.unit)
-    aims = comparison.aims
+def _draw_cv(path: Path, report: Report) -> str:
+    name, unit = _words(report.cv.name), _symbol(report.cv.unit)
+    aims = report.aims
     target = None if aims is None or np.ptp(aims, axis=0).max() > 1e-3 else aims[0]
-    pair = comparison.generated.cv, comparison.real.cv
+    pair = report.generated.cv, report.real.cv
     band = Band(f"{name}, {unit}", *pair, target, example=True)
-    plot_bands(path, [band], comparison.times_ps)
+    plot_bands(path, [band], report.times_ps)
     return (
         f"The {name} of the generated pulls (blue) and of real pulls over the same part of the way. "
         "Generated lines should follow the median (dashed) and stay in the shaded band."
     )
 
 
-def _draw_film(path: Path, comparison: Comparison) -> str:
-    first, last = _ends(comparison)
-    steps, cv = comparison.film.steps, comparison.cv
+def _draw_film(path: Path, report: Report) -> str:
+    first, last = _ends(report)
+    steps, cv = report.film.steps, report.cv
     rows = []
-    for label, frames in (("generated", comparison.film.generated), ("real", comparison.film.real)):
+    for label, frames in (("generated", report.film.generated), ("real", report.film.real)):
         turned = upright(frames, first, last)
         values = _cv_values(cv, frames)
-        timed = label == "generated" or comparison.film.timed
+        timed = label == "generated" or report.film.timed
         captions = [
-            (f"{comparison.times_ps[step]:.4g} ps\n" if timed else "") + f"{value:.1f} {_symbol(cv.unit)}"
+            (f"{report.times_ps[step]:.4g} ps\n" if timed else "") + f"{value:.1f} {_symbol(cv.unit)}"
             for step, value in zip(steps, values, strict=True)
         ]
         rows.append(FilmRow(label, turned, captions))
     together = np.concatenate([row.positions for row in rows])
-    pictures = render_frames(comparison.structure, together)
+    pictures = render_frames(report.structure, together)
     if pictures is not None:
         half = len(rows[0].positions)
         rows = [
             FilmRow(row.label, row.positions, row.captions, part)
             for row, part in zip(rows, (pictures[:half], pictures[half:]), strict=True)
         ]
-    elements = [str(element) for element in comparison.structure.elements]
-    plot_film_strip(path, rows, comparison.structure.bonds, elements)
-    same = "times" if comparison.film.timed else "values of the CV"
+    elements = [str(element) for element in report.structure.elements]
+    plot_film_strip(path, rows, report.structure.bonds, elements)
+    same = "times" if report.film.timed else "values of the CV"
     return (
-        f"Frames of generated {comparison.names[0]} and real {comparison.real_names[0]} at the same {same}, "
+        f"Frames of generated {report.names[0]} and real {report.real_names[0]} at the same {same}, "
         "from the start (left) to the end (right)."
     )
 
 
-def _draw_energies(path: Path, comparison: Comparison) -> str:
-    pair = comparison.generated.energies, comparison.real.energies
+def _draw_energies(path: Path, report: Report) -> str:
+    pair = report.generated.energies, report.real.energies
     bands = [
         Band(f"{name} energy, kcal/mol", pair[0][..., i], pair[1][..., i]) for i, name in enumerate(ENERGIES)
     ]
-    plot_bands(path, bands, comparison.times_ps)
+    plot_bands(path, bands, report.times_ps)
     return (
         "TorchMD energies of bonds, angles and torsions. Above the band: broken geometry; below it: too "
         "smooth."
     )
 
 
-def _draw_ramachandran(path: Path, comparison: Comparison) -> str:
-    flat = [measures.phi_psi[:, 1:].reshape(-1, 2) for measures in (comparison.generated, comparison.real)]
+def _draw_ramachandran(path: Path, report: Report) -> str:
+    flat = [measured.phi_psi[:, 1:].reshape(-1, 2) for measured in (report.generated, report.real)]
     plot_ramachandran(path, flat[0], flat[1])
     return "phi and psi of every residue. Generated dots should lie where the real ones do."
 
 
-def _draw_hydrogen_bonds(path: Path, comparison: Comparison) -> str:
-    generated, real = comparison.generated.hydrogen_bonds, comparison.real.hydrogen_bonds
-    assert generated is not None
-    assert real is not None
+def _draw_hydrogen_bonds(path: Path, report: Report) -> str:
+    generated, real = report.generated.helix_bonds, report.real.helix_bonds
     labels = ("CO(i) to NH(i+3) bonds (3-10 helix)", "CO(i) to NH(i+4) bonds (alpha helix)")
     bands = [Band(label, generated[..., i], real[..., i], average="mean") for i, label in enumerate(labels)]
-    plot_bands(path, bands, comparison.times_ps)
+    plot_bands(path, bands, report.times_ps)
     return (
         "Hydrogen bonds that hold the helix (Kabsch and Sander's energy). They should break at the same "
         "steps as in real pulls."
     )
 
 
-def _page(comparison: Comparison, figures: Sequence[tuple[str, str]]) -> str:
+def _page(report: Report, figures: Sequence[tuple[str, str]]) -> str:
     """The text of report.md."""
-    (n_pulls, n_frames), n_real = comparison.generated.cv.shape, len(comparison.real_names)
+    (n_pulls, n_frames), n_real = report.generated.cv.shape, len(report.real_names)
     compared = (
         f"{n_pulls} generated pull{'s' * (n_pulls > 1)} of {n_frames - 1} steps against "
         f"{n_real} held-out real pull{'s' * (n_real > 1)}, step by step."
@@ -324,11 +297,11 @@ def _page(comparison: Comparison, figures: Sequence[tuple[str, str]]) -> str:
         "",
         compared,
         "",
-        *(f"* {note}" for note in comparison.notes),
-        *([""] if comparison.notes else []),
+        *(f"* {note}" for note in report.notes),
+        *([""] if report.notes else []),
         "## Can these pulls be trusted?",
         "",
-        comparison.verdict,
+        report.verdict,
         "",
         "## Figures in numbers",
         "",
@@ -339,14 +312,14 @@ def _page(comparison: Comparison, figures: Sequence[tuple[str, str]]) -> str:
         *(
             f"| {_escaped(row.label)} | {_number(row.generated)} | {_number(row.real)} "
             f"| {row.goal_text} | {_met(row)} |"
-            for row in comparison.quality.rows
+            for row in report.quality.rows
         ),
         "",
         "## Faults",
         "",
         "| share of | generated | real |",
         "|---|---|---|",
-        *(f"| {name} | {generated} | {real} |" for name, generated, real in _fault_rows(comparison)),
+        *(f"| {name} | {generated} | {real} |" for name, generated, real in _fault_rows(report)),
         "",
     ]
     lines += ["## Pictures", ""]
@@ -359,25 +332,25 @@ def _page(comparison: Comparison, figures: Sequence[tuple[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _fault_rows(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
+def _fault_rows(report: Report) -> Iterator[tuple[str, str, str]]:
     """Each fault with its share in both sets; the start frame is not generated and does not count."""
-    for name, label in _FAULTS.items():
-        generated, real = comparison.generated.faults.get(name), comparison.real.faults.get(name)
-        if generated is not None and real is not None and np.isfinite(generated).all():
+    for name, label in FAULTS.items():
+        generated, real = report.generated.faults[name], report.real.faults[name]
+        if np.isfinite(generated).all():
             yield label, f"{100 * generated[:, 1:].mean():.2f} %", f"{100 * real.mean():.2f} %"
 
 
-def _json(comparison: Comparison) -> str:
+def _json(report: Report) -> str:
     content = {
-        **comparison.provenance,
-        "pulls": list(comparison.names),
-        "held_out_pulls": list(comparison.real_names),
-        "notes": list(comparison.notes),
-        "quality": comparison.quality.to_dict(),
-        "verdict": comparison.verdict,
+        **report.provenance,
+        "pulls": list(report.names),
+        "held_out_pulls": list(report.real_names),
+        "notes": list(report.notes),
+        "quality": report.quality.to_dict(),
+        "verdict": report.verdict,
         "faults": [
             {"share_of": name, "generated": generated, "real": real}
-            for name, generated, real in _fault_rows(comparison)
+            for name, generated, real in _fault_rows(report)
         ],
     }
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
@@ -392,12 +365,12 @@ def _cv_values(cv: "CollectiveVariable", frames: Array) -> Array:
     return values
 
 
-def _ends(comparison: Comparison) -> tuple[Sequence[int], Sequence[int]]:
+def _ends(report: Report) -> tuple[Sequence[int], Sequence[int]]:
     """Atoms at the two ends of the pulled direction."""
-    groups = comparison.cv.groups
+    groups = report.cv.groups
     if len(groups) > 1:
         return groups[0], groups[-1]
-    return [0], [comparison.structure.n_atoms - 1]
+    return [0], [report.structure.n_atoms - 1]
 
 
 def _words(name: str) -> str:

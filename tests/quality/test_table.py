@@ -11,7 +11,7 @@ from smdgen.forcefield.energy import BondedEnergy
 from smdgen.geometry.bonds import bonded_angles
 from smdgen.geometry.cvs import CollectiveVariable
 from smdgen.geometry.internal import spanning_tree, to_cartesian, to_internal
-from smdgen.quality.measure import draw_halvings
+from smdgen.quality.comparison import draw_halvings
 from smdgen.quality.rows import training_windows
 from smdgen.quality.table import quality_table
 from smdgen.quality.two_sample import two_sample_auc

@@ -9,13 +9,14 @@ import pytest
 
 from smdgen.config import AnalyzeConfig
 from smdgen.dataset.dataset import Pull, open_dataset, write_dataset
-from smdgen.dataset.generated import Way, frames_to_show, places, way_covered, way_of
+from smdgen.dataset.generated import Generated, Way, frames_to_show, places, way_covered, way_of
 from smdgen.errors import ArtifactError, SmdgenError, TopologyError, TrajectoryError
 from smdgen.forcefield.bonded_terms import geometry_terms
 from smdgen.io.structures.structure import subset, write_pdb
 from smdgen.io.trajectories.dcd import write_dcd
 from smdgen.progress import Silent
 from smdgen.quality import table as quality
+from smdgen.quality.measure import FAULTS
 from smdgen.stages import analyze
 from smdgen.view import report
 from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure
@@ -121,6 +122,69 @@ def test_broken_pulls_do_not(run_dir):
     assert float(rows["bond_energy_ratio"]["generated"]) > 100
     assert rows["bond_energy_ratio"]["met"] == rows["in_band_share"]["met"] == "0"
     assert column(run_dir / "analysis", "rmsd_to_nearest_real_A").min() > 0.8
+
+
+def inputs_of(pulls, **others) -> analyze.Inputs:
+    """What `load` would give for pulls (n, n_frames, 40, 3), A, and the held-out pulls."""
+    n, n_frames = pulls.shape[:2]
+    generated = Generated(
+        names=tuple(f"made_{i}" for i in range(n)),
+        paths=(),
+        positions=pulls.astype(np.float32),
+        times_ps=20.0 * np.arange(n_frames),
+        aims=end_to_end(pulls) + 0.5,
+        way=Way(),
+        start_pull=None,
+        notes=(),
+    )
+    given = {
+        "structure": STRUCTURE,
+        "terms": geometry_terms(STRUCTURE.bonds, PULLS[:N_TRAIN].reshape(-1, 40, 3).astype(float)),
+        "cv": CV,
+        "generated": generated,
+        "real": PULLS[N_TRAIN:],
+        "real_names": tuple(f"real_{i}" for i in range(N_TEST)),
+        "between": (N_FRAMES - 1) // (n_frames - 1),
+        "example": PULLS[N_TRAIN, :: (N_FRAMES - 1) // (n_frames - 1)],
+        "training": None,
+        "training_frames": None,
+        "independent": True,
+        "notes": (),
+        "provenance": {},
+    }
+    return analyze.Inputs(**given | others)
+
+
+def columns_of(text: str) -> dict[str, np.ndarray]:
+    """Columns of a CSV, each (N_TEST, n_frames)."""
+    rows = list(csv.DictReader(text.splitlines()))
+    return {name: np.array([float(row[name]) for row in rows]).reshape(N_TEST, -1)
+            for name in rows[0].keys() - {"pull"}}  # fmt: skip
+
+
+def test_the_table_is_made_of_the_numbers_in_the_csv_files():
+    """Every frame is measured once: means over the rows of cv.csv and real.csv are those of quality.csv."""
+    pulls = PULLS[N_TRAIN:, ::2] + np.random.default_rng(0).normal(0, 0.3, (N_TEST, 11, 40, 3))
+    made = analyze.compute(inputs_of(pulls))
+    ours, theirs = (columns_of(text(made)) for text in (report.frame_table, report.real_table))
+    steps, real_steps = slice(1, None), slice(2, None, 2)
+    judged = 0
+    for key in FAULTS.keys() & ours.keys():
+        assert made.quality.row(key).generated == pytest.approx(ours[key][:, steps].mean(), rel=1e-4), key
+        judged += ours[key][:, steps].any()
+    assert judged >= 3, "frames with noise show faults"
+    for name in ("bond", "angle", "torsion"):
+        column = f"{name}_energy_kcal_mol"
+        expected = np.median(ours[column][:, steps]) / np.median(theirs[column][:, real_steps])
+        assert made.quality.row(f"{name}_energy_ratio").generated == pytest.approx(expected, rel=1e-4)
+    missed = ours["end_to_end_missed_A"][:, steps].mean(axis=0)
+    assert made.quality.row("target_error").generated == pytest.approx(missed.mean(), rel=1e-4)
+    assert made.quality.row("target_error_worst").generated == pytest.approx(missed.max(), rel=1e-4)
+    for name, key in (("end_to_end_A", "cv"), ("hydrogen_bonds_i_i3", "hbonds_i_i3"),
+                      ("hydrogen_bonds_i_i4", "hbonds_i_i4")):  # fmt: skip
+        profile = made.quality.profiles[key]
+        np.testing.assert_allclose(profile.generated, ours[name][:, steps].mean(axis=0), rtol=1e-4)
+        np.testing.assert_allclose(profile.real, theirs[name][:, real_steps].mean(axis=0), rtol=1e-4)
 
 
 def test_atom_order_place_and_orientation_do_not_matter(run_dir, tmp_path):
