@@ -1,5 +1,6 @@
 """How files are looked at before they are opened, and written so that they are whole or absent."""
 
+import errno
 import hashlib
 import json
 import os
@@ -62,12 +63,38 @@ def sweep_temporaries(folder: Path) -> int:
     return swept
 
 
+def refuse_unwritable(folder: Path, advice: str = "choose a folder you can write to") -> None:
+    """Raise unless files can be made in a folder, or the folder itself where it is not there yet.
+
+    A look at permissions before work that takes long; what fills up or is taken away later fails later.
+
+    Args:
+        folder: Where files shall go.
+        advice: What to do otherwise.
+
+    Raises:
+        ArtifactError: A file is where the folder or one above it should be.
+        WriteError: It may not be written to.
+    """
+    above = [Path(folder).absolute(), *Path(folder).absolute().parents]
+    there = next(path for path in above if os.path.lexists(path))
+    if not there.is_dir():
+        named = folder if there == above[0] else there
+        raise ArtifactError(f"{named} is a file, expected a folder to write to; {advice}")
+    if os.access(there, os.W_OK | os.X_OK):
+        return
+    reason = os.strerror(errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES)
+    raise WriteError(f"cannot write {folder}: {reason}; {advice}")
+
+
 def refuse_overwrite(path: Path, force: bool) -> None:
-    """Raise unless `path` is free or may be replaced.
+    """Raise unless `path` is free or may be replaced, in a folder that can be written to.
 
     Raises:
         ArtifactError: `path` exists and `force` is false.
+        WriteError: Its folder may not be written to.
     """
+    refuse_unwritable(Path(path).parent)
     if Path(path).exists() and not force:
         raise ArtifactError(f"{path} exists already; add --force to replace it or choose another --run")
 

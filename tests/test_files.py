@@ -17,6 +17,7 @@ from smdgen.files import (
     read_json,
     read_text_lines,
     refuse_overwrite,
+    refuse_unwritable,
     require_regular_file,
     sha256_file,
     sweep_temporaries,
@@ -188,6 +189,26 @@ def test_a_read_only_disk_is_named_by_the_file_that_was_wanted(
         atomic_path(tmp_path / "wanted.h5"),
     ):
         refuse()
+
+
+def test_folders_that_cannot_be_written_are_found_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether they are there or not; nothing is made by looking."""
+    refuse_unwritable(tmp_path / "new" / "run")
+    refuse_unwritable(tmp_path)
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(
+        ArtifactError, match=r"notes\.txt is a file, expected a folder to write to; give another"
+    ):
+        refuse_unwritable(tmp_path / "notes.txt" / "run", "give another --run")
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)  # the tests' user may be root
+    for folder in (tmp_path, tmp_path / "new" / "run"):
+        with pytest.raises(WriteError, match=rf"cannot write {folder}: Permission denied; choose a folder"):
+            refuse_unwritable(folder)
+        with pytest.raises(WriteError, match="Permission denied"):
+            refuse_overwrite(folder / "dataset.h5", force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def _write_half(path: Path, error: BaseException) -> None:

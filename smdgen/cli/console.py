@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import sys
 import textwrap
 import time
@@ -56,7 +57,7 @@ def show_result(result: object, *, as_json: bool, quiet: bool, seconds: float) -
     elif not quiet:
         _show_paragraph(getattr(result, "verdict", ""))
         show_table([*_summary(result), ("time", format_seconds(seconds))])
-        _show_lines("files", [str(path) for path in getattr(result, "outputs", ())])
+        _show_lines("files", short_list([Path(path) for path in getattr(result, "outputs", ())]))
         _show_lines("next", getattr(result, "hints", ()))
     sys.stdout.flush()
 
@@ -109,6 +110,29 @@ def result_to_json(result: object, seconds: float) -> dict[str, Any]:
     values["seconds"] = round(seconds, 3)
     plain: dict[str, Any] = _to_plain(values)
     return plain
+
+
+def short_list(paths: Sequence[Path]) -> list[str]:
+    """Files as they are shown: one line for all that differ in their number or ending only.
+
+    `out/pull_000.dcd ... pull_007.dcd, also .colvars.in`; each line begins with a path that can be copied.
+
+    Args:
+        paths: In the order in which they are shown.
+    """
+    series: dict[tuple[Path, str], dict[str, dict[str, Path]]] = {}  # then number, then ending
+    for path in paths:
+        stem, dot, ending = path.name.partition(".")
+        name, number = re.fullmatch(r"(.*?)(\d{3,})?", stem, re.DOTALL).groups("")  # type: ignore[union-attr]
+        series.setdefault((path.parent, name), {}).setdefault(number, {})[dot + ending] = path
+    lines = []
+    for numbered in series.values():
+        files = list(numbered.values())
+        first, *others = sorted({ending: None for own in files for ending in own}, key=len)
+        shown = [own[first] for own in files if first in own]
+        line = str(shown[0]) + (f" ... {shown[-1].name}" if len(shown) > 1 else "")
+        lines.append(line + (f", also {', '.join(others)}" if others else ""))
+    return lines
 
 
 def format_seconds(seconds: float) -> str:

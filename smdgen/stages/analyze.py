@@ -176,6 +176,7 @@ def _dataset_path(folder: RunFolder, config: AnalyzeConfig) -> Path:
 def plan(config: AnalyzeConfig, run_dir: Path) -> list[tuple[str, str]]:
     """What a dry run shows."""
     folder = RunFolder(run_dir)
+    refuse_results(config.output or folder.analysis, FILES, config.force)
     paths = config.trajectories or _own_rollouts(folder)
     return [
         ("reads", ", ".join(map(str, paths))),

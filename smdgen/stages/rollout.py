@@ -181,6 +181,7 @@ def plan(config: RolloutConfig, run_dir: Path) -> list[tuple[str, str]]:
     _check_settings(config)
     config, _ = _with_schedule(config)
     folder = RunFolder(run_dir)
+    refuse_results(config.output or folder.rollout, FILES, config.force)
     vae, lstm, shipped = _model_paths(folder)
     return [
         ("models", f"{vae}, {lstm}" + (" (shipped with smdgen)" if shipped else "")),

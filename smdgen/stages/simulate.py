@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from smdgen.config import SimulateConfig
 from smdgen.errors import ArtifactError, SimulationError, WriteError
-from smdgen.files import atomic_path, read_json, sweep_temporaries
+from smdgen.files import atomic_path, read_json, refuse_unwritable, sweep_temporaries
 from smdgen.forcefield.system import file_kind
 from smdgen.geometry.cvs import CollectiveVariable, colvars_config
 from smdgen.io.structures.structure import write_pdb
@@ -141,6 +141,7 @@ def run(config: SimulateConfig, run_dir: Path, progress: Progress) -> SimulateRe
         SimulationError: Every pull failed; single ones are reported in the result.
         KeyboardInterrupt: The user stopped it; finished pulls stay, and the message says how many.
     """
+    refuse_unwritable(config.output, "give another --output")
     progress.start("reading")
     plan = plan_pulls(config)
     for note in plan.notes:

@@ -290,10 +290,10 @@ def _save(
     reach = [rmsd_matrix(x, landmarks).min(1).values for x in frames["validation"].blocks()]
     reconstruction = _reconstruction(vae, frames["validation"])
     vae.cpu()
-    table, figure = history_files(folder.path, "vae")
+    files = (folder.vae, folder.latents, *history_files(folder.path, "vae"))
     result = TrainVaeResult(
         config.preset, vae.latent_size, sum(p.numel() for p in vae.parameters()), state.epoch,
-        reconstruction, state.history, (folder.vae, folder.latents, table, figure),
+        reconstruction, state.history, files,
     )  # fmt: skip
     if not leads():
         return result

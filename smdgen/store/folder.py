@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smdgen.errors import ArtifactError, WriteError
-from smdgen.files import is_alive, read_json
+from smdgen.files import is_alive, read_json, refuse_unwritable
 
 _PREFIX = ".smdgen-new-"
 
@@ -41,10 +41,11 @@ def refuse_results(folder: Path, results: Results, force: bool) -> None:
         force: Whether those of an earlier run may be replaced.
 
     Raises:
-        ArtifactError: They are there, or the name is taken by a file.
+        ArtifactError: They are there, the name is taken by a file, or the folder may not be written to.
     """
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(f"{folder} is a file, expected a folder for the results; give another --output")
+    refuse_unwritable(folder, results.otherwise)
     earlier, others = _earlier_and_others(folder, results)
     if others:
         raise ArtifactError(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from smdgen.config import TrainLstmConfig, TrainVaeConfig
 from smdgen.errors import ArtifactError
-from smdgen.files import refuse_overwrite
+from smdgen.files import refuse_overwrite, refuse_unwritable
 from smdgen.progress import Progress
 from smdgen.store.artifacts import read_model, write_model
 from smdgen.store.checkpoints import checkpoint_of, is_finished, unfinished, without_beginning
@@ -116,8 +116,9 @@ def refuse_to_begin(config: TrainVaeConfig | TrainLstmConfig, model: Path, made_
         made_from: Content hash of what it learns from.
 
     Raises:
-        ArtifactError: So it would, and `force` is false.
+        ArtifactError: So it would, and `force` is false; or its folder may not be written to.
     """
+    refuse_unwritable(model.parent)
     if config.resume or config.force:
         return
     stopped = unfinished(model)

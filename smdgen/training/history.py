@@ -7,9 +7,9 @@ from smdgen.training.fit import FitState
 from smdgen.view.figures import plot_history
 
 
-def history_files(folder: Path, name: str) -> tuple[Path, Path]:
-    """`<name>-losses.csv` and `.png`."""
-    return folder / f"{name}-losses.csv", folder / f"{name}-losses.png"
+def history_files(folder: Path, name: str) -> tuple[Path, ...]:
+    """`<name>-losses.csv`, `.png`, `.pdf` and `.svg`."""
+    return tuple(folder / f"{name}-losses.{kind}" for kind in ("csv", "png", "pdf", "svg"))
 
 
 def loss_verdict(state: FitState, kept_last: bool) -> tuple[str, tuple[str, ...]]:
@@ -46,7 +46,7 @@ def loss_verdict(state: FitState, kept_last: bool) -> tuple[str, tuple[str, ...]
 
 def write_history(folder: Path, name: str, history: dict[str, list[float]]) -> None:
     """Every loss term against the epoch, as a table and a figure."""
-    table, figure = history_files(folder, name)
+    table, figure, *_ = history_files(folder, name)
     lines = [",".join(["epoch", *(key.replace(" ", "_") for key in history)])]
     for epoch, row in enumerate(zip(*history.values(), strict=True), 1):
         lines.append(",".join([str(epoch), *(f"{value:.6g}" for value in row)]))

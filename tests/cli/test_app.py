@@ -284,6 +284,26 @@ def test_errors_are_one_line_with_their_exit_code(error, code, words, stub, caps
     assert shown.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "prepare no.dcd --run notes.txt/run",
+        "rollout no.pdb --output notes.txt/out",
+        "rollout no.pdb --output notes.txt/out --dry-run",
+        "analyze no.dcd --output notes.txt/out",
+        "simulate no.pdb --to 30 --output notes.txt/out",
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(
+    command, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("")
+    assert cli.main(command.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "notes.txt is a file, expected a folder to write to" in line
+
+
 def test_the_traceback_is_there_when_asked_for(stub, capsys, monkeypatch):
     monkeypatch.setenv("SMDGEN_DEBUG", "1")
     stub("analyze", error=KeyError("sequence"))

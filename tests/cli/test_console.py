@@ -2,12 +2,19 @@
 
 import io
 import math
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from smdgen.cli import console
+
+
+@dataclass(frozen=True)
+class Written:
+    outputs: tuple[Path, ...]
 
 
 def terminal() -> Console:
@@ -26,6 +33,28 @@ def test_long_paths_are_not_wrapped(capsys):
     path = "/".join(["a-rather-long-folder-name"] * 10)
     console.show_table([("dataset", path)])
     assert capsys.readouterr().out == f"  dataset  {path}\n"
+
+
+def test_many_files_of_one_kind_share_a_line_on_the_screen(capsys):
+    """A rollout's list of 30 files pushed its table off a screen of 24 lines; --json keeps them all."""
+    folder = Path("run/rollout")
+    names = [f"pull_{i:03d}{end}" for i in range(8) for end in (".colvars.in", ".colvars.traj", ".dcd")]
+    names += ["cv.csv", "real_000.colvars.in", "real_000.dcd", "topology.pdb", "topology.psf"]
+    result = Written(tuple(folder / name for name in names))
+    console.show_result(result, as_json=False, quiet=False, seconds=1.0)
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "files",
+        "  run/rollout/pull_000.dcd ... pull_007.dcd, also .colvars.in, .colvars.traj",
+        "  run/rollout/cv.csv",
+        "  run/rollout/real_000.dcd, also .colvars.in",
+        "  run/rollout/topology.pdb, also .psf",
+    ]
+    assert console.result_to_json(result, 1.0)["outputs"] == [str(folder / name) for name in names]
+
+
+def test_files_of_several_folders_stay_apart():
+    paths = [Path("a/x-losses.csv"), Path("b/x-losses.csv"), Path("a/x-losses.pdf"), Path("x.h5")]
+    assert console.short_list(paths) == ["a/x-losses.csv, also .pdf", "b/x-losses.csv", "x.h5"]
 
 
 def test_text_from_files_cannot_rewrite_the_terminal(capsys):

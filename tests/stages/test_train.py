@@ -15,7 +15,7 @@ from benchmarks.speed import large_protein
 from smdgen.about.run_folder import describe_run
 from smdgen.config import PrepareConfig, RolloutConfig, TrainLstmConfig, TrainVaeConfig
 from smdgen.dataset.dataset import Pull, open_dataset, write_dataset
-from smdgen.errors import ArtifactError, ConfigError
+from smdgen.errors import ArtifactError, ConfigError, WriteError
 from smdgen.forcefield.bonded_terms import geometry_terms
 from smdgen.geometry.cvs import end_to_end as end_to_end_cv
 from smdgen.geometry.cvs import evaluate
@@ -313,6 +313,12 @@ def test_a_stop_before_the_first_epoch_writes_nothing(run_dir):
     assert not (run_dir / "vae.safetensors").exists()
 
 
+def test_a_folder_that_may_not_be_written_is_found_before_the_first_epoch(run_dir, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK | os.X_OK)
+    with pytest.raises(WriteError, match=f"cannot write {run_dir}: Permission denied; choose a folder"):
+        train_vae.plan(dataclasses.replace(VAE, force=True), run_dir)
+
+
 def test_a_dry_run_names_what_is_read_and_written_and_refuses_what_the_run_would(run_dir, tmp_path):
     with pytest.raises(ArtifactError, match="smdgen prepare"):
         train_vae.plan(VAE, tmp_path / "nowhere")
@@ -321,10 +327,13 @@ def test_a_dry_run_names_what_is_read_and_written_and_refuses_what_the_run_would
     rows = dict(train_vae.plan(VAE, run_dir))
     assert rows["reads"].startswith(f"{run_dir / 'dataset.h5'}: ")
     assert not (run_dir / "vae.safetensors").exists()
+    there = {*run_dir.iterdir(), run_dir / "vae.checkpoint", run_dir / "lstm.checkpoint"}
     result = train_vae.run(VAE, run_dir, Silent())
     assert set(map(str, result.outputs)) == set(rows["writes"].split(", "))
     written = dict(train_lstm.plan(LSTM, run_dir))["writes"].split(", ")
-    assert set(map(str, train_lstm.run(LSTM, run_dir, Silent()).outputs)) == set(written)
+    second = train_lstm.run(LSTM, run_dir, Silent())
+    assert set(map(str, second.outputs)) == set(written)
+    assert {*result.outputs, *second.outputs} == {*run_dir.iterdir()} - there
     with pytest.raises(ArtifactError, match="force"):
         train_lstm.plan(LSTM, run_dir)
 
