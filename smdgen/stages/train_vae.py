@@ -72,6 +72,7 @@ class TrainVaeResult:
     n_parameters: int
     epochs: int
     reconstruction_A: float  # mean RMSD of validation frames
+    nearest_A: float  # mean RMSD of validation frames to the nearest training frame
     history: dict[str, list[float]]
     outputs: tuple[Path, ...]
     validation_loss: str = ""  # how it went, in words
@@ -87,6 +88,7 @@ class TrainVaeResult:
             ("epochs", str(self.epochs)),
             ("validation loss", self.validation_loss),
             ("validation reconstruction", f"{self.reconstruction_A:.3f} A RMSD"),
+            ("nearest training frame", f"{self.nearest_A:.3f} A RMSD"),
         ]
 
 
@@ -126,10 +128,27 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
     if stop is not None:
         raise stop
     row, went_wrong = loss_verdict(state, job.settings.last)
+    went_wrong += reconstruction_verdict(result.reconstruction_A, result.nearest_A)
     for note in went_wrong:
         progress.note(note)
     hints = (folder.next_command("train-lstm"),)
     return replace(result, validation_loss=row, notes=(*notes, *went_wrong), hints=hints)
+
+
+def reconstruction_verdict(reconstruction: float, nearest: float) -> tuple[str, ...]:
+    """A note where the autoencoder is of less use than a copy of a training frame.
+
+    Args:
+        reconstruction: A. Mean RMSD of held-out frames to what the autoencoder makes of them.
+        nearest: A. Their mean RMSD to the nearest training frame.
+    """
+    if reconstruction <= nearest:
+        return ()
+    return (
+        f"the autoencoder does not carry over to new frames: held-out frames come back "
+        f"{reconstruction:.2f} A away, and the nearest training frame is {nearest:.2f} A away; generated "
+        "frames will be worse than copies. More pulls or more epochs help",
+    )
 
 
 def plan(config: TrainVaeConfig, run_dir: Path) -> list[tuple[str, str]]:
@@ -287,13 +306,13 @@ def _save(
     if isinstance(vae, InternalVae):
         vae.lower_noise(frames["validation"].blocks)
     landmarks = _landmarks(frames["train"])
-    reach = [rmsd_matrix(x, landmarks).min(1).values for x in frames["validation"].blocks()]
+    reach = torch.cat([rmsd_matrix(x, landmarks).min(1).values for x in frames["validation"].blocks()])
     reconstruction = _reconstruction(vae, frames["validation"])
     vae.cpu()
     files = (folder.vae, folder.latents, *history_files(folder.path, "vae"))
     result = TrainVaeResult(
         config.preset, vae.latent_size, sum(p.numel() for p in vae.parameters()), state.epoch,
-        reconstruction, state.history, files,
+        reconstruction, float(reach.mean()), state.history, files,
     )  # fmt: skip
     if not leads():
         return result
@@ -312,7 +331,7 @@ def _save(
         "units": {"length": "A", "energy": "kcal/mol"},
         "epochs": state.epoch,
         "validation_rmsd_A": reconstruction,
-        "reach_A": float(torch.cat(reach).max()),
+        "reach_A": float(reach.max()),
     }  # fmt: skip
     tensors = {f"weights.{name}": value for name, value in vae.state_dict().items()}
     write_model(folder.vae, "vae", {**tensors, "landmarks": landmarks.cpu()}, header)

@@ -25,6 +25,7 @@ from smdgen.method.dynamics import SteeredLstm
 from smdgen.method.model import build_vae
 from smdgen.progress import Silent
 from smdgen.stages import prepare, rollout, train_lstm, train_vae
+from smdgen.stages.train_vae import reconstruction_verdict
 from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.latents import Latents, read_latents, write_latents
 from smdgen.store.run_record import RunFolder
@@ -530,3 +531,9 @@ def test_an_autoencoder_whose_parts_do_not_fit_is_refused_by_train_lstm(run_dir,
     with pytest.raises(ArtifactError, match="not made up as"):
         train_lstm.run(config, run_dir, Silent())
     assert not folder.lstm.exists()
+
+
+def test_an_autoencoder_that_is_worse_than_copies_is_noted():
+    assert reconstruction_verdict(0.8, 1.1) == ()
+    (note,) = reconstruction_verdict(3.9, 1.8)
+    assert "held-out frames come back 3.90 A away, and the nearest training frame is 1.80 A away" in note
