@@ -15,7 +15,7 @@ from smdgen.io.structures.coordinates import COORDINATE_READERS
 from smdgen.io.structures.structure import read_pdb_models, read_structure, structure_format
 from smdgen.io.trajectories.dcd import DcdFile
 from smdgen.io.trajectories.dcd_layout import DcdLayout
-from smdgen.io.trajectories.trajectory import Trajectory, has_times, open_trajectory
+from smdgen.io.trajectories.trajectory import Trajectory, open_trajectory
 
 _SAME = 1e-3  # A, deg. Cells that differ less are the same
 
@@ -127,7 +127,7 @@ def _dcd_facts(layout: DcdLayout) -> list[Fact]:
 
 
 def _times(trajectory: Trajectory) -> Fact:
-    if not has_times(trajectory):
+    if not trajectory.has_times:
         return Fact("times", "not in the file", None)
     times = trajectory.times_ps
     spacings = np.diff(times)

@@ -27,7 +27,7 @@ from smdgen.io.tables.pull_labels import tables_beside
 from smdgen.io.tables.sums import hold_to_sum, read_sums
 from smdgen.io.trajectories.dcd import DcdFile, SoundDcd
 from smdgen.io.trajectories.images import Images, Reach, first_images, plan_reach
-from smdgen.io.trajectories.trajectory import check_topology, has_times, open_trajectory
+from smdgen.io.trajectories.trajectory import check_topology, open_trajectory
 from smdgen.progress import Progress
 from smdgen.workers import in_order
 
@@ -211,7 +211,7 @@ def _look_at(candidate: _Candidate) -> Source:
             chosen=chosen,
             times_ps=np.asarray(trajectory.times_ps, dtype=np.float64)[chosen],
             steps=trajectory.steps,
-            has_times=has_times(trajectory),
+            has_times=trajectory.has_times,
             tables=tables_beside(path),
             label_units=candidate.label_units,
             salvage=candidate.salvage,

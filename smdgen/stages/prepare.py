@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import os
-import re
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
@@ -27,11 +26,11 @@ from smdgen.geometry.cvs import CollectiveVariable
 from smdgen.geometry.lattice import box_shares
 from smdgen.geometry.periodic import make_whole, plan_wholeness
 from smdgen.io.structures.coordinate_checks import (
-    Remarks,
+    Warnings,
     check_coordinates,
-    in_words,
     join,
-    judge_coordinates,
+    messages,
+    validate_coordinates,
 )
 from smdgen.io.structures.molecules import molecules_of
 from smdgen.io.structures.selection import selection_notes
@@ -353,7 +352,7 @@ class _Chunk:
     positions: NDArray[np.float32]  # (n, n_modelled, 3), A
     offsets: NDArray[np.float64]  # (n, n_molecules, 3), A, of `offsets_of`
     cells: NDArray[np.float64] | None  # (n, 6)
-    remarks: Remarks
+    warnings: Warnings
 
 
 @dataclass(frozen=True)
@@ -410,7 +409,7 @@ def _store(
     """Store the frames `kept` of one trajectory, molecules followed; CV values, odd frames, odd images."""
     # small arrays kept between the large ones of the chunks would strew the heap
     values, widths, shares = np.empty(len(kept)), np.empty(len(kept)), np.zeros(len(kept))
-    remarks, last, images, done = Remarks(), None, source.images, 0
+    warnings, last, images, done = Warnings(), None, source.images, 0
     while done < len(kept):
         chunk = next(chunks)
         size = len(chunk.positions)
@@ -423,13 +422,13 @@ def _store(
         if chunk.cells is not None and len(cv.groups) > 1:
             shares[rows] = box_shares(cvs.between_groups(cv, x).numpy(), chunk.cells).max(axis=1)
         done += size
-        remarks = join(remarks, chunk.remarks)
+        warnings = join(warnings, chunk.warnings)
         if last is not None and np.array_equal(last, positions[0]):
-            remarks = join(remarks, Remarks(n_repeated=1))
+            warnings = join(warnings, Warnings(n_repeated=1))
         last = positions[-1].copy()
         writer.append(positions)
         progress.advance(size, source.label)
-    return values, in_words(remarks), image_notes(kept, widths, shares, values, cv.unit)
+    return values, messages(warnings), image_notes(kept, widths, shares, values, cv.unit)
 
 
 def _read_whole(trajectory: Trajectory, source: Source, frames: NDArray[np.int64]) -> _Chunk:
@@ -438,17 +437,12 @@ def _read_whole(trajectory: Trajectory, source: Source, frames: NDArray[np.int64
     positions = trajectory.read(frames, reach.atoms)
     cells = None if trajectory.cells is None else trajectory.cells[frames]
     try:
-        remarks = judge_coordinates(positions, reach.structure, cells)
+        warnings = validate_coordinates(positions, reach.structure, cells, frames)
     except TrajectoryError as error:
-        # the check counts from the frames it got
-        text = re.sub(r"^frame (\d+)", lambda found: f"frame {frames[int(found[1]) - 1] + 1}", str(error))
-        raise TrajectoryError(f"{source.path}: {text}") from error
-    if remarks.first_strained is not None:
-        frame, atom = remarks.first_strained
-        remarks = replace(remarks, first_strained=(int(frames[frame]), atom))
+        raise TrajectoryError(f"{source.path}: {error}") from error
     positions, _ = make_whole(positions, reach.wholeness, cells)
     offsets = offsets_of(positions, reach.wholeness)
-    return _Chunk(np.ascontiguousarray(positions[:, : reach.n_modelled]), offsets, cells, remarks)
+    return _Chunk(np.ascontiguousarray(positions[:, : reach.n_modelled]), offsets, cells, warnings)
 
 
 def _chunks(source: Source, parts: Sequence[_Part], n_atoms: int) -> Iterator[NDArray[np.int64]]:

@@ -26,25 +26,31 @@ _BLOCK = 1 << 20  # bonds looked at in one go
 
 
 @dataclass(frozen=True)
-class Remarks:
+class Warnings:
     """What is odd but not wrong about some frames."""
 
     n_strained: int = 0  # frames with bonds or angles never seen at room temperature
-    first_strained: tuple[int, str] | None = None  # frame, 0-based, and atom
+    first_strained: tuple[int, str] | None = None  # number of the frame, 0-based, and atom
     n_repeated: int = 0  # frames that repeat the one before
     without_bonds: bool = False
 
 
 def check_coordinates(
-    positions: ArrayLike, structure: Structure, cells: NDArray[np.float64] | None = None
+    positions: ArrayLike,
+    structure: Structure,
+    cells: NDArray[np.float64] | None = None,
+    numbers: NDArray[np.int64] | None = None,
 ) -> list[str]:
-    """As `judge_coordinates`, in words."""
-    return in_words(judge_coordinates(positions, structure, cells))
+    """As `validate_coordinates`, in words."""
+    return messages(validate_coordinates(positions, structure, cells, numbers))
 
 
-def judge_coordinates(
-    positions: ArrayLike, structure: Structure, cells: NDArray[np.float64] | None = None
-) -> Remarks:
+def validate_coordinates(
+    positions: ArrayLike,
+    structure: Structure,
+    cells: NDArray[np.float64] | None = None,
+    numbers: NDArray[np.int64] | None = None,
+) -> Warnings:
     """Refuse coordinates that cannot be those of a structure.
 
     They must be finite and below 1e5 A, no frame may be all zero, and every bonded pair must be as far apart
@@ -55,6 +61,7 @@ def judge_coordinates(
         positions: (n_frames, n_atoms, 3), A.
         structure: The same atoms, with their bonds.
         cells: (n_frames, 6), A A A deg deg deg. With it bonds may cross the box.
+        numbers: (n_frames,). What the frames are called, 0-based; None: as they are given.
 
     Raises:
         TrajectoryError: With the first bad frame, or the worst bond.
@@ -64,24 +71,26 @@ def judge_coordinates(
         raise TrajectoryError(
             f"coordinates have shape {frames.shape}, expected (frames, {structure.n_atoms}, 3); check --top"
         )
+    numbers = np.arange(len(frames)) if numbers is None else numbers
     largest = np.abs(frames).max(axis=(1, 2), initial=0.0)
     if not (largest < _LARGEST_COORDINATE).all():  # NaN compares as false
-        raise TrajectoryError(_explain_values(frames, structure))
+        raise TrajectoryError(_explain_values(frames, structure, numbers))
     if structure.n_atoms > 1 and (largest == 0).any():
-        frame = int(np.flatnonzero(largest == 0)[0])
+        frame = int(numbers[np.flatnonzero(largest == 0)[0]])
         raise TrajectoryError(f"frame {frame + 1} is all zeros, as in a file that was cut; write it again")
-    strained = _check_geometry(frames, structure, cells)
-    return Remarks(
+    strained = _check_geometry(frames, structure, cells, numbers)
+    first = [(int(numbers[frame]), structure.label(atom)) for frame, atom in strained[:1]]
+    return Warnings(
         n_strained=len({frame for frame, _ in strained}),
-        first_strained=(strained[0][0], structure.label(strained[0][1])) if strained else None,
+        first_strained=first[0] if first else None,
         n_repeated=int((frames[1:] == frames[:-1]).all(axis=(1, 2)).sum()),
         without_bonds=structure.n_atoms > 1 and not len(structure.bonds),
     )
 
 
-def join(first: Remarks, second: Remarks) -> Remarks:
-    """Remarks on frames and on those after them, numbered alike."""
-    return Remarks(
+def join(first: Warnings, second: Warnings) -> Warnings:
+    """Of frames and of those after them."""
+    return Warnings(
         first.n_strained + second.n_strained,
         second.first_strained if first.first_strained is None else first.first_strained,
         first.n_repeated + second.n_repeated,
@@ -89,18 +98,18 @@ def join(first: Remarks, second: Remarks) -> Remarks:
     )
 
 
-def in_words(remarks: Remarks) -> list[str]:
-    """Remarks as notes for the user."""
+def messages(warnings: Warnings) -> list[str]:
+    """Warnings as notes for the user."""
     notes = []
-    if remarks.first_strained is not None:
-        frame, atom = remarks.first_strained
+    if warnings.first_strained is not None:
+        frame, atom = warnings.first_strained
         notes.append(
-            f"bonds or angles never seen at room temperature in {remarks.n_strained} frames, first at atom "
+            f"bonds or angles never seen at room temperature in {warnings.n_strained} frames, first at atom "
             f"{atom} in frame {frame + 1}; the file may be damaged there"
         )
-    if remarks.n_repeated:
-        notes.append(f"{remarks.n_repeated} frames repeat the frame before")
-    if remarks.without_bonds:
+    if warnings.n_repeated:
+        notes.append(f"{warnings.n_repeated} frames repeat the frame before")
+    if warnings.without_bonds:
         notes.append("no bonds are known among these atoms, so their order could not be checked")
     return notes
 
@@ -177,9 +186,12 @@ def _carbonyls(elements: NDArray[np.str_], ends: NDArray[np.int64]) -> NDArray[n
 
 
 def _check_geometry(
-    frames: NDArray[np.floating], structure: Structure, cells: NDArray[np.float64] | None
+    frames: NDArray[np.floating],
+    structure: Structure,
+    cells: NDArray[np.float64] | None,
+    numbers: NDArray[np.int64],
 ) -> list[tuple[int, int]]:
-    """Frame and atom of everything strained."""
+    """Frame (as given) and atom of everything strained."""
     if not len(structure.bonds):
         return []
     geometry = _geometry(structure)
@@ -193,7 +205,9 @@ def _check_geometry(
             vectors = nearest_image(vectors, cells[block])
         lengths = np.sqrt(np.einsum("fbi,fbi->fb", vectors, vectors, dtype=np.float64))
         if (lengths < geometry.shortest).any() or (lengths > geometry.longest).any():
-            raise TrajectoryError(_explain_bond(lengths, geometry, structure, start, cells is not None))
+            raise TrajectoryError(
+                _explain_bond(lengths, geometry, structure, numbers[block], cells is not None)
+            )
         strained += [(start + frame, atom) for frame, atom in _strained(vectors, lengths, geometry)]
     return strained
 
@@ -222,13 +236,13 @@ def _strained(
     return sorted(found)
 
 
-def _explain_values(frames: NDArray[np.floating], structure: Structure) -> str:
+def _explain_values(frames: NDArray[np.floating], structure: Structure, numbers: NDArray[np.int64]) -> str:
     good = np.abs(frames) < _LARGEST_COORDINATE
     frame, atom, axis = np.argwhere(~good)[0].tolist()
     value = frames[frame, atom, axis]
     return (
-        f"frame {frame + 1}: {'xyz'[axis]} of atom {structure.label(atom)} is {value:g}, expected less than "
-        f"{_LARGEST_COORDINATE:g} A; the run blew up or the file is damaged: leave these frames out"
+        f"frame {numbers[frame] + 1}: {'xyz'[axis]} of atom {structure.label(atom)} is {value:g}, expected "
+        f"less than {_LARGEST_COORDINATE:g} A; the run blew up or the file is damaged: leave these frames out"
     )
 
 
@@ -240,7 +254,11 @@ def _misplaced(lengths: NDArray[np.float64], geometry: _Geometry, structure: Str
 
 
 def _explain_bond(
-    lengths: NDArray[np.float64], geometry: _Geometry, structure: Structure, start: int, unwrapped: bool
+    lengths: NDArray[np.float64],
+    geometry: _Geometry,
+    structure: Structure,
+    numbers: NDArray[np.int64],
+    unwrapped: bool,
 ) -> str:
     badness = np.maximum(lengths / geometry.longest, geometry.shortest / np.maximum(lengths, 1e-12))
     frame, bond = np.unravel_index(int(badness.argmax()), badness.shape)
@@ -258,7 +276,7 @@ def _explain_bond(
                 "mend it, or leave the atom out of topology and trajectory"
             )
     return (
-        f"frame {start + int(frame) + 1}: the bond {structure.label(int(i))} - {structure.label(int(j))} is "
+        f"frame {numbers[frame] + 1}: the bond {structure.label(int(i))} - {structure.label(int(j))} is "
         f"{lengths[frame, bond]:.3g} A long, expected {geometry.shortest[bond]:.2g} to "
         f"{geometry.longest[bond]:.2g}; {advice}"
     )

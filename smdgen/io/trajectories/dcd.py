@@ -18,7 +18,7 @@ from smdgen.errors import TrajectoryError
 from smdgen.files import atomic_path
 from smdgen.geometry.cell import cell_from_dcd, cell_to_dcd
 from smdgen.io.trajectories.dcd_layout import DcdLayout, frame_dtype, read_layout
-from smdgen.io.trajectories.times import NUMBERED
+from smdgen.io.trajectories.times import numbered
 from smdgen.units import PS_PER_AKMA
 
 Frames = slice | NDArray[np.integer] | Sequence[int] | None
@@ -86,6 +86,11 @@ class DcdFile:
         """Time between two frames, ps; None if the header holds nothing meaningful."""
         timestep = self.layout.timestep_ps
         return None if timestep is None else timestep * self.steps_per_frame
+
+    @property
+    def has_times(self) -> bool:
+        """Whether `times_ps` are the file's own."""
+        return self.layout.timestep_ps is not None
 
     @property
     def times_ps(self) -> NDArray[np.float64]:
@@ -299,7 +304,7 @@ class DcdFile:
 
     def _time_notes(self) -> list[str]:
         if self.layout.timestep_ps is None:
-            return [f"the header holds no meaningful time; {NUMBERED}"]
+            return [numbered("the header holds no meaningful time")]
         if self.layout.is_lammps:
             units = "fs (units real)" if self.layout.delta_unit_ps < 1 else "ps (units metal)"
             return [f"LAMMPS wrote it: its time step {self.layout.delta:.6g} is taken as {units}"]

@@ -72,7 +72,7 @@ class NetcdfTrajectory:
         except TrajectoryError:
             self.close()
             raise
-        self._kept, self.times_ps = timeline.kept, timeline.times_ps
+        self._kept, self.times_ps, self.has_times = timeline.kept, timeline.times_ps, timeline.has_times
         self.n_frames, self.n_atoms = len(timeline.kept), self._layout.n_atoms
         self.steps: NDArray[np.int64] | None = None
         self.cells, cell_notes = real_cells(cells[timeline.kept])

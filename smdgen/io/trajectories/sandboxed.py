@@ -61,7 +61,8 @@ class GuardedTrajectory:
         table = np.frombuffer(content, dtype=np.float64).reshape(n_found, 8)
         timeline = read_timeline(table[:, 0])
         table = table[timeline.kept]
-        self._kept, self.n_frames, self.times_ps = timeline.kept, len(table), timeline.times_ps
+        self._kept, self.n_frames = timeline.kept, len(table)
+        self.times_ps, self.has_times = timeline.times_ps, timeline.has_times
         has_steps = np.isfinite(table[:, 1]).all() and (np.diff(table[:, 1]) > 0).all()
         self.steps: NDArray[np.int64] | None = table[:, 1].astype(np.int64) if has_steps else None
         self.cells, cell_notes = real_cells(table[:, 2:].copy()) if has_cells else (None, [])

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: What the note says of a trajectory without times of its own.
-NUMBERED = "frames are numbered instead"
-
 _LATEST = 1e12  # ps, a second
 _MOST_STEPS = 1.5  # between two frames, times the usual one
 _LEAST_KEPT = 0.6  # of all frames, if those that are left out were written again after a restart
@@ -19,6 +16,7 @@ class Timeline:
 
     kept: NDArray[np.int64]  # (n,), 0-based, into the file
     times_ps: NDArray[np.float64]  # (n,); the number of each frame if the file has no meaningful times
+    has_times: bool  # whether it has
     notes: tuple[str, ...]
 
 
@@ -32,21 +30,30 @@ def read_timeline(raw: NDArray[np.float64]) -> Timeline:
     """
     every = np.arange(len(raw))
     if not (np.abs(raw) < _LATEST).all():  # NaN compares as false
-        return Timeline(every, every.astype(np.float64), (f"the file holds no meaningful times; {NUMBERED}",))
+        return _numbered(every, "the file holds no meaningful times")
     back = np.flatnonzero(np.diff(raw) <= 0)
     if not len(back):
-        return Timeline(every, raw.copy(), tuple(_jumps(raw)))
+        return Timeline(every, raw.copy(), True, tuple(_jumps(raw)))
     kept = _latest(raw)
     before, after = raw[back[0] : back[0] + 2]
     place = f"from {before:g} to {after:g} ps at frame {back[0] + 2}"
     if not _is_restart(raw, kept):
-        note = f"the file holds no meaningful times, as they go back {place}; {NUMBERED}"
-        return Timeline(every, every.astype(np.float64), (note,))
+        return _numbered(every, f"the file holds no meaningful times, as they go back {place}")
     note = (
         f"times go back {place}, as after a restart: {len(raw) - len(kept)} frames that were written again "
         "later are left out"
     )
-    return Timeline(kept, raw[kept], (note, *_jumps(raw[kept])))
+    return Timeline(kept, raw[kept], True, (note, *_jumps(raw[kept])))
+
+
+def numbered(reason: str) -> str:
+    """The note on a trajectory without times of its own, and why it has none."""
+    return f"{reason}; frames are numbered instead"
+
+
+def _numbered(frames: NDArray[np.int64], reason: str) -> Timeline:
+    """Frames (n,) without times."""
+    return Timeline(frames, frames.astype(np.float64), False, (numbered(reason),))
 
 
 def _latest(raw: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from smdgen.io.structures.coordinate_checks import check_coordinates
 from smdgen.io.structures.handedness import mirror_notes
 from smdgen.io.trajectories.dcd import DcdFile, Frames, SoundDcd
 from smdgen.io.trajectories.netcdf import NetcdfTrajectory
-from smdgen.io.trajectories.times import NUMBERED
+from smdgen.io.trajectories.times import numbered
 
 _EXPECTED = "a trajectory (DCD, XTC, TRR, Amber NetCDF, H5 or PDB)"
 
@@ -29,6 +29,10 @@ class Trajectory(Protocol):
     n_frames: int
     n_atoms: int
     notes: tuple[str, ...]
+
+    @property
+    def has_times(self) -> bool:
+        """Whether `times_ps` are the file's own, not just the numbers of the frames."""
 
     @property
     def times_ps(self) -> NDArray[np.float64]:
@@ -68,8 +72,8 @@ class PdbTrajectory:
             raise TrajectoryError(str(error)) from error
         self._positions = positions.astype(np.float32)
         self.n_frames, self.n_atoms, _ = positions.shape
-        self.notes: tuple[str, ...] = (*notes, *cell_notes, f"a PDB holds no times; {NUMBERED}")
-        self.times_ps = np.arange(self.n_frames, dtype=np.float64)
+        self.notes: tuple[str, ...] = (*notes, *cell_notes, numbered("a PDB holds no times"))
+        self.times_ps, self.has_times = np.arange(self.n_frames, dtype=np.float64), False
         self.steps: NDArray[np.int64] | None = None
 
     def read(self, frames: Frames = None, atoms: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
@@ -89,11 +93,6 @@ class PdbTrajectory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing to let go of."""
-
-
-def has_times(trajectory: Trajectory) -> bool:
-    """Whether `times_ps` are the file's own, not just the numbers of the frames."""
-    return not any(NUMBERED in note for note in trajectory.notes)
 
 
 def open_trajectory(
@@ -150,11 +149,7 @@ def check_topology(trajectory: Trajectory, structure: Structure, n_frames: int =
         if len(checked.bonds) < len(structure.bonds):
             notes = ["molecules are cut by a box whose size the file does not hold"]
         cell = None if cells is None else cells[frame : frame + 1]
-        try:
-            check_coordinates(positions, checked, cell)
-        except TrajectoryError as error:
-            text = str(error).removeprefix("frame 1: ")
-            raise TrajectoryError(f"frame {frame + 1}: {text}") from error
+        check_coordinates(positions, checked, cell, np.array([frame]))
         if not mirrored:
             place = f"frame {frame + 1}: " if frame else ""
             mirrored = [place + note for note in mirror_notes(positions, structure, cell)]

@@ -55,6 +55,20 @@ def test_a_bond_no_thermal_motion_reaches_is_noted(
     assert "frame 4" in note
 
 
+def test_frames_are_called_by_their_numbers(frames: NDArray[np.float32], peptide: Structure) -> None:
+    """Of every fifth frame of a file from the 7th on, the fourth is the 22nd."""
+    numbers = np.arange(6, 6 + 5 * len(frames), 5)
+    with pytest.raises(TrajectoryError, match=r"^frame 22: the bond"):
+        check_coordinates(_move_along_bond(frames, peptide, "HA", 2.4), peptide, None, numbers)
+    (note,) = check_coordinates(_move_along_bond(frames, peptide, "HA", 1.4), peptide, None, numbers)
+    assert "in frame 22;" in note
+    empty, wild = frames.copy(), frames.copy()
+    empty[3], wild[3, 5, 1] = 0, np.nan
+    for broken, words in ((empty, r"^frame 22 is all zeros"), (wild, r"^frame 22: y of atom")):
+        with pytest.raises(TrajectoryError, match=words):
+            check_coordinates(broken, peptide, None, numbers)
+
+
 def test_every_atom_with_partners_around_it_is_noticed_when_it_moves(
     frames: NDArray[np.float32], peptide: Structure
 ) -> None:

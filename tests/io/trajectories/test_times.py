@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from smdgen.io.trajectories.times import NUMBERED, read_timeline
+from smdgen.io.trajectories.times import read_timeline
 
 
 def restarted(*parts: tuple[float, float]) -> np.ndarray:
@@ -48,11 +48,12 @@ def test_times_that_begin_anew_or_are_damaged_are_not_taken_for_a_restart(raw: n
     found = read_timeline(raw)
     assert np.array_equal(found.times_ps, np.arange(len(raw)))
     assert np.array_equal(found.kept, np.arange(len(raw)))
-    assert NUMBERED in found.notes[0]
+    assert not found.has_times
+    assert found.notes[0].endswith("frames are numbered instead")
     assert "go back from" in found.notes[0]
 
 
 def test_rising_times_are_kept_as_they_are() -> None:
     raw = np.array([0.0, 1, 2, 3.5, 4])
     assert np.array_equal(read_timeline(raw).times_ps, raw)
-    assert read_timeline(raw).notes == ()
+    assert (read_timeline(raw).notes, read_timeline(raw).has_times) == ((), True)
