@@ -18,6 +18,7 @@ from smdgen.geometry.cv_paths import difference
 from smdgen.geometry.frames import rmsd_matrix
 from smdgen.geometry.rigid_groups import rigid_groups
 from smdgen.io.structures.selection import residue_selection
+from smdgen.notes import joined
 from smdgen.store.run_record import RunFolder
 
 #: Frames whose energies are shown.
@@ -147,7 +148,7 @@ def make_result(
         energies=energies,
         n_terms=n_terms,
         terms_source=dataset.terms.source,
-        notes=_merge(
+        notes=joined(
             [*notes, *_remarks(dataset, n_trajectories), *(_better_cv(dataset) if default_cv else [])]
         ),
     )
@@ -317,22 +318,3 @@ def _wild_turns(dataset: Dataset) -> list[str]:
 def _some(items: Sequence[str]) -> str:
     more = f" and {len(items) - 3} more" if len(items) > 3 else ""
     return ", ".join(items[:3]) + more
-
-
-def _merge(notes: Sequence[str]) -> tuple[str, ...]:
-    """Each note once; the same note on many files becomes one line."""
-    files: dict[str, list[str]] = {}
-    for note in notes:
-        name, colon, text = note.partition(": ")
-        is_file = bool(colon) and " " not in name and "." in name
-        files.setdefault(text if is_file else note, []).append(name if is_file else "")
-    merged = []
-    for text, names in files.items():
-        known = list(dict.fromkeys(name for name in names if name))
-        if not known:
-            merged.append(text)
-        elif len(known) <= 2:
-            merged += [f"{name}: {text}" for name in known]
-        else:
-            merged.append(f"{known[0]} and {len(known) - 1} more: {text}")
-    return tuple(merged)

@@ -28,6 +28,7 @@ from smdgen.io.tables.sums import hold_to_sum, read_sums
 from smdgen.io.trajectories.dcd import DcdFile, SoundDcd
 from smdgen.io.trajectories.images import Images, Reach, first_images, plan_reach
 from smdgen.io.trajectories.trajectory import check_topology, open_trajectory
+from smdgen.notes import Note
 from smdgen.progress import Progress
 from smdgen.workers import in_order
 
@@ -216,7 +217,7 @@ def _look_at(candidate: _Candidate) -> Source:
             label_units=candidate.label_units,
             salvage=candidate.salvage,
             sound=trajectory.sound if isinstance(trajectory, DcdFile) else None,
-            notes=tuple(f"{candidate.label}: {note}" for note in (*trajectory.notes, *odd)),
+            notes=tuple(Note(note, candidate.label) for note in (*trajectory.notes, *odd)),
         )
 
 

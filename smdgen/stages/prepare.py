@@ -39,6 +39,7 @@ from smdgen.io.structures.structure import ONLY_STRUCTURE_SUFFIXES, Structure, s
 from smdgen.io.tables.pull_labels import Frames, PullLabels, read_labels
 from smdgen.io.trajectories.images import follow, image_notes, joint_notes, offsets_of
 from smdgen.io.trajectories.trajectory import Trajectory, open_trajectory
+from smdgen.notes import Note
 from smdgen.progress import Progress
 from smdgen.stages._prepare_report import PrepareResult, make_result
 from smdgen.stages._prepare_sources import Source, check_model, choose_cv, hash_inputs, look, refuse_twins
@@ -325,9 +326,9 @@ def _write(
             _collect(columns, source, own, values, labels)
             if labels.centre is not None or labels.work is not None:
                 labelled[str(source.path)] = str(source.tables[0])
-            notes += [f"{source.label}: {note}" for note in found]
+            notes += [Note(note, source.label) for note in found]
             is_named = source.label == source.path.name  # then its tables' names tell them apart too
-            notes += [note if is_named else f"{source.label}: {note}" for note in labels.notes]
+            notes += [note if is_named else Note(note, source.label) for note in labels.notes]
             for part in own:
                 start = pulls[-1].stop if pulls else 0
                 stop = start + part.stop - part.first
@@ -471,9 +472,8 @@ def _labels(
     try:
         return read_labels(source.tables, frames, source.label_units)
     except TrajectoryError as error:  # labels are optional
-        reason = str(error).removeprefix(str(source.tables[0])).lstrip(", ")
-        name = source.tables[0].name
-        return PullLabels(notes=(f"{name}: not read, so work and centre are left out: {reason}",))
+        text = f"not read, so work and centre are left out: {error}"
+        return PullLabels(notes=(Note(text, source.tables[0].name, kind="table not read"),))
 
 
 def _collect(

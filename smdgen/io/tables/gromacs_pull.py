@@ -9,6 +9,7 @@ from smdgen.errors import TrajectoryError
 from smdgen.files import read_text_lines, require_regular_file
 from smdgen.io.tables.pull_table import Column, PullTable, Units, read_rows, settle
 from smdgen.io.tables.spring import accumulated_work, fit_spring
+from smdgen.notes import Note
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 
 _EXPECTED = 'an .xvg of GROMACS\' pull code (`@ s0 legend "1"`, then time and a number a coordinate)'
@@ -32,7 +33,7 @@ def read_gromacs_pull(path: Path, forces: Path | None) -> PullTable:
     times, columns, notes = _read_xvg(path)
     variables = {name: column for name, column in columns.items() if name.isdigit()}
     if not variables:
-        odd = "".join(f"; {note.removeprefix(f'{path.name}: ')}" for note in notes)
+        odd = "".join(f"; {note.text}" for note in notes)
         raise TrajectoryError(f"{path} has no column of a pull coordinate{odd}; expected {_EXPECTED}")
     centres = {name: columns[f"{name} ref"] for name in variables if f"{name} ref" in columns}
     works: dict[str, Column] = {}
@@ -50,9 +51,9 @@ def read_gromacs_pull(path: Path, forces: Path | None) -> PullTable:
                 times, variables, centres, {name: pull[rows] for name, pull in pulls.items()}, notes
             )
         else:
-            notes.append(f"{forces.name} lacks times of {path.name}, so the work is not known")
+            notes.append(Note(f"{forces.name} lacks times of {path.name}, so the work is not known"))
     else:
-        notes.append(f"no pullf.xvg beside {path.name}, so the work is not known")
+        notes.append(Note(f"no pullf.xvg beside {path.name}, so the work is not known"))
     return PullTable(
         path, times, "ps", variables, centres, works,
         (Units({"A": ANGSTROM_PER_NM, "deg": 1.0}, are_given=True),), notes=tuple(notes),
@@ -61,32 +62,35 @@ def read_gromacs_pull(path: Path, forces: Path | None) -> PullTable:
 
 def _works(
     times: Column, variables: dict[str, Column], centres: dict[str, Column], forces: dict[str, Column],
-    notes: list[str],
+    notes: list[Note],
 ) -> dict[str, Column]:  # fmt: skip
     """Work of all coordinates together; fills in centres that the file does not hold."""
     total = np.zeros_like(times)
     for name, x in variables.items():
         if name not in forces:
-            notes.append(f"no force of pull coordinate {name}, so the work is not known")
+            notes.append(Note(f"no force of pull coordinate {name}, so the work is not known"))
             return {}
         if name not in centres:
             spring = fit_spring(times, x, forces[name])
             if spring is None:
+                reason = "is not in the file and its force not that of a spring at constant speed"
                 notes.append(
-                    f"the reference of pull coordinate {name} is not in the file and its force not that of a "
-                    "spring at constant speed, so the work is not known; pull-print-ref-value = yes writes it"
+                    Note(
+                        f"the reference of pull coordinate {name} {reason}, so the work is not known; "
+                        "pull-print-ref-value = yes writes it"
+                    )
                 )
                 return {}
             centres[name] = spring.centre
+            found = f"{spring.constant:.4g} kJ/mol/nm^2, {spring.speed:.4g} nm/ps"
             notes.append(
-                f"reference of pull coordinate {name} worked out from its forces: spring "
-                f"{spring.constant:.4g} kJ/mol/nm^2, {spring.speed:.4g} nm/ps"
+                Note(f"reference of pull coordinate {name} worked out from its forces: spring {found}")
             )
         total = total + accumulated_work(forces[name], centres[name])
     return {"pull": total / KJ_PER_KCAL}
 
 
-def _read_xvg(path: Path) -> tuple[Column, dict[str, Column], list[str]]:
+def _read_xvg(path: Path) -> tuple[Column, dict[str, Column], list[Note]]:
     """Times, columns by legend, and what was odd; a single column without legend is pull coordinate 1."""
     require_regular_file(path, _EXPECTED, TrajectoryError)
     legends: dict[int, str] = {}

@@ -9,6 +9,7 @@ from smdgen.errors import TrajectoryError
 from smdgen.files import require_regular_file
 from smdgen.io.tables.pull_table import Column, PullTable, read_rows, settle
 from smdgen.io.tables.spring import accumulated_work, fit_spring
+from smdgen.notes import Note
 
 #: pN in one kcal/mol/A, the factor NAMD multiplies with (exactly it is 69.477).
 PN_PER_KCAL_MOL_A = 69.479
@@ -78,7 +79,5 @@ def _spring_way(
         reason = "has no `Info: SMD VELOCITY` and `SMD DIRECTION`, and its forces are not those of one spring"
         return None, [f"{path.name} {reason}; work is left out"]
     found = ", ".join(f"{x:.3f}" for x in along)
-    note = (
-        f"{path.name}: speed {spring.speed:.4g} A a step and direction ({found}) worked out from its forces"
-    )
-    return (along, spring.centre), [note]
+    note = f"speed {spring.speed:.4g} A a step and direction ({found}) worked out from its forces"
+    return (along, spring.centre), [Note(note, path.name)]

@@ -14,6 +14,7 @@ from smdgen.io.tables.namd_log import is_namd_smd_log, read_namd_log
 from smdgen.io.tables.plumed import read_plumed, unit_factors
 from smdgen.io.tables.pull_proof import has_other_sign, moves_along, thermal_ratio
 from smdgen.io.tables.pull_table import PullTable, Units
+from smdgen.notes import Note
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 
 #: How far a CV in the table may lie from the one computed from the frame, by unit.
@@ -120,7 +121,8 @@ def read_labels(tables: tuple[Path, ...], frames: Frames, units: str = "") -> Pu
     if not candidates:
         what = "steps" if table.clock == "step" else "times"
         found = f"{len(table.keys)} rows whose {what} are not those of the {frames.n_frames} frames"
-        return PullLabels(notes=(*table.notes, f"{table.path.name}: {found}; work and centre are left out"))
+        note = Note(f"{found}; work and centre are left out", table.path.name)
+        return PullLabels(notes=(*table.notes, note))
     for rows in candidates:
         for read_as in table.units:
             factor = read_as.scale[frames.cv_unit]
@@ -218,11 +220,11 @@ def _of_another_variable(table: PullTable, rows: NDArray[np.int64], name: str, f
     found = [_labels(table, units, rows, "", frames.cv_unit, pulled) for units in known]
     labels = next((one for one in found if one.work is not None), found[0])
     note = (
-        f"{table.path.name}: {name} is not the CV {frames.cv_name} but fluctuates with it, so the table is "
+        f"{name} is not the CV {frames.cv_name} but fluctuates with it, so the table is "
         f"of these frames. The spring acted on {pulled}: the centre of the CV is not known, and a spring's "
         f"width sqrt(kT/k) is not that of the CV; give that variable with --cv to have both"
     )
-    return replace(labels, notes=(*labels.notes, note))
+    return replace(labels, notes=(*labels.notes, Note(note, table.path.name)))
 
 
 def _unverified(table: PullTable, rows: NDArray[np.int64], frames: Frames) -> PullLabels:
@@ -234,15 +236,15 @@ def _unverified(table: PullTable, rows: NDArray[np.int64], frames: Frames) -> Pu
             f"{name} in {table.path.name} is up to {off:.2f} {unit} from that of the frames, so it "
             "seems to belong to another trajectory"
         )
+        file = ""
     else:
         known = ", ".join(table.variables)
         what = f"its variables ({known}) are not the CV {name}" if known else "it has no variable"
-        found = (
-            f"{table.path.name}: {what}: the spring acted on something else, or the table is of another "
-            "trajectory"
-        )
+        found = f"{what}: the spring acted on something else, or the table is of another trajectory"
+        file = table.path.name
     advice = "give the variable that was pulled with --cv to have them"
-    return PullLabels(notes=(*table.notes, f"{found}; work and centre are left out: {advice}"))
+    note = Note(f"{found}; work and centre are left out: {advice}", file)
+    return PullLabels(notes=(*table.notes, note))
 
 
 def _labels(
@@ -272,16 +274,17 @@ def _labels(
         steady = np.unwrap(centre, period=360.0) if cv_unit == "deg" else centre
         notes += _jump_notes(table, "centre", steady, rows)
     elif variable and others:
-        notes.append(
-            f"{table.path.name}: the spring acted on {', '.join(others)}, not on the CV {variable}, whose "
-            "centre is not known; generated pulls that follow this CV are not what the spring did"
+        note = (
+            f"the spring acted on {', '.join(others)}, not on the CV {variable}, whose centre is not known; "
+            "generated pulls that follow this CV are not what the spring did"
         )
+        notes.append(Note(note, table.path.name))
     elif variable and work is not None:
-        notes.append(f"{table.path.name}: no centre in the table of a steered pull")
+        notes.append(Note("no centre in the table of a steered pull", table.path.name))
     if work is not None:
         notes += _jump_notes(table, "work", work, rows)
     elif centre is not None and not works:
-        notes.append(f"{table.path.name}: no work in the table of a steered pull")
+        notes.append(Note("no work in the table of a steered pull", table.path.name))
     return PullLabels(centre, work, tuple(notes))
 
 
@@ -294,10 +297,11 @@ def _doubt(table: PullTable, read_as: Units, variable: str, cv_unit: str) -> str
     (work,) = table.works.values()
     is_distance = variable in table.centres and cv_unit == "A"
     if is_distance and has_other_sign(table.variables[variable], table.centres[variable], work):
-        return (
-            f"{table.path.name}: work falls where the spring pulls {variable} along, so its sign is in doubt "
-            "and work is left out; expected the work that the spring does"
+        note = (
+            f"work falls where the spring pulls {variable} along, so its sign is in doubt and work is left "
+            "out; expected the work that the spring does"
         )
+        return Note(note, table.path.name)
     if read_as.are_given or read_as.energy is None:
         return ""
     found = math.nan
@@ -325,10 +329,8 @@ def _doubt(table: PullTable, read_as: Units, variable: str, cv_unit: str) -> str
     is_proved = read_as.are_paired and cv_unit == "A"
     if is_proved and not _THERMAL[0] < instead < _THERMAL[1]:  # NaN: the length is proof enough
         return ""
-    return (
-        f"{table.path.name}: {reason}, so the unit is in doubt and work is left out; set label_units, for "
-        f'example to "{length} {likely} ps"'
-    )
+    note = f'set label_units, for example to "{length} {likely} ps"'
+    return Note(f"{reason}, so the unit is in doubt and work is left out; {note}", table.path.name)
 
 
 def _jump_notes(

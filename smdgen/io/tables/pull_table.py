@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.errors import TrajectoryError
+from smdgen.notes import Note
 
 Column = NDArray[np.float64]
 
@@ -88,7 +89,7 @@ class Rows:
     values: Column
     lines: NDArray[np.int64]
     starts: NDArray[np.int64]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def read_rows(path: Path, parts: Sequence[tuple[Sequence[str], Sequence[Line]]], expected: str) -> Rows:
@@ -102,7 +103,7 @@ def read_rows(path: Path, parts: Sequence[tuple[Sequence[str], Sequence[Line]]],
     Raises:
         TrajectoryError: No row at all, one that does not fit, or no column that all parts have.
     """
-    notes: list[str] = []
+    notes: list[Note] = []
     filled = [(tuple(names), lines) for names, lines in parts if lines]
     filled = _without_cut_number(path, filled, notes)
     blocks = [_numbers(path, names, lines, expected, notes) for names, lines in filled]
@@ -116,7 +117,7 @@ def read_rows(path: Path, parts: Sequence[tuple[Sequence[str], Sequence[Line]]],
         change = f"the columns change at line {changed[0]}" + f" (not in all parts: {lost})" * bool(lost)
         if len(common) < 2:
             raise TrajectoryError(f"{path}: {change}; split the file there")
-        notes.append(f"{path.name}: {change}" + "; those are left out" * bool(lost))
+        notes.append(Note(change + "; those are left out" * bool(lost), path.name))
     kept = [
         block[:, [names.index(name) for name in common]]
         for (names, _), block in zip(filled, blocks, strict=True)
@@ -129,7 +130,7 @@ def read_rows(path: Path, parts: Sequence[tuple[Sequence[str], Sequence[Line]]],
 
 
 def _without_cut_number(
-    path: Path, filled: list[tuple[tuple[str, ...], Sequence[Line]]], notes: list[str]
+    path: Path, filled: list[tuple[tuple[str, ...], Sequence[Line]]], notes: list[Note]
 ) -> list[tuple[tuple[str, ...], Sequence[Line]]]:
     """The lines without a last one that ends in the middle of a number.
 
@@ -143,12 +144,12 @@ def _without_cut_number(
         return filled
     if not path.read_bytes().endswith(last.encode("latin-1")):
         return filled
-    notes.append(f"{path.name}: line {number} has no end, its last number seems cut; it is left out")
+    notes.append(Note(f"line {number} has no end, its last number seems cut; it is left out", path.name))
     return [*filled[:-1], (names, lines[:-1])]
 
 
 def _numbers(
-    path: Path, names: tuple[str, ...], lines: Sequence[Line], expected: str, notes: list[str]
+    path: Path, names: tuple[str, ...], lines: Sequence[Line], expected: str, notes: list[Note]
 ) -> Column:
     """(n_rows, n_columns). Values that are not finite stay; a last line that does not fit is left out."""
     if len(set(names)) != len(names):
@@ -162,7 +163,7 @@ def _numbers(
         if len(row) == len(names):
             rows.append(row)
         elif (number, line) == lines[-1] and rows:
-            notes.append(f"{path.name}: line {number} is cut and left out")
+            notes.append(Note(f"line {number} is cut and left out", path.name))
         else:
             raise TrajectoryError(f"{path}, line {number}: {_misfit(names, line)}, as in {expected}")
     return np.array(rows, dtype=np.float64).reshape(-1, len(names))
@@ -182,7 +183,7 @@ def _misfit(names: tuple[str, ...], line: str) -> str:
 
 def settle(
     rows: Rows, key: str, is_sum: Callable[[str], bool] = lambda _: False
-) -> tuple[Column, dict[str, Column], list[str]]:
+) -> tuple[Column, dict[str, Column], list[Note]]:
     """One row a step or time: of those that a restart repeats, the later ones count.
 
     Args:
@@ -204,7 +205,7 @@ def settle(
     kept = kept_rows(keys)
     notes = [*rows.notes]
     if len(kept) < len(keys):
-        notes.append(f"{path.name}: steps or times repeat (a restart); the later rows count")
+        notes.append(Note("steps or times repeat (a restart); the later rows count", path.name))
     sums = {name: join_sum(keys, rows.values[:, i], rows.starts)
             for i, name in enumerate(rows.names) if is_sum(name)}  # fmt: skip
     columns, left_out = {}, []
@@ -216,19 +217,19 @@ def settle(
         elif i != place and (joined := sums.get(name, rows.values[:, i])) is not None:
             columns[name] = joined[kept]
     if left_out:
-        notes.append(f"{path.name}: columns left out (vectors or not finite): {', '.join(left_out)}")
+        notes.append(Note(f"columns left out (vectors or not finite): {', '.join(left_out)}", path.name))
     return keys[kept], columns, [*notes, *_sum_notes(rows, sums)]
 
 
-def _sum_notes(rows: Rows, sums: dict[str, Column | None]) -> list[str]:
+def _sum_notes(rows: Rows, sums: dict[str, Column | None]) -> list[Note]:
     """What became of the sums that begin again at a restart."""
     notes = []
     for name, joined in sums.items():
-        begins = f"{rows.path.name}: {name} begins again at 0 at a restart"
+        begins = f"{name} begins again at 0 at a restart"
         if joined is None:
-            notes.append(f"{begins} and rows are missing there; it is left out")
+            notes.append(Note(f"{begins} and rows are missing there; it is left out", rows.path.name))
         elif not np.array_equal(joined, rows.values[:, rows.names.index(name)], equal_nan=True):
-            notes.append(f"{begins}; the parts are joined")
+            notes.append(Note(f"{begins}; the parts are joined", rows.path.name))
     return notes
 
 
