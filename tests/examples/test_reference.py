@@ -1,9 +1,11 @@
 """The real pulls beside the shipped model are held out from it; analyze compares its rollouts with them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 
+import smdgen
 from smdgen.cli.app import main
 from smdgen.config import AnalyzeConfig
 from smdgen.dataset.dataset import open_dataset
@@ -30,3 +32,10 @@ def test_rollout_and_analyze_without_a_run_of_ones_own(tmp_path, monkeypatch, ca
     model = read_manifest(reference.path.with_name("vae.safetensors")).header
     assert reference.provenance["part_of"] == model["content_hash"]
     assert np.isfinite(reference.positions()).all()
+
+
+def test_the_shipped_model_stays_small():
+    """Each new version of it is in every clone for good (CONTRIBUTING.md)."""
+    files = [path for path in (Path(smdgen.__file__).parent / "models").rglob("*") if path.is_file()]
+    assert {path.name for path in files} == {"vae.safetensors", "lstm.safetensors", "reference.h5"}
+    assert sum(path.stat().st_size for path in files) < 5e6
