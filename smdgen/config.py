@@ -237,7 +237,7 @@ def _own_table(document: dict[str, Any], stage: str, path: Path) -> dict[str, An
 
 
 #: Types of settings, and what they are called to users.
-_TYPES: dict[str, tuple[type, str]] = {
+_TYPE_NAMES: dict[str, tuple[type, str]] = {
     "int": (int, "a whole number"),
     "float": (float, "a number"),
     "str": (str, "a text in quotes"),
@@ -268,7 +268,7 @@ def _convert(field: "dataclasses.Field[Any]", value: Any, path: Path) -> Any:
         value = float(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{path}: {field.name} = {value}, expected a finite number")
-    for word, (python_type, meaning) in _TYPES.items():
+    for word, (python_type, meaning) in _TYPE_NAMES.items():
         if word in kind and "Literal" not in kind and type(value) is not python_type:
             found = str(value).lower() if isinstance(value, bool) else repr(value)
             raise ConfigError(f"{path}: {field.name} = {found}, expected {meaning}")

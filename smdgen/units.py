@@ -12,3 +12,6 @@ ANGSTROM_PER_NM = 10.0
 #: ps in one AKMA time unit, in which CHARMM and NAMD write the DCD time step.
 #: Source: CHARMM's documentation, usage.doc (1 AKMA = 4.888821e-14 s).
 PS_PER_AKMA = 4.888821e-2
+
+#: A. A coordinate this far out is none: files are damaged there, simulations blew up.
+LARGEST_COORDINATE = 1e5

@@ -90,14 +90,14 @@ def result_of(future: "Future[Result]") -> Result:
     except SmdgenError:
         raise
     except BrokenExecutor as error:
-        raise WorkerError(f"a worker ended without an answer ({error}); {_ADVICE}") from error
+        raise WorkerError(f"a worker ended without an answer ({error}); {_OF_MEMORY}") from error
     except Exception as error:
         if type(error).__module__.split(".")[0] != "distributed":
             raise
-        raise WorkerError(f"Dask lost a worker ({error}); {_ADVICE}") from error
+        raise WorkerError(f"Dask lost a worker ({error}); {_OF_MEMORY}") from error
 
 
-_ADVICE = "it may have run out of memory: give fewer --workers"
+_OF_MEMORY = "it may have run out of memory: give fewer --workers"
 
 
 def _dask_client(address: str) -> Any:

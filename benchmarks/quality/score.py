@@ -10,10 +10,11 @@ from torch import Tensor
 
 from benchmarks.quality.baselines import Generator
 from benchmarks.quality.methods import N_STEPS, frames_of
+from smdgen.arrays import Indices
 from smdgen.dataset.dataset import Dataset
 from smdgen.forcefield.energy import BondedEnergy
 from smdgen.quality.auc import RealAuc, auc_rows, real_auc
-from smdgen.quality.comparison import Halving, Indices, draw_halvings
+from smdgen.quality.comparison import Halving, draw_halvings
 from smdgen.quality.rows import QualityRow, row_dict
 from smdgen.quality.table import AUC_HALVINGS, quality_table
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 #: Names shown of a long list.
-_FEW = 6
+_FEW_FILES = 6
 
 #: Words of a command line up to which it is shown in full.
 _MOST_WORDS = 20
@@ -87,8 +87,8 @@ def counts(label: str, numbers: Mapping[str, int]) -> Fact:
 def some(names: Iterable[str]) -> str:
     """The first few of some names, and how many more there are."""
     listed = list(names)
-    more = f" and {len(listed) - _FEW} more" if len(listed) > _FEW else ""
-    return ", ".join(listed[:_FEW]) + more
+    more = f" and {len(listed) - _FEW_FILES} more" if len(listed) > _FEW_FILES else ""
+    return ", ".join(listed[:_FEW_FILES]) + more
 
 
 def typed(argv: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from smdgen.io.trajectories.dcd import DcdFile
 from smdgen.io.trajectories.dcd_layout import DcdLayout
 from smdgen.io.trajectories.trajectory import Trajectory, open_trajectory
 
-_SAME = 1e-3  # A, deg. Cells that differ less are the same
+_SAME_CELL = 1e-3  # A, deg. Cells that differ less are the same
 
 
 def describe_trajectory(path: Path) -> Description:
@@ -153,7 +153,7 @@ def _cells(cells: NDArray[np.float64] | None) -> Fact:
     if cells is None:
         return Fact("cell", "none", None)
     first, last = _cell(cells[0]), _cell(cells[-1])
-    is_constant = bool((np.ptp(cells, axis=0) < _SAME).all())
+    is_constant = bool((np.ptp(cells, axis=0) < _SAME_CELL).all())
     text = first if is_constant else f"{first} in the first frame, {last} in the last"
     return Fact("cell", text, {"first": cells[0].tolist(), "last": cells[-1].tolist()})
 

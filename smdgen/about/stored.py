@@ -18,7 +18,7 @@ from smdgen.store.latents import read_latents
 from smdgen.store.manifest import Manifest, read_manifest, taken_apart
 from smdgen.store.sealed_hdf5 import written_by
 
-_TERMS = ("bonds", "angles", "torsions", "impropers", "urey_bradley")
+_KINDS_OF_TERMS = ("bonds", "angles", "torsions", "impropers", "urey_bradley")
 _HASH_SHOWN = 16  # of 64 digits
 
 
@@ -34,7 +34,7 @@ def describe_dataset(path: Path) -> Description:
     frames = dict.fromkeys(pulls, 0)
     for pull in dataset.pulls:
         frames[pull.split] += pull.n_frames
-    terms = {kind: len(getattr(dataset.terms, kind)) for kind in _TERMS}
+    terms = {kind: len(getattr(dataset.terms, kind)) for kind in _KINDS_OF_TERMS}
     runs = dataset.trajectories
     times = [dataset.times_ps[own[-1].stop - 1] - dataset.times_ps[own[0].start] for own in runs]
     return Description(

@@ -48,7 +48,7 @@ _FILES = (
     "f i in input dcd xtc trr nc traj trajectory trajectories psf pdb structure start s file files".split()
 )
 #: Flags that a command had, and what takes their place.
-_MOVED = {
+_MOVED_FLAGS = {
     ("rollout", "relax"): "a command of its own minimises the frames of a rollout: `smdgen relax START`",
     ("rollout", "params"): "parameter files are for `smdgen relax START --params FILE`",
 }
@@ -107,7 +107,7 @@ def _plain(problem: dict[str, Any]) -> str:
 def _meant(command: Any, word: str, *, guess: bool = True) -> str:
     """Advice on a flag that the command does not have; empty where nothing comes near."""
     word = word.lower().replace("_", "-")
-    if moved := _MOVED.get((command.name, word)):
+    if moved := _MOVED_FLAGS.get((command.name, word)):
         return moved
     flags = [flag[2:] for option in _options(command) for flag in option.opts if flag.startswith("--")]
     known = [flag for flag in flags if word in _FLAGS.get(flag, "").split()]

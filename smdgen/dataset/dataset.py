@@ -24,7 +24,7 @@ from smdgen.store.sealed_hdf5 import create_sealed, open_sealed, read_seal
 KIND = "dataset"
 _TRAJECTORY = "particles/trajectory"
 _OWN = "smdgen"
-_MARGIN = 1 << 20  # bytes, for the headers of HDF5
+_DATASET_MARGIN = 1 << 20  # bytes, for the headers of HDF5
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def create_dataset(path: Path, n_frames: int, n_pulls: int, structure: Structure
     """
     per_frame = structure.n_atoms * 3 * 4 + 6 * 8
     text = len(structure_to_json(structure).encode())
-    reserve = n_frames * per_frame + 4 * text + n_pulls * 4096 + _MARGIN
+    reserve = n_frames * per_frame + 4 * text + n_pulls * 4096 + _DATASET_MARGIN
     with create_sealed(path, KIND, reserve) as file:
         yield DatasetWriter(file, n_frames, structure)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.arrays import Positions
 from smdgen.dataset.dataset import Dataset, Pull
 from smdgen.errors import TrajectoryError
 from smdgen.files import read_json
@@ -18,8 +19,6 @@ from smdgen.io.structures.coordinate_checks import check_coordinates
 from smdgen.io.structures.structure import find_topology, match_atoms, read_structure
 from smdgen.io.trajectories.trajectory import open_trajectory
 from smdgen.progress import Progress
-
-Frames = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Generated:
 
     names: tuple[str, ...]
     paths: tuple[Path, ...]
-    positions: Frames
+    positions: Positions
     times_ps: NDArray[np.float64]
     aims: NDArray[np.float64] | None
     way: Way
@@ -174,7 +173,7 @@ def places(dataset: Dataset, pull: Pull, n_frames: int, way: Way) -> NDArray[np.
 
 def _read_trajectory(
     path: Path, topology: Path | None, dataset: Dataset, notes: list[str]
-) -> tuple[Frames, NDArray[np.float64]]:
+) -> tuple[Positions, NDArray[np.float64]]:
     """Frames of the modelled atoms in the dataset's order, and their times."""
     beside = path.parent / "topology.pdb"
     topology = topology or (beside if beside.is_file() else find_topology(path))

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from smdgen.arrays import FloatArray, Indices
 from smdgen.errors import TopologyError
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 
 #: Constants of geometry-only terms, of the size that force fields give them: kcal/mol/A^2, kcal/mol/rad^2.
 _GEOMETRY_BOND, _GEOMETRY_ANGLE, _GEOMETRY_IMPROPER = 300.0, 50.0, 40.0
@@ -35,15 +33,15 @@ class Terms:
     | impropers | `[k, psi0]`, kcal/mol/rad^2, rad | k (psi - psi0)^2, the difference wrapped |
     """
 
-    bonds: IntArray  # (n, 2)
+    bonds: Indices  # (n, 2)
     bond_parameters: FloatArray  # (n, 2)
-    angles: IntArray  # (n, 3)
+    angles: Indices  # (n, 3)
     angle_parameters: FloatArray  # (n, 2)
-    torsions: IntArray  # (n, 4)
+    torsions: Indices  # (n, 4)
     torsion_parameters: FloatArray  # (n, 3)
-    impropers: IntArray  # (n, 4)
+    impropers: Indices  # (n, 4)
     improper_parameters: FloatArray  # (n, 2)
-    urey_bradley: IntArray  # (n, 2)
+    urey_bradley: Indices  # (n, 2)
     urey_bradley_parameters: FloatArray  # (n, 2)
     source: str  # in words: which files, which fallback
 
@@ -74,7 +72,7 @@ def make_terms(source: str, tables: Mapping[str, ArrayLike]) -> Terms:
     return Terms(**arrays, source=source)
 
 
-def join_terms(parts: Sequence[tuple[Terms, IntArray]], source: str) -> Terms:
+def join_terms(parts: Sequence[tuple[Terms, Indices]], source: str) -> Terms:
     """The terms of several molecules together.
 
     Args:
@@ -133,7 +131,7 @@ def bonded_terms(
     rows: dict[str, list[Any]] = {name: [] for name in _WIDTHS}
     for force in system.getForces():
         kind = type(force).__name__
-        reader = _READERS.get(kind)
+        reader = _FORCE_READERS.get(kind)
         if reader is not None:
             for name, atoms, parameters in reader(force, bonded):
                 if parameters[0] != 0.0 and all(atom in place for atom in atoms):
@@ -186,7 +184,7 @@ def _read_impropers(force: Any, _: Any) -> Iterable[tuple[str, list[int], list[f
         yield "impropers", atoms, [constants["k"] / KJ_PER_KCAL, constants["theta0"]]
 
 
-_READERS = {
+_FORCE_READERS = {
     "HarmonicBondForce": _read_pairs,
     "HarmonicAngleForce": _read_angles,
     "PeriodicTorsionForce": _read_torsions,

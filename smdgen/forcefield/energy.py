@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from smdgen.forcefield.bonded_terms import Terms
 
 #: Below this length (A) a vector has no direction: it is replaced and exerts no angle force.
-_SHORTEST = 1e-2
+_SHORTEST_VECTOR = 1e-2
 #: Below this area (A^2) the plane of a torsion is undefined: the torsion is replaced.
 _SMALLEST_AREA = 1e-3
 #: Most frames, and most atoms of all frames, taken at once; bound the memory of large inputs.
@@ -210,7 +210,7 @@ def _safe_angle(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """The two arms of every angle, bent a little where acos has no slope, replaced where too short."""
     with torch.no_grad():
         squares = (first * first).sum(1), (second * second).sum(1)
-        short = torch.minimum(squares[0], squares[1]) < _SHORTEST**2
+        short = torch.minimum(squares[0], squares[1]) < _SHORTEST_VECTOR**2
         bend = 2e-3 if first.dtype == torch.float32 else 1e-6
         straight = (first * second).sum(1).square() >= (1 - bend**2) * squares[0] * squares[1]
         if not bool((short | straight).any()):

@@ -15,7 +15,7 @@ from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 TIE = 5.0
 
 #: Root mean square force at which a frame counts as minimised (kJ/mol/nm), and most iterations.
-_TOLERANCE, _MOST_ITERATIONS = 1.0, 2000
+_FORCE_TOLERANCE, _MOST_ITERATIONS = 1.0, 2000
 
 _TIE_GROUP = 31
 
@@ -68,7 +68,7 @@ def relax(
             _tie_to(context, frame, tied)
             context.setPositions(frame / ANGSTROM_PER_NM)
             before.append(_energy(context))
-            openmm.LocalEnergyMinimizer.minimize(context, _TOLERANCE, _MOST_ITERATIONS)
+            openmm.LocalEnergyMinimizer.minimize(context, _FORCE_TOLERANCE, _MOST_ITERATIONS)
             after.append(_energy(context))
         except openmm.OpenMMException as error:
             raise SimulationError(_NO_ENERGY.format(i)) from error

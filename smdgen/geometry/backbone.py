@@ -9,9 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.arrays import Indices
 from smdgen.geometry.atoms import Molecule, is_carbon, residue_numbers
-
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.arrays import Indices
 from smdgen.geometry.atoms import Molecule
 from smdgen.geometry.backbone import Backbone
-
-Indices = NDArray[np.int64]
 
 
 def molecule_numbers(n_atoms: int, bonds: NDArray[np.int64]) -> NDArray[np.int64]:

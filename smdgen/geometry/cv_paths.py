@@ -1,11 +1,8 @@
 """Paths of a CV as plain arrays: differences the short way round, and means over pulls."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.floating[Any]]
+from smdgen.arrays import Floats
 
 
 def mean_path(values: Floats, periodic: bool = False) -> Floats:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # what is stored of a variable is read without torch
 KINDS = {"distance": 2, "angle": 3, "dihedral": 4, "gyration": 1, "rmsd": 1}
 
 #: What Colvars and VMD's Dashboard take as a name.
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,17}")
-_EXAMPLE = "d=distance(resid 1 and name CA; resid 10 and name CA)"
+_CV_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,17}")
+_CV_EXAMPLE = "d=distance(resid 1 and name CA; resid 10 and name CA)"
 
 
 class PlacedAtoms(Atoms, Protocol):
@@ -226,7 +226,7 @@ def end_to_end(
     if len(ends) < 2:
         raise ConfigError(
             f"found {len(ends)} CA among the modelled atoms, expected two or more for the end-to-end "
-            f"distance; widen --select or give --cv, for example {_EXAMPLE!r}"
+            f"distance; widen --select or give --cv, for example {_CV_EXAMPLE!r}"
         )
     return CollectiveVariable(name, "distance", ((ends[0],), (ends[-1],)), ((1.0,), (1.0,)))
 
@@ -284,13 +284,13 @@ def _split(text: str) -> tuple[str, str, list[str]]:
     match = re.fullmatch(r"\s*(?:([^=(]*)=)?\s*(\w+)\s*\((.*)\)\s*", text, flags=re.DOTALL)
     if match is None:
         raise ConfigError(
-            f"cannot read the CV {text!r}; expected name=kind(selection; ...), as in {_EXAMPLE!r}"
+            f"cannot read the CV {text!r}; expected name=kind(selection; ...), as in {_CV_EXAMPLE!r}"
         )
     kind, selections = match[2], [part.strip() for part in match[3].split(";")]
     name = kind if match[1] is None else match[1].strip()
     if kind not in KINDS:
         raise ConfigError(f"unknown CV kind {kind!r} in {text!r}; known are {', '.join(KINDS)}")
-    if not _NAME.fullmatch(name):
+    if not _CV_NAME.fullmatch(name):
         raise ConfigError(
             f"CV name {name!r} is not 1 to 18 letters, digits or _ after a first letter; rename it"
         )

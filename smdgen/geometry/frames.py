@@ -1,17 +1,15 @@
 """Lengths, angles, torsions and best superpositions of many frames at once."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+
+from smdgen.arrays import Indices
 
 #: Pairs of frames compared at once; bounds the memory of a large RMSD matrix.
 _PAIRS = 500_000
 
-Indices = Tensor | NDArray[np.int64]
 
-
-def bond_lengths(x: Tensor, pairs: Indices) -> Tensor:
+def bond_lengths(x: Tensor, pairs: Tensor | Indices) -> Tensor:
     """Distances between atoms.
 
     Args:
@@ -26,7 +24,7 @@ def bond_lengths(x: Tensor, pairs: Indices) -> Tensor:
     return lengths
 
 
-def angle_cosines(x: Tensor, triples: Indices) -> Tensor:
+def angle_cosines(x: Tensor, triples: Tensor | Indices) -> Tensor:
     """Cosines of the angles i-j-k at j.
 
     Args:
@@ -42,7 +40,7 @@ def angle_cosines(x: Tensor, triples: Indices) -> Tensor:
     return (a * b).sum(-1) * squares.clamp_min(torch.finfo(x.dtype).tiny * 1e6).rsqrt()
 
 
-def angles(x: Tensor, triples: Indices) -> Tensor:
+def angles(x: Tensor, triples: Tensor | Indices) -> Tensor:
     """Angles i-j-k at j, with finite gradients also at 0 and pi.
 
     Args:
@@ -58,7 +56,7 @@ def angles(x: Tensor, triples: Indices) -> Tensor:
     return _safe_atan2(sine, (a * b).sum(-1))
 
 
-def dihedrals(x: Tensor, quadruples: Indices) -> Tensor:
+def dihedrals(x: Tensor, quadruples: Tensor | Indices) -> Tensor:
     """Torsion angles i-j-k-l about j-k, in the IUPAC sign (cis 0, trans pi).
 
     Args:
@@ -205,7 +203,7 @@ def _centre(x: Tensor, weights: Tensor | None) -> Tensor:
     return (x * (weights / weights.sum())[:, None]).sum(-2, keepdim=True)
 
 
-def _columns(x: Tensor, rows: Indices) -> tuple[Tensor, ...]:
+def _columns(x: Tensor, rows: Tensor | Indices) -> tuple[Tensor, ...]:
     return torch.as_tensor(rows, dtype=torch.int64, device=x.device).unbind(-1)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 _LEAST = 5
 
 #: Rounds in which points change their group.
-_ROUNDS = 20
+_GROUP_ROUNDS = 20
 
 
 def rigid_groups(
@@ -28,7 +28,7 @@ def rigid_groups(
     """
     change = np.abs(_distances(last) - _distances(first))
     in_second = np.linalg.eigh(change)[1][:, 0] > 0  # the sum of changes between the signs is large
-    for _ in range(_ROUNDS):
+    for _ in range(_GROUP_ROUNDS):
         if min(in_second.sum(), (~in_second).sum()) < _LEAST:
             return None
         to_first, to_second = change[:, ~in_second].mean(axis=1), change[:, in_second].mean(axis=1)

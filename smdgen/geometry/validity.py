@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smdgen.arrays import Indices
 from smdgen.geometry.atoms import Molecule
-from smdgen.geometry.backbone import Backbone, Indices
+from smdgen.geometry.backbone import Backbone
 from smdgen.geometry.bonds import bonds_or_chain, neighbours
 from smdgen.geometry.frames import dihedrals
 

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from smdgen.arrays import Floats, Indices
 from smdgen.geometry.atoms import Molecule
-from smdgen.quality.comparison import Floats, Halving, Indices
+from smdgen.quality.comparison import Halving
 from smdgen.quality.features import GROUPS, frame_features, joined
 from smdgen.quality.goals import GOALS, judge
 from smdgen.quality.rows import QualityRow

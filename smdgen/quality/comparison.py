@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from smdgen.arrays import Floats, Indices
 from smdgen.geometry.frames import rmsd_matrix
 from smdgen.quality import similarity
 from smdgen.quality.measure import Measured
-
-Floats = NDArray[np.floating[Any]]
-Indices = NDArray[np.int64]
 
 #: Random halvings of the held-out pulls behind the real-real column.
 HALVINGS = 100

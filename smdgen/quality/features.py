@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from smdgen.arrays import Indices
 from smdgen.geometry.atoms import Molecule
 from smdgen.geometry.backbone import find_backbone
 from smdgen.geometry.bonds import bonded_angles, bonds_or_chain, ca_pairs, even_choice, other_torsions
@@ -15,8 +16,6 @@ from smdgen.geometry.frames import angle_cosines, bond_lengths, dihedrals
 
 #: Feature groups of the two-sample test.
 GROUPS = ("bonds", "angles", "phi", "psi", "omega", "ca_distances")
-
-Indices = NDArray[np.int64]
 
 
 def frame_features(

@@ -2,20 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from smdgen.arrays import Floats
 from smdgen.forcefield.energy import BondedEnergy
 from smdgen.geometry import cvs, validity
 from smdgen.geometry.atoms import Molecule
 from smdgen.geometry.backbone import Backbone, find_backbone
 from smdgen.geometry.frames import dihedrals
 from smdgen.geometry.hydrogen_bonds import count_helix_bonds, has_peptides
-
-Floats = NDArray[np.floating[Any]]
 
 #: Kinds of bonded energy, in the order of `Measured.energies`.
 ENERGIES = ("bond", "angle", "torsion")

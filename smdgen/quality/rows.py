@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from smdgen.arrays import Floats, Indices
 from smdgen.geometry import cvs
 from smdgen.geometry.cv_paths import difference
 from smdgen.geometry.frames import rmsd, rmsd_matrix
 from smdgen.quality import similarity
-from smdgen.quality.comparison import Comparison, Floats, Indices, band_limit
+from smdgen.quality.comparison import Comparison, band_limit
 from smdgen.quality.goals import Goal, goal_of, judge
 from smdgen.quality.measure import ENERGIES, FAULTS, HELIX_BONDS, Measured
 

@@ -5,10 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.arrays import Floats, Indices
 from smdgen.geometry.cv_paths import difference, mean_path
-
-Floats = NDArray[np.floating[Any]]
-Indices = NDArray[np.int64]
 
 #: Bins of a torsion histogram: 10 degrees each.
 TORSION_BINS = 36

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smdgen.arrays import Floats, Indices
 from smdgen.forcefield.energy import BondedEnergy
 from smdgen.geometry import cvs
 from smdgen.geometry.atoms import Molecule
 from smdgen.quality import similarity
 from smdgen.quality.auc import RealAuc, auc_rows
-from smdgen.quality.comparison import Comparison, Floats, Indices, band_limit, compare
+from smdgen.quality.comparison import Comparison, band_limit, compare
 from smdgen.quality.measure import make_gauge, measure
 from smdgen.quality.rows import (
     QualityRow,

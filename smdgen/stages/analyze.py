@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen import __version__
+from smdgen.arrays import Positions
 from smdgen.config import AnalyzeConfig
 from smdgen.dataset.dataset import Dataset, Pull, open_dataset
 from smdgen.dataset.generated import Generated, Way, frames_to_show, places, read_generated
@@ -28,10 +29,9 @@ from smdgen.training.devices import use_threads
 if TYPE_CHECKING:
     from smdgen.view.report import FilmFrames, Report
 
-Frames = NDArray[np.float32]
 
 #: What an analysis leaves in its folder; nothing else there is ever replaced.
-FILES = Results("report.json", (
+ANALYSIS_FILES = Results("report.json", (
     "cv.csv", "real.csv", "quality.csv", "report.json", "report.md",
     *(f"{name}.{kind}" for name in ("cv", "film", "energies", "ramachandran", "hydrogen_bonds")
       for kind in ("png", "pdf", "svg")),
@@ -71,11 +71,11 @@ class Inputs:
     terms: Terms
     cv: CollectiveVariable
     generated: Generated
-    real: Frames
+    real: Positions
     real_names: tuple[str, ...]
     between: int
-    example: Frames
-    training: Frames | None
+    example: Positions
+    training: Positions | None
     training_frames: NDArray[np.int64] | None
     independent: bool
     notes: tuple[str, ...]
@@ -133,7 +133,7 @@ def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResu
     began = time.monotonic()
     folder = RunFolder(run_dir)
     output = config.output or folder.analysis
-    refuse_results(output, FILES, config.force)
+    refuse_results(output, ANALYSIS_FILES, config.force)
     dataset_path = _dataset_path(folder, config)
     dataset = open_dataset(dataset_path)
     use_threads(dataset.structure.n_atoms)
@@ -144,7 +144,7 @@ def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResu
     for note in report.notes:
         progress.note(note)
     progress.start("figures")
-    with whole_folder(output, FILES, config.force) as new:
+    with whole_folder(output, ANALYSIS_FILES, config.force) as new:
         write_report(new, report)
         names = sorted(file.name for file in new.iterdir())
     sources = inputs.generated.paths
@@ -176,12 +176,12 @@ def _dataset_path(folder: RunFolder, config: AnalyzeConfig) -> Path:
 def plan(config: AnalyzeConfig, run_dir: Path) -> list[tuple[str, str]]:
     """What a dry run shows."""
     folder = RunFolder(run_dir)
-    refuse_results(config.output or folder.analysis, FILES, config.force)
+    refuse_results(config.output or folder.analysis, ANALYSIS_FILES, config.force)
     paths = config.trajectories or _own_rollouts(folder)
     return [
         ("reads", ", ".join(map(str, paths))),
         ("compares with", f"the held-out pulls of {_dataset_path(folder, config)}"),
-        ("writes", f"{', '.join(FILES.patterns)} to {config.output or folder.analysis}"),
+        ("writes", f"{', '.join(ANALYSIS_FILES.patterns)} to {config.output or folder.analysis}"),
     ]
 
 
@@ -307,7 +307,7 @@ def _frames_of(
     n_frames: int,
     way: Way,
     progress: Progress | None = None,
-) -> Frames:
+) -> Positions:
     """(n_pulls, n_frames, n_atoms, 3), A."""
     frames = np.empty((len(pulls), n_frames, dataset.structure.n_atoms, 3), dtype=np.float32)
     for i, pull in enumerate(pulls):
@@ -317,7 +317,7 @@ def _frames_of(
     return frames
 
 
-def _training(dataset: Dataset, n_steps: int, way: Way) -> tuple[Frames | None, NDArray[np.int64] | None]:
+def _training(dataset: Dataset, n_steps: int, way: Way) -> tuple[Positions | None, NDArray[np.int64] | None]:
     """Training frames along the same way, and which of them belongs to each step."""
     pulls = [pull for pull in dataset.of_split("train") if pull.n_frames > 1][:MAX_PULLS]
     if not pulls:
@@ -333,7 +333,7 @@ def _frames_between(pulls: Sequence[Pull], n_steps: int, way: Way, most: int) ->
     return max(1, min(int(intervals + 1e-6) // n_steps, most))
 
 
-def _film(generated: Frames, real: Frames, timed: bool) -> "FilmFrames":
+def _film(generated: Positions, real: Positions, timed: bool) -> "FilmFrames":
     from smdgen.view.report import FilmFrames
 
     n_frames = len(generated)

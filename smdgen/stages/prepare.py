@@ -36,7 +36,7 @@ from smdgen.io.structures.molecules import molecules_of
 from smdgen.io.structures.selection import selection_notes
 from smdgen.io.structures.selection_language import parse
 from smdgen.io.structures.structure import ONLY_STRUCTURE_SUFFIXES, Structure, subset, write_pdb, write_psf
-from smdgen.io.tables.pull_labels import Frames, PullLabels, read_labels
+from smdgen.io.tables.pull_labels import LabelledFrames, PullLabels, read_labels
 from smdgen.io.trajectories.images import follow, image_notes, joint_notes, offsets_of
 from smdgen.io.trajectories.trajectory import Trajectory, open_trajectory
 from smdgen.notes import Note
@@ -460,7 +460,7 @@ def _labels(
     if not source.tables:
         return PullLabels()
     kept = np.concatenate([np.arange(part.first, part.stop) for part in parts])
-    frames = Frames(
+    frames = LabelledFrames(
         n_frames=source.n_frames,
         chosen=source.chosen[kept],
         steps=source.steps,

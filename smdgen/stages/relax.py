@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from smdgen.forcefield.system import MolecularSystem
 
 #: What relaxing adds to the folder of a rollout; `rollout` of earlier versions listed it in its own record.
-FILES = Results(
+RELAX_FILES = Results(
     "relaxed.json",
     ("relaxed_#.dcd", "relaxed.pdb", "relaxed.csv", "relaxed.json"),
     also=("rollout.json",),
@@ -116,13 +116,13 @@ def run(config: RelaxConfig, run_dir: Path, progress: Progress) -> RelaxResult:
     began = time.monotonic()
     folder = RunFolder(run_dir)
     home = config.rollout or folder.rollout
-    refuse_results(home, FILES, config.force)
+    refuse_results(home, RELAX_FILES, config.force)
     pulls = load_pulls(home, config.start)
     for note in pulls.start.notes:
         progress.note(note)
     built = full_system(config, pulls.start, progress)
     relaxed = relax_pulls(pulls, built, progress)
-    with whole_folder(home, FILES, config.force) as new:
+    with whole_folder(home, RELAX_FILES, config.force) as new:
         _write(new, pulls, relaxed, built)
         names = sorted(file.name for file in new.iterdir())
     if folder.path.is_dir():
@@ -134,14 +134,14 @@ def run(config: RelaxConfig, run_dir: Path, progress: Progress) -> RelaxResult:
 def plan(config: RelaxConfig, run_dir: Path) -> list[tuple[str, str]]:
     """What a dry run shows; raises what `run` would before it builds the force field."""
     home = config.rollout or RunFolder(run_dir).rollout
-    refuse_results(home, FILES, config.force)
+    refuse_results(home, RELAX_FILES, config.force)
     pulls = load_pulls(home, config.start)
     n_pulls, n_frames, n_modelled = pulls.positions.shape[:3]
     assert pulls.start.whole is not None
     return [
         ("reads", f"{n_pulls} pulls of {n_frames} frames in {home}, {n_modelled} atoms"),
         ("start", f"{config.start}, {pulls.start.whole.n_atoms} atoms"),
-        ("writes", f"{', '.join(FILES.patterns)} to {home}"),
+        ("writes", f"{', '.join(RELAX_FILES.patterns)} to {home}"),
     ]
 
 
@@ -247,7 +247,7 @@ def _write(folder: Path, pulls: Pulls, relaxed: "Relaxed", built: "MolecularSyst
         "moved_most_A": relaxed.moved.max(axis=1),
     }
     (folder / "relaxed.csv").write_text(_table(shape, columns), encoding="utf-8")
-    names = [FILES.record, *(file.name for file in folder.iterdir())]
+    names = [RELAX_FILES.record, *(file.name for file in folder.iterdir())]
     report = {
         "kind": "relaxed",
         "schema": 1,
@@ -257,7 +257,9 @@ def _write(folder: Path, pulls: Pulls, relaxed: "Relaxed", built: "MolecularSyst
         "pulls": {path.name: sha256_file(path) for path in pulls.paths},
         "files": sorted(names),
     }
-    (folder / FILES.record).write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / RELAX_FILES.record).write_text(
+        json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+    )
 
 
 def _table(shape: tuple[int, ...], columns: Mapping[str, Any]) -> str:

@@ -7,18 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.arrays import FloatArray
 from smdgen.errors import SimulationError
 from smdgen.steered_md.work import work_of_move
-from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
-
-FloatArray = NDArray[np.float64]
+from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL, LARGEST_COORDINATE
 
 _CENTRE = "smdgen_centre"
 _SPRING = "smdgen_spring"
 _ENERGY = f"0.5*{_SPRING}*({{distance}}-{_CENTRE})^2"
 
-#: Beyond it (A) the molecule has exploded.
-_LARGEST_COORDINATE = 1e5
 _EXPLODED = "coordinates became NaN or left the space around the molecule at {:.3f} ps"
 
 #: Tolerance of the minimiser, kJ/mol/nm (OpenMM's default).
@@ -160,7 +157,7 @@ def _pull(
         integrator.step(protocol.steps_per_move)
         here = _positions(context)
         value = distance.value(here)
-        if not value < _LARGEST_COORDINATE:  # NaN compares as false
+        if not value < LARGEST_COORDINATE:  # NaN compares as false
             raise SimulationError(_EXPLODED.format(step * protocol.timestep_ps))
         moved = protocol.centre_at(step)
         work += work_of_move(value, centre, moved, protocol.spring_constant)
@@ -202,7 +199,7 @@ def _prepare(context: Any, positions: FloatArray, protocol: PullProtocol, seed: 
 
 def _frame(positions: FloatArray, time_ps: float) -> NDArray[np.float32]:
     """Positions as they are stored, if they still are those of a molecule."""
-    if not np.abs(positions).max() < _LARGEST_COORDINATE:
+    if not np.abs(positions).max() < LARGEST_COORDINATE:
         raise SimulationError(_EXPLODED.format(time_ps))
     return positions.astype(np.float32)
 

@@ -3,12 +3,10 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from smdgen.arrays import FloatArray
 from smdgen.errors import ConfigError
 from smdgen.units import BOLTZMANN
-
-FloatArray = NDArray[np.float64]
 
 
 def work_of_move(cv: float, old_centre: float, new_centre: float, spring_constant: float) -> float:

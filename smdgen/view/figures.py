@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from smdgen.arrays import Floats
 from smdgen.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = NDArray[np.floating[Any]]
 
 #: Okabe and Ito's palette, which readers with any kind of colour blindness can tell apart.
 #: Source: M. Okabe and K. Ito, Color Universal Design (2008).
@@ -64,14 +63,14 @@ class Band:
     """
 
     label: str
-    generated: Array
-    real: Array
-    target: Array | None = None
+    generated: Floats
+    real: Floats
+    target: Floats | None = None
     average: str = "median"
     example: bool = False
 
 
-def plot_bands(path: Path, bands: Sequence[Band], times_ps: Array) -> None:
+def plot_bands(path: Path, bands: Sequence[Band], times_ps: Floats) -> None:
     """Generated pulls as lines over the band and the median of the real ones, one panel a quantity.
 
     Args:
@@ -90,7 +89,7 @@ def plot_bands(path: Path, bands: Sequence[Band], times_ps: Array) -> None:
     save_figure(figure, path)
 
 
-def plot_ramachandran(path: Path, generated: Array, real: Array) -> None:
+def plot_ramachandran(path: Path, generated: Floats, real: Floats) -> None:
     """Backbone torsions of real and of generated frames side by side.
 
     Args:
@@ -165,7 +164,7 @@ def _plot_term(axes: "Axes", term: str, curves: Mapping[str, Sequence[float]]) -
     _count_axis(axes)
 
 
-def _plot_band(axes: "Axes", band: Band, times_ps: Array) -> None:
+def _plot_band(axes: "Axes", band: Band, times_ps: Floats) -> None:
     """Real pulls as a band and their average; generated ones as lines on top."""
     (n_samples, n_frames), n_real = band.generated.shape, len(band.real)
     x, x_real = times_ps, np.linspace(times_ps[0], times_ps[-1], band.real.shape[1])
@@ -194,7 +193,7 @@ def _plot_band(axes: "Axes", band: Band, times_ps: Array) -> None:
     axes.margins(x=0.02)
 
 
-def _thin(rows: Array, limit: int) -> Array:
+def _thin(rows: Floats, limit: int) -> Floats:
     """At most `limit` rows, evenly taken, so that dots do not cover each other."""
     return rows[:: max(1, -(-len(rows) // limit))]
 

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.arrays import Floats
 from smdgen.view.figures import BLUE, GREY, RED, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Array = NDArray[np.floating[Any]]
 
 #: Colours of the sticks by element, those of chemistry except for carbon.
 ELEMENT_COLOURS = {"N": BLUE, "O": RED, "S": "#E69F00", "H": "#BBBBBB"}
@@ -31,12 +31,12 @@ class FilmRow:
     """
 
     label: str
-    positions: Array
+    positions: Floats
     captions: Sequence[str]
-    pictures: Sequence[Array] | None = None
+    pictures: Sequence[Floats] | None = None
 
 
-def upright(positions: Array, first: Sequence[int], last: Sequence[int]) -> Array:
+def upright(positions: Floats, first: Sequence[int], last: Sequence[int]) -> Floats:
     """Frames turned so that the pulled direction points up and nothing rolls from frame to frame.
 
     Args:
@@ -91,13 +91,13 @@ def plot_film_strip(
     save_figure(figure, path)
 
 
-def _tallness(row: FilmRow, extent: Array) -> float:
+def _tallness(row: FilmRow, extent: Floats) -> float:
     """Height over width of the frames as they are drawn, so that no row is taller than they need."""
     height, width = extent[::-1] if row.pictures is None else row.pictures[0].shape[:2]
     return float(height / width)
 
 
-def _basis(up: Array) -> Array:
+def _basis(up: Floats) -> Floats:
     """Rows x, y, z of a right-handed frame whose y is `up`."""
     y = up / max(float(np.linalg.norm(up)), 1e-9)
     x = np.cross(y, np.eye(3)[np.argmin(np.abs(y))])
@@ -105,17 +105,17 @@ def _basis(up: Array) -> Array:
     return np.stack([x, y, np.cross(x, y)])
 
 
-def _rolled(frame: Array, before: Array) -> Array:
+def _rolled(frame: Floats, before: Floats) -> Floats:
     """The frame turned about the vertical until it lies closest to the frame before it."""
     cosine = (frame[:, 0] * before[:, 0] + frame[:, 2] * before[:, 2]).sum()
     sine = (frame[:, 2] * before[:, 0] - frame[:, 0] * before[:, 2]).sum()
     angle = np.arctan2(sine, cosine)
     c, s = np.cos(angle), np.sin(angle)
-    rolled: Array = frame @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+    rolled: Floats = frame @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
     return rolled
 
 
-def _draw_sticks(axes: "Axes", frame: Array, bonds: NDArray[np.int64], elements: Sequence[str]) -> None:
+def _draw_sticks(axes: "Axes", frame: Floats, bonds: NDArray[np.int64], elements: Sequence[str]) -> None:
     """Half a stick in the colour of each atom, the far ones first and paler."""
     depth = frame[:, 2]
     shade = 0.45 + 0.55 * (depth - depth.min()) / max(float(np.ptp(depth)), 1e-9)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 POINTS_OF_KIND = {"distance": 2, "angle": 3, "dihedral": 4}
 
 #: Topology of the centres, one atom a group.
-CENTRES = "centres.pdb"
+CENTRES_FILE = "centres.pdb"
 
 #: Where a label would hide the model: all of its sticks are drawn up to so many atoms.
 MOST_STICKS = 500

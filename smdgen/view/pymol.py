@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from smdgen.files import atomic_path
 from smdgen.view.labels import (
-    CENTRES,
+    CENTRES_FILE,
     MOST_STICKS,
     centres_file,
     has_backbone,
@@ -44,7 +44,7 @@ REAL_COLOUR = "0x8C8C8C"
 #: Files of a pull that PyMOL loads: name of its object, trajectory, "generated" or "real", carbon colour.
 _Pulls = list[tuple[str, str, str, str]]
 
-_SCRIPT = """\
+_PML_SCRIPT = """\
 # Shows {what} in PyMOL:  pymol {script}
 # Written by smdgen. Every path is taken from the folder of this file, so the folder can be moved.
 python
@@ -198,8 +198,8 @@ def write_view_pml(
     backbone = has_backbone(atom_names)
     centres = []
     if cv is not None and has_centres(cv):
-        centres = [path.with_name(CENTRES), *map(centres_file, files)]
-    script = _SCRIPT.format(
+        centres = [path.with_name(CENTRES_FILE), *map(centres_file, files)]
+    script = _PML_SCRIPT.format(
         what=what,
         script=path.name,
         topology=_relative(structure_file, folder),
@@ -338,7 +338,7 @@ def _points(cv: "CollectiveVariable | None", folder: Path, script: Path) -> str:
         return ""
     lines = []
     if has_centres(cv):
-        topology = _relative(script.with_name(CENTRES), folder)
+        topology = _relative(script.with_name(CENTRES_FILE), folder)
         lines += [
             "# The centres of mass of the variable's groups, from their own trajectory.",
             'points = "centres_of_" + name',

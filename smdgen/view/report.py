@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from smdgen.arrays import Floats
 from smdgen.geometry.cv_paths import difference
 from smdgen.quality.measure import ENERGIES, FAULTS, HELIX_BONDS, Measured
 from smdgen.view.figures import Band, plot_bands, plot_ramachandran
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from smdgen.io.structures.structure import Structure
     from smdgen.quality.rows import QualityRow
     from smdgen.quality.table import QualityTable
-
-Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,8 @@ class FilmFrames:
     """
 
     steps: Sequence[int]
-    generated: Array
-    real: Array
+    generated: Floats
+    real: Floats
     timed: bool = True
 
 
@@ -69,13 +67,13 @@ class Report:
     structure: "Structure"
     cv: "CollectiveVariable"
     names: Sequence[str]
-    times_ps: Array
+    times_ps: Floats
     generated: Measured
     real: Measured
     real_names: Sequence[str]
-    rmsd_to_start: Array
-    rmsd_to_real: Array
-    aims: Array | None
+    rmsd_to_start: Floats
+    rmsd_to_real: Floats
+    aims: Floats | None
     film: FilmFrames
     quality: "QualityTable"
     verdict: str
@@ -96,7 +94,7 @@ def write_report(folder: Path, report: Report) -> None:
 def frame_table(report: Report) -> str:
     """The text of cv.csv: one row a generated frame, units in the column names."""
     measured, lines = report.generated, io.StringIO()
-    columns: dict[str, Array] = {report.cv.column: measured.cv}
+    columns: dict[str, Floats] = {report.cv.column: measured.cv}
     if report.aims is not None:
         cv, aims = report.cv, report.aims
         columns[f"{cv.name}_aim_{cv.unit}"] = aims
@@ -130,12 +128,12 @@ def real_table(report: Report) -> str:
     return lines.getvalue()
 
 
-def _energies(measured: Measured) -> dict[str, Array]:
+def _energies(measured: Measured) -> dict[str, Floats]:
     """Columns (n_pulls, n_frames) of the bonded energies."""
     return {f"{name}_energy_kcal_mol": measured.energies[..., i] for i, name in enumerate(ENERGIES)}
 
 
-def _hydrogen_bonds(measured: Measured) -> dict[str, Array]:
+def _hydrogen_bonds(measured: Measured) -> dict[str, Floats]:
     """Columns (n_pulls, n_frames) of the hydrogen bonds; none without a peptide."""
     counts = np.moveaxis(measured.helix_bonds, -1, 0)
     return {f"hydrogen_bonds_{name}": count for name, count in zip(HELIX_BONDS, counts, strict=False)}
@@ -356,12 +354,12 @@ def _json(report: Report) -> str:
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-def _cv_values(cv: "CollectiveVariable", frames: Array) -> Array:
+def _cv_values(cv: "CollectiveVariable", frames: Floats) -> Floats:
     import torch
 
     from smdgen.geometry.cvs import evaluate
 
-    values: Array = evaluate(cv, torch.from_numpy(np.asarray(frames, dtype=np.float64))).numpy()
+    values: Floats = evaluate(cv, torch.from_numpy(np.asarray(frames, dtype=np.float64))).numpy()
     return values
 
 

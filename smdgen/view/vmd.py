@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smdgen.files import atomic_path, sha256_file
-from smdgen.view.labels import CENTRES, MOST_STICKS, centres_file, has_backbone, has_centres, label_atoms
+from smdgen.view.labels import CENTRES_FILE, MOST_STICKS, centres_file, has_backbone, has_centres, label_atoms
 
 if TYPE_CHECKING:
     from smdgen.geometry.cvs import CollectiveVariable
@@ -18,7 +18,7 @@ FRAMES_TO_SMOOTH = 50
 #: VMD's name of a label that joins so many atoms.
 LABEL_KINDS = {2: "Bonds", 3: "Angles", 4: "Dihedrals"}
 
-_SCRIPT = """\
+_TCL_SCRIPT = """\
 # Shows {what} in VMD:  vmd -e {script}   or in its console:  source {script}
 # Written by smdgen. If the folder was moved, `source` this file, or go to its folder for `vmd -e`.
 
@@ -135,8 +135,8 @@ def write_view_vmd(
     loaded = [(file, "generated") for file in trajectories] + [(file, "real") for file in real]
     needed = [structure_file, *(file for file, _ in loaded)]
     if centres:
-        needed += [path.with_name(CENTRES), *(centres_file(file) for file, _ in loaded)]
-    script = _SCRIPT.format(
+        needed += [path.with_name(CENTRES_FILE), *(centres_file(file) for file, _ in loaded)]
+    script = _TCL_SCRIPT.format(
         what=what,
         script=tcl_word(path.name),
         home=tcl_word((home or folder).absolute().as_posix()),
@@ -227,7 +227,7 @@ def _label_command(kind: str, atoms: Sequence[int]) -> str:
 def _centre_labels(kind: str, n_points: int, folder: Path, script: Path) -> str:
     """The centres as atoms of a molecule of their own: their label is the variable, and can be plotted."""
     points = " ".join(f"$cen/{point}" for point in range(n_points))
-    topology = _relative(script.with_name(CENTRES), folder)
+    topology = _relative(script.with_name(CENTRES_FILE), folder)
     return _indented(
         [
             "# The centres of mass of the variable's groups, as atoms, so that VMD can label and plot it.",

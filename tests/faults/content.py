@@ -13,7 +13,7 @@ from smdgen.io.structures.atoms import Structure
 from smdgen.io.structures.coordinate_checks import check_coordinates
 from smdgen.io.structures.structure import subset
 from smdgen.io.tables.colvars import read_colvars_traj
-from smdgen.io.tables.pull_labels import Frames, read_labels
+from smdgen.io.tables.pull_labels import LabelledFrames, read_labels
 from smdgen.io.trajectories.trajectory import open_trajectory
 from smdgen.stages._prepare_sources import look
 from smdgen.store.artifacts import read_model
@@ -87,7 +87,7 @@ def _table(path: Path) -> Content:
     sound = read_colvars_traj(EXAMPLE / "pulls" / "pull_000.colvars.traj")
     every = np.arange(len(sound.steps))
     values = sound.columns["end_to_end"]
-    frames = Frames(len(every), every, sound.steps, None, "end_to_end", "A", values)
+    frames = LabelledFrames(len(every), every, sound.steps, None, "end_to_end", "A", values)
     labels = read_labels((path,), frames)
     found = {"centre": labels.centre, "work": labels.work}
     return Content(arrays={name: a for name, a in found.items() if a is not None}, notes=labels.notes)

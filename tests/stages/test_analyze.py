@@ -87,7 +87,7 @@ def test_real_pulls_pass_for_real(run_dir):
     write_pulls(run_dir / "rollout", pulls)
     result = analyze.run(AnalyzeConfig(), run_dir, Silent())
     folder = run_dir / "analysis"
-    assert {path.name for path in result.outputs} == set(analyze.FILES.patterns)
+    assert {path.name for path in result.outputs} == set(analyze.ANALYSIS_FILES.patterns)
     assert max(len(f"  {label:<30}  {cells}") for label, cells in result.lines) <= 80
     assert max(len(label) for label, _ in result.summary()) <= 30
     assert result.verdict.startswith("Close to real pulls")

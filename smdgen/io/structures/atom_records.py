@@ -13,10 +13,10 @@ from smdgen.geometry.periodic import make_whole, plan_wholeness
 from smdgen.io.structures.atoms import Structure, sorted_bonds
 from smdgen.io.structures.bonding import COVALENT_RADII, find_bonds
 from smdgen.io.structures.elements import PROTEIN_RESIDUES, guess_element, is_virtual_site, masses_of
+from smdgen.units import LARGEST_COORDINATE
 
-_LARGEST_COORDINATE = 1e5  # A
 _SMALLEST_BOX = 10.0  # A; a molecule does not fit into a smaller one
-_MOVED = 1.0  # A
+_MOVED_ATOM = 1.0  # A
 
 #: What is said of a file of which only one model is read.
 SEVERAL_MODELS = "holds several models; the first is taken"
@@ -91,12 +91,12 @@ def assemble(
     )
     elements = np.array([atom.element or guess_element(atom.name, atom.residue_name) for atom in atoms])
     positions = np.array([atom.position for atom in atoms], dtype=np.float64)
-    is_sound = (np.abs(positions) < _LARGEST_COORDINATE).all(axis=1)  # NaN compares as false
+    is_sound = (np.abs(positions) < LARGEST_COORDINATE).all(axis=1)  # NaN compares as false
     if not is_sound.all():
         bad = int(np.argmin(is_sound))
         raise TopologyError(
             f"{path}: atom {bad + 1} has coordinates {positions[bad].tolist()}, expected numbers below "
-            f"{_LARGEST_COORDINATE:g} A; write it again"
+            f"{LARGEST_COORDINATE:g} A; write it again"
         )
     parts = np.array([atom.part for atom in atoms])
     residues = _count_changes(segments, chains, parts, numbers, insertions, residue_names)
@@ -134,7 +134,7 @@ def _whole(
     whole, is_cut = make_whole(positions[None], plan_wholeness(len(positions), bonds), box[None])
     if not is_cut[0]:
         return positions, []
-    moved = int((np.abs(whole[0] - positions) > _MOVED).any(axis=1).sum())
+    moved = int((np.abs(whole[0] - positions) > _MOVED_ATOM).any(axis=1).sum())
     cut = f"{path.name}: the walls of the box cut molecules; {moved} atoms are moved to make them whole"
     return whole[0].astype(np.float64), [cut]
 

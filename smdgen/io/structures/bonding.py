@@ -18,7 +18,7 @@ COVALENT_RADII = {
 #: Longest C-N distance that is a peptide bond and no gap between two chains, A.
 LONGEST_PEPTIDE_BOND = 2.5
 
-_TOLERANCE = 1.25  # times the sum of the radii
+_BOND_TOLERANCE = 1.25  # times the sum of the radii
 _LONGEST = 3.0  # A; beyond it nothing is bonded
 _LONGEST_CLOSURE = 1.7  # A, of the peptide bond that closes a ring
 _SHORTEST = 0.4  # A
@@ -180,7 +180,7 @@ def _near_pairs(
     apart = np.abs(residues[first] - residues[second])
     sulphur = (elements[first] == "S") & (elements[second] == "S")
     allowed = (apart == 0) | ((apart == 1) & (n_hydrogens == 0) & (chains[first] == chains[second])) | sulphur
-    bonded = allowed & (distances < _TOLERANCE * (radii[first] + radii[second])) & (n_hydrogens < 2)
+    bonded = allowed & (distances < _BOND_TOLERANCE * (radii[first] + radii[second])) & (n_hydrogens < 2)
     bonded &= distances > _SHORTEST
     return _nearest_of_hydrogens(pairs[bonded], distances[bonded], is_hydrogen)
 

@@ -10,8 +10,8 @@ from smdgen.errors import TrajectoryError
 from smdgen.geometry.lattice import nearest_image
 from smdgen.io.structures.atoms import Structure
 from smdgen.io.structures.bonding import COVALENT_RADII
+from smdgen.units import LARGEST_COORDINATE
 
-_LARGEST_COORDINATE = 1e5  # A
 _SHORTEST_BOND, _LONGEST_BOND = 0.7, 2.6  # A, for any elements
 _WATER_HH = 1.8  # A, of the third bond of rigid water
 _SHORTEST_RATIO, _LONGEST_RATIO = 0.6, 1.4  # times the sum of the covalent radii
@@ -22,7 +22,7 @@ _SHARPEST_H, _WIDEST_H = 72.0, 152.0  # degrees, with a hydrogen
 _BENT_CARBONYL = 0.62  # volume of the three unit bond vectors: 0 is flat, 0.62 is an O 46 degrees off
 _ANGLE_CENTRES = ("C", "N", "O", "S", "P")
 _FEW_BONDS = 20  # up to this many, one that is wrong says nothing of the others
-_BLOCK = 1 << 20  # bonds looked at in one go
+_BONDS_AT_ONCE = 1 << 20  # bonds looked at in one go
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def validate_coordinates(
         )
     numbers = np.arange(len(frames)) if numbers is None else numbers
     largest = np.abs(frames).max(axis=(1, 2), initial=0.0)
-    if not (largest < _LARGEST_COORDINATE).all():  # NaN compares as false
+    if not (largest < LARGEST_COORDINATE).all():  # NaN compares as false
         raise TrajectoryError(_explain_values(frames, structure, numbers))
     if structure.n_atoms > 1 and (largest == 0).any():
         frame = int(numbers[np.flatnonzero(largest == 0)[0]])
@@ -196,7 +196,7 @@ def _check_geometry(
         return []
     geometry = _geometry(structure)
     first, second = structure.bonds.T
-    size = max(1, _BLOCK // len(first))
+    size = max(1, _BONDS_AT_ONCE // len(first))
     strained: list[tuple[int, int]] = []  # frame, atom
     for start in range(0, len(frames), size):
         block = slice(start, start + size)
@@ -237,12 +237,12 @@ def _strained(
 
 
 def _explain_values(frames: NDArray[np.floating], structure: Structure, numbers: NDArray[np.int64]) -> str:
-    good = np.abs(frames) < _LARGEST_COORDINATE
+    good = np.abs(frames) < LARGEST_COORDINATE
     frame, atom, axis = np.argwhere(~good)[0].tolist()
     value = frames[frame, atom, axis]
     return (
         f"frame {numbers[frame] + 1}: {'xyz'[axis]} of atom {structure.label(atom)} is {value:g}, expected "
-        f"less than {_LARGEST_COORDINATE:g} A; the run blew up or the file is damaged: leave these frames out"
+        f"less than {LARGEST_COORDINATE:g} A; the run blew up or the file is damaged: leave these frames out"
     )
 
 

@@ -12,7 +12,7 @@ from smdgen.io.structures.atom_records import AtomRecord, assemble
 from smdgen.io.structures.atoms import Structure
 from smdgen.units import ANGSTROM_PER_NM
 
-_ADVICE = "expected a .gro file of GROMACS: write or copy it again"
+_NO_GRO = "expected a .gro file of GROMACS: write or copy it again"
 _FIRST = 20  # columns before the coordinates
 
 #: Places in the box line of the three vectors' components.
@@ -33,16 +33,16 @@ def read_gro(path: Path) -> Structure:
     require_regular_file(path, "a .gro file", TopologyError)
     lines = read_text_lines(path)
     if not is_gro(lines):
-        raise TopologyError(f"{path} has no number of atoms and atoms in its first lines; {_ADVICE}")
+        raise TopologyError(f"{path} has no number of atoms and atoms in its first lines; {_NO_GRO}")
     n_atoms, width = int(lines[1]), _width(lines[2])
     rows = lines[2 : 2 + n_atoms]
     if n_atoms < 1 or len(lines) < n_atoms + 3:
-        raise TopologyError(f"{path} declares {n_atoms} atoms and has {max(len(lines) - 3, 0)}; {_ADVICE}")
+        raise TopologyError(f"{path} declares {n_atoms} atoms and has {max(len(lines) - 3, 0)}; {_NO_GRO}")
     records = [_record(path, number, line, width) for number, line in enumerate(rows, start=3)]
     try:
         residue_ids = np.array([int(record.residue_id) for record in records], dtype=np.int64)
     except ValueError as error:
-        raise TopologyError(f"{path}: a residue number is no number ({error}); {_ADVICE}") from error
+        raise TopologyError(f"{path}: a residue number is no number ({error}); {_NO_GRO}") from error
     cell = _cell(path, lines[2 + n_atoms])
     return assemble(path, records, residue_ids, cell, np.zeros((0, 2), dtype=np.int64))
 
@@ -57,7 +57,7 @@ def _record(path: Path, number: int, line: str, width: int) -> AtomRecord:
     try:
         x, y, z = (float(line[_FIRST + width * i :][:width]) * ANGSTROM_PER_NM for i in range(3))
     except ValueError as error:
-        raise TopologyError(f"{path}, line {number}: no atom in {line[:60]!r}; {_ADVICE}") from error
+        raise TopologyError(f"{path}, line {number}: no atom in {line[:60]!r}; {_NO_GRO}") from error
     return AtomRecord(
         serial=line[15:20].strip(),
         name=line[10:15].strip(),
@@ -79,9 +79,9 @@ def _cell(path: Path, line: str) -> NDArray[np.float64] | None:
     try:
         values = [float(word) for word in line.split()]
     except ValueError as error:
-        raise TopologyError(f"{path}: the box line is {line[:60]!r}; {_ADVICE}") from error
+        raise TopologyError(f"{path}: the box line is {line[:60]!r}; {_NO_GRO}") from error
     if len(values) not in (3, 9):
-        raise TopologyError(f"{path}: the box line has {len(values)} numbers, not 3 or 9; {_ADVICE}")
+        raise TopologyError(f"{path}: the box line has {len(values)} numbers, not 3 or 9; {_NO_GRO}")
     values += [0.0] * (9 - len(values))
     vectors = ANGSTROM_PER_NM * np.array([[values[i] for i in row] for row in _BOX_ORDER])
     if not np.abs(vectors).any():

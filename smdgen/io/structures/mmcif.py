@@ -16,7 +16,7 @@ from smdgen.io.structures.atom_records import SEVERAL_MODELS, AtomRecord, Link, 
 from smdgen.io.structures.atoms import Structure
 from smdgen.io.structures.elements import ATOMIC_WEIGHTS
 
-_ADVICE = "expected an mmCIF with an _atom_site table: write or copy it again"
+_NO_CIF = "expected an mmCIF with an _atom_site table: write or copy it again"
 _WORD = re.compile(r"'((?:[^']|'(?=\S))*)'|\"((?:[^\"]|\"(?=\S))*)\"|(\S+)")
 _NEEDED = ("label_atom_id", "label_comp_id", "Cartn_x", "Cartn_y", "Cartn_z")
 _CELL = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
@@ -34,13 +34,13 @@ def read_mmcif(path: Path) -> Structure:
     models = [row[columns["pdbx_PDB_model_num"]] if "pdbx_PDB_model_num" in columns else "1" for row in rows]
     first = [row for row, model in zip(rows, models, strict=True) if model == models[0]]
     if len(first) < len(rows) and not all(map(str.isdecimal, models)):
-        raise TopologyError(f"{path}: some atoms name a model and some do not; {_ADVICE}")
+        raise TopologyError(f"{path}: some atoms name a model and some do not; {_NO_CIF}")
     records = [_record(path, columns, row) for row in first]
     numbers = [record.residue_id for record in records]
     try:
         residue_ids = np.array([int(number) if number else 0 for number in numbers], dtype=np.int64)
     except (ValueError, OverflowError) as error:
-        raise TopologyError(f"{path}: a residue number is no number ({error}); {_ADVICE}") from error
+        raise TopologyError(f"{path}: a residue number is no number ({error}); {_NO_CIF}") from error
     structure = assemble(path, records, residue_ids, _cell(lines), linked_records(records, _links(lines)))
     long = [chain for chain in dict.fromkeys(structure.chain_ids.tolist()) if len(chain) > 1]
     if long:
@@ -59,10 +59,10 @@ def _atom_site(path: Path, lines: Sequence[str]) -> tuple[dict[str, int], list[l
     names = [line.split()[0] for line in lines if line.startswith("_atom_site.")]
     columns = {name.removeprefix("_atom_site."): i for i, name in enumerate(names)}
     if len(columns) != len(names):
-        raise TopologyError(f"{path}: the table of atoms has a column twice; {_ADVICE}")
+        raise TopologyError(f"{path}: the table of atoms has a column twice; {_NO_CIF}")
     missing = [name for name in _NEEDED if name not in columns]
     if missing:
-        raise TopologyError(f"{path} has no atoms: _atom_site.{missing[0]} is not there; {_ADVICE}")
+        raise TopologyError(f"{path} has no atoms: _atom_site.{missing[0]} is not there; {_NO_CIF}")
     start = max(i for i, line in enumerate(lines) if line.startswith("_atom_site.")) + 1
     rows = []
     for number, line in enumerate(lines[start:], start=start + 1):
@@ -73,11 +73,11 @@ def _atom_site(path: Path, lines: Sequence[str]) -> tuple[dict[str, int], list[l
         row = ["".join(match) for match in _WORD.findall(line)]
         if len(row) != len(columns):
             raise TopologyError(
-                f"{path}, line {number}: {len(row)} values in a table of {len(columns)} columns; {_ADVICE}"
+                f"{path}, line {number}: {len(row)} values in a table of {len(columns)} columns; {_NO_CIF}"
             )
         rows.append(row)
     if not rows:
-        raise TopologyError(f"{path} lists no atoms; {_ADVICE}")
+        raise TopologyError(f"{path} lists no atoms; {_NO_CIF}")
     return columns, rows
 
 
@@ -91,7 +91,7 @@ def _record(path: Path, columns: dict[str, int], row: Sequence[str]) -> AtomReco
     try:
         x, y, z = (float(value(f"Cartn_{axis}")) for axis in "xyz")
     except ValueError as error:
-        raise TopologyError(f"{path}: atom {value('id')} has no coordinates; {_ADVICE}") from error
+        raise TopologyError(f"{path}: atom {value('id')} has no coordinates; {_NO_CIF}") from error
     element = value("type_symbol")
     return AtomRecord(
         serial=value("id"),

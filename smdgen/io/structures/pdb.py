@@ -17,7 +17,7 @@ from smdgen.io.structures.atoms import Structure
 from smdgen.io.structures.elements import ATOMIC_WEIGHTS, PROTEIN_RESIDUES, WATER_RESIDUES
 from smdgen.io.structures.hybrid36 import decode_hybrid36, encode_hybrid36
 
-_ADVICE = "expected a PDB file with ATOM lines: write or copy it again"
+_NO_PDB = "expected a PDB file with ATOM lines: write or copy it again"
 _COORDINATE = re.compile(r" {0,3}-?\d{1,4}\.\d{3}|-?\d+\.\d+")  # %8.3f; wide numbers have fewer decimals
 _BLANK = re.compile(r" {0,3}")
 _ATOM_RECORDS = ("ATOM", "HETATM")
@@ -172,7 +172,7 @@ def _next_model(path: Path, lines: Sequence[str], start: int) -> tuple[list[Atom
             return atoms, number
     if not atoms:
         first = next((line.strip()[:30] for line in lines if line.strip()), "")
-        raise TopologyError(f"{path} has no ATOM lines; it starts with {first!r}; {_ADVICE}")
+        raise TopologyError(f"{path} has no ATOM lines; it starts with {first!r}; {_NO_PDB}")
     return atoms, len(lines)
 
 
@@ -182,7 +182,7 @@ def _parse_atom(path: Path, number: int, line: str, part: int) -> AtomRecord:
         line[27:30]
     ):
         raise TopologyError(
-            f"{path}, line {number}: no coordinates in columns 31 to 54 of {line[:60]!r}; {_ADVICE}"
+            f"{path}, line {number}: no coordinates in columns 31 to 54 of {line[:60]!r}; {_NO_PDB}"
         )
     x, y, z = map(float, fields)
     element = line[76:78].strip()
@@ -222,7 +222,7 @@ def _residue_numbers(path: Path, atoms: Sequence[AtomRecord]) -> NDArray[np.int6
             numbers[i] = int(text, 16) if is_hex else decode_hybrid36(text, 4)
         except ValueError as error:
             raise TopologyError(
-                f"{path}: atom {i + 1} ({atom.name}) has residue number {text!r}; {_ADVICE}"
+                f"{path}: atom {i + 1} ({atom.name}) has residue number {text!r}; {_NO_PDB}"
             ) from error
         previous = int(numbers[i])
     return numbers

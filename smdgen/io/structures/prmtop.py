@@ -17,9 +17,9 @@ from smdgen.io.structures.elements import elements_of_masses
 #: Source: ambermd.org/FileFormats.php.
 _CHARGE_UNIT = 18.2223
 
-_ADVICE = "expected an Amber prmtop (version 7 or later): write or copy it again"
+_NO_TOP = "expected an Amber prmtop (version 7 or later): write or copy it again"
 _FORMAT = re.compile(r"%FORMAT\s*\(\s*(\d+)\s*([aAiIeEfF])\s*(\d+)")
-_MAX_ATOMS = 10**8
+_MAX_NATOM = 10**8
 
 #: Where POINTERS has the number of terms of each section.
 _TERMS = {
@@ -46,7 +46,7 @@ def read_prmtop(path: Path) -> Structure:
     masses = np.array(_read(path, sections, "MASS", n_atoms, float), dtype=np.float64)
     charges = np.array(_read(path, sections, "CHARGE", n_atoms, float), dtype=np.float64) / _CHARGE_UNIT
     if not (((masses >= 0) & (masses < _MOST_MASS)).all() and np.isfinite(charges).all()):
-        raise TopologyError(f"{path} has masses or charges that cannot be; {_ADVICE}")
+        raise TopologyError(f"{path} has masses or charges that cannot be; {_NO_TOP}")
     bonds = _bonds(path, sections, n_atoms, n_terms)
     residue = _residue_of_atoms(path, sections, n_atoms, n_residues)
     labels = np.array(_read(path, sections, "RESIDUE_LABEL", n_residues, str), dtype=np.str_)
@@ -81,20 +81,20 @@ def _sections(path: Path, lines: Sequence[str]) -> dict[str, list[str]]:
         if line.startswith("%FLAG"):
             name = line[5:].strip()
             if name in sections:
-                raise TopologyError(f"{path} has two sections {name}; {_ADVICE}")
+                raise TopologyError(f"{path} has two sections {name}; {_NO_TOP}")
             current = sections.setdefault(name, [])
         elif not line.startswith("%COMMENT"):
             current.append(line)
     if "POINTERS" not in sections:
-        raise TopologyError(f"{path} has no section POINTERS; {_ADVICE}")
+        raise TopologyError(f"{path} has no section POINTERS; {_NO_TOP}")
     return sections
 
 
 def _counts(path: Path, sections: dict[str, list[str]]) -> tuple[int, int, dict[str, int]]:
     """Number of atoms, of residues, and of bonds, angles and torsions by their sections."""
     pointers = _read(path, sections, "POINTERS", None, int)
-    if len(pointers) < 30 or not 0 < pointers[0] < _MAX_ATOMS or not 0 < pointers[11] <= pointers[0]:
-        raise TopologyError(f"{path}: section POINTERS makes no sense; {_ADVICE}")
+    if len(pointers) < 30 or not 0 < pointers[0] < _MAX_NATOM or not 0 < pointers[11] <= pointers[0]:
+        raise TopologyError(f"{path}: section POINTERS makes no sense; {_NO_TOP}")
     return pointers[0], pointers[11], {name: pointers[place] for name, place in _TERMS.items()}
 
 
@@ -105,10 +105,10 @@ def _read(
     lines = sections.get(name, [])
     match = _FORMAT.match(lines[0]) if lines else None
     if match is None:
-        raise TopologyError(f"{path} has no section {name}; {_ADVICE}")
+        raise TopologyError(f"{path} has no section {name}; {_NO_TOP}")
     per_line, width = int(match[1]), int(match[3])
     if not 0 < width <= 200 or not 0 < per_line <= 1000:
-        raise TopologyError(f"{path}: the format of section {name} makes no sense; {_ADVICE}")
+        raise TopologyError(f"{path}: the format of section {name} makes no sense; {_NO_TOP}")
     is_text = match[2] in "aA"
     fields = []
     for line in lines[1:]:
@@ -117,14 +117,14 @@ def _read(
     if is_text:
         fields = fields[:count]  # blanks fill the last line
     if count is not None and len(fields) != count:
-        raise TopologyError(f"{path}: section {name} holds {len(fields)} of {count} values; {_ADVICE}")
+        raise TopologyError(f"{path}: section {name} holds {len(fields)} of {count} values; {_NO_TOP}")
     try:
         values = [convert(field) for field in fields]
         if any(isinstance(value, int) and abs(value) >= 2**31 for value in values):
             raise ValueError("a number beyond 32 bits")
         return values
     except ValueError as error:
-        raise TopologyError(f"{path}: section {name} cannot be read ({error}); {_ADVICE}") from error
+        raise TopologyError(f"{path}: section {name} cannot be read ({error}); {_NO_TOP}") from error
 
 
 def _residue_of_atoms(
@@ -133,7 +133,7 @@ def _residue_of_atoms(
     """(n_atoms,). Residue of each atom, from 0."""
     first = np.array(_read(path, sections, "RESIDUE_POINTER", n_residues, int), dtype=np.int64) - 1
     if first[0] != 0 or (np.diff(first) <= 0).any() or first[-1] >= n_atoms:
-        raise TopologyError(f"{path}: section RESIDUE_POINTER does not rise from 1 to {n_atoms}; {_ADVICE}")
+        raise TopologyError(f"{path}: section RESIDUE_POINTER does not rise from 1 to {n_atoms}; {_NO_TOP}")
     return np.searchsorted(first, np.arange(n_atoms), side="right").astype(np.int64) - 1
 
 
@@ -171,7 +171,7 @@ def _bonds(
     """(n_bonds, 2). Amber stores three times the index of each atom, then the type."""
     pairs = _read_terms(path, sections, "BONDS", 3, counts)[:, :2]
     if (pairs % 3).any():
-        raise TopologyError(f"{path}: a bond's index is no multiple of three; {_ADVICE}")
+        raise TopologyError(f"{path}: a bond's index is no multiple of three; {_NO_TOP}")
     if len(pairs) and (pairs.min() < 0 or pairs.max() // 3 >= n_atoms or (pairs[:, 0] == pairs[:, 1]).any()):
-        raise TopologyError(f"{path}: a bond names an atom outside 1 to {n_atoms}, or itself; {_ADVICE}")
+        raise TopologyError(f"{path}: a bond names an atom outside 1 to {n_atoms}, or itself; {_NO_TOP}")
     return sorted_bonds(pairs // 3)

@@ -14,7 +14,7 @@ from smdgen.files import atomic_path, read_text_lines, require_regular_file
 from smdgen.io.structures.atoms import Structure, sorted_bonds
 from smdgen.io.structures.elements import elements_of_masses
 
-_ADVICE = "expected a PSF written by VMD, CHARMM or CHARMM-GUI: write or copy it again"
+_NO_PSF = "expected a PSF written by VMD, CHARMM or CHARMM-GUI: write or copy it again"
 _MAX_COUNT = 10**8
 _SECTIONS = ("NBOND", "NTHETA", "NPHI", "NIMPHI", "NCRTERM")
 _WIDTH = {"NBOND": 2, "NTHETA": 3, "NPHI": 4, "NIMPHI": 4, "NCRTERM": 8}
@@ -46,7 +46,7 @@ def read_psf(path: Path) -> Structure:
     terms = _read_terms(path, lines, sections)
     bonds = terms.bonds
     if (bonds[:, 0] == bonds[:, 1]).any():
-        raise TopologyError(f"{path}: an atom is bonded to itself; {_ADVICE}")
+        raise TopologyError(f"{path}: an atom is bonded to itself; {_NO_PSF}")
     notes = [f"{path.name}: {note}" for note in _term_notes(terms)]
     if "NBOND" not in sections:
         notes.append(f"{path.name} lists no bonds (no !NBOND section)")
@@ -126,7 +126,7 @@ def _read_lines(path: Path) -> list[str]:
     lines = read_text_lines(path)
     if not lines or not lines[0].split() or lines[0].split()[0] != "PSF":
         start = lines[0][:30].strip() if lines else ""
-        raise TopologyError(f"{path} is no PSF: it starts with {start!r}; {_ADVICE}")
+        raise TopologyError(f"{path} is no PSF: it starts with {start!r}; {_NO_PSF}")
     if "DRUDE" in lines[0].split():
         raise TopologyError(f"{path} has Drude particles, which are not supported; give a PSF without them")
     return lines
@@ -144,14 +144,14 @@ def _find_sections(path: Path, lines: Sequence[str]) -> dict[str, tuple[int, int
         if count is None and name not in (*_SECTIONS, "NATOM"):
             continue
         if count is None:
-            raise TopologyError(f"{path}, line {number + 1}: {before.strip()[:20]!r} is no count; {_ADVICE}")
+            raise TopologyError(f"{path}, line {number + 1}: {before.strip()[:20]!r} is no count; {_NO_PSF}")
         if not 0 <= count <= _MAX_COUNT:
-            raise TopologyError(f"{path}, line {number + 1}: {count} !{name} makes no sense; {_ADVICE}")
+            raise TopologyError(f"{path}, line {number + 1}: {count} !{name} makes no sense; {_NO_PSF}")
         if name in sections:
-            raise TopologyError(f"{path}, line {number + 1}: a second !{name} section; {_ADVICE}")
+            raise TopologyError(f"{path}, line {number + 1}: a second !{name} section; {_NO_PSF}")
         sections[name] = (count, number + 1)
     if sections.get("NATOM", (0, 0))[0] < 1:
-        raise TopologyError(f"{path} lists no atoms (!NATOM); {_ADVICE}")
+        raise TopologyError(f"{path} lists no atoms (!NATOM); {_NO_PSF}")
     return sections
 
 
@@ -173,16 +173,16 @@ def _read_atoms(
     """Segment, residue number, residue name, name, type, charge, mass of every atom."""
     count, first = sections["NATOM"]
     if len(lines) - first < count:
-        raise TopologyError(f"{path} announces {count} atoms but ends after {len(lines) - first}; {_ADVICE}")
+        raise TopologyError(f"{path} announces {count} atoms but ends after {len(lines) - first}; {_NO_PSF}")
     after = next((line for line in lines[first + count :] if line.strip()), "!")
     if "!" not in after:
-        raise TopologyError(f"{path} announces {count} atoms, then {after[:40].strip()!r} follows; {_ADVICE}")
+        raise TopologyError(f"{path} announces {count} atoms, then {after[:40].strip()!r} follows; {_NO_PSF}")
     rows = [_split_atom(line, extended) for line in lines[first : first + count]]
     for index, row in enumerate(rows):
         if row is None or row[0].lstrip("0") != str(index + 1):
             raise TopologyError(
                 f"{path}, line {first + index + 1}: {lines[first + index][:40].strip()!r} is not atom "
-                f"{index + 1} of {count}; {_ADVICE}"
+                f"{index + 1} of {count}; {_NO_PSF}"
             )
     whole = [row for row in rows if row is not None]
     charges, masses = (np.array([_number(row[i]) for row in whole]) for i in (6, 7))
@@ -190,7 +190,7 @@ def _read_atoms(
     if not possible.all():
         index = int(np.argmin(possible))
         charge, mass = (word[:20] for word in whole[index][6:])
-        raise TopologyError(f"{path}: atom {index + 1} has charge {charge!r}, mass {mass!r}; {_ADVICE}")
+        raise TopologyError(f"{path}: atom {index + 1} has charge {charge!r}, mass {mass!r}; {_NO_PSF}")
     segments, residues, residue_names, names, types = ([row[i] for row in whole] for i in range(1, 6))
     return segments, residues, residue_names, names, types, charges, masses
 
@@ -231,7 +231,7 @@ def _split_residues(path: Path, residues: Sequence[str]) -> tuple[NDArray[np.int
         digits = residue.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
         number = _count(digits)
         if number is None or abs(number) > _MAX_COUNT:
-            raise TopologyError(f"{path}: atom {index + 1} has residue number {residue[:30]!r}; {_ADVICE}")
+            raise TopologyError(f"{path}: atom {index + 1} has residue number {residue[:30]!r}; {_NO_PSF}")
         numbers.append(number)
         insertions.append(residue[len(digits) :])
     return np.array(numbers, dtype=np.int64), np.array(insertions, dtype=np.str_)
@@ -250,17 +250,17 @@ def _read_section(
         words += line.split()
     if len(words) != count * width:
         raise TopologyError(
-            f"{path}: section !{name} announces {count} entries but holds {len(words) / width:g}; {_ADVICE}"
+            f"{path}: section !{name} announces {count} entries but holds {len(words) / width:g}; {_NO_PSF}"
         )
     try:
         atoms = np.array(words, dtype=np.int64).reshape(-1, width) - 1
     except (ValueError, OverflowError) as error:
         raise TopologyError(
-            f"{path}: section !{name} holds something else than numbers; {_ADVICE}"
+            f"{path}: section !{name} holds something else than numbers; {_NO_PSF}"
         ) from error
     if atoms.size and (atoms.min() < 0 or atoms.max() >= n_atoms):
         bad = atoms.min() + 1 if atoms.min() < 0 else atoms.max() + 1
-        raise TopologyError(f"{path}: section !{name} names atom {bad}, there are 1 to {n_atoms}; {_ADVICE}")
+        raise TopologyError(f"{path}: section !{name} names atom {bad}, there are 1 to {n_atoms}; {_NO_PSF}")
     return atoms
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.arrays import Mask
 from smdgen.errors import ConfigError
 from smdgen.geometry.atoms import residue_numbers
 from smdgen.geometry.bonds import molecule_numbers
@@ -30,8 +31,6 @@ from smdgen.io.structures.selection_language import (
 )
 
 _SHOWN = 12
-
-Mask = NDArray[np.bool_]
 
 
 def select_atoms(structure: Structure, selection: str) -> NDArray[np.int64]:

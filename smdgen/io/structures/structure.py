@@ -47,11 +47,11 @@ TOPOLOGY_SUFFIXES = (".psf", ".prmtop", ".parm7", ".pdb", ".cif", ".mmcif", ".en
 ONLY_STRUCTURE_SUFFIXES = (".psf", ".prmtop", ".parm7", ".cif", ".mmcif", ".gro")
 _FULL_TOPOLOGIES = 3  # how many of these list bonds
 
-_READERS: dict[str, Callable[[Path], Structure]] = {
+_STRUCTURE_READERS: dict[str, Callable[[Path], Structure]] = {
     "PSF": read_psf, "prmtop": read_prmtop, "mmCIF": read_mmcif, "PDB": read_pdb, "GRO": read_gro,
 }  # fmt: skip
 
-_EXPECTED = "a structure (PSF, PDB, prmtop, mmCIF or GRO)"
+_STRUCTURE = "a structure (PSF, PDB, prmtop, mmCIF or GRO)"
 _OTHER_STRUCTURES = {
     ".top": "a GROMACS topology",
     ".tpr": "a GROMACS run input",
@@ -71,9 +71,9 @@ def read_structure(path: Path) -> Structure:
         TopologyError: The file is missing, of another kind, damaged or cut.
     """
     path = Path(path)
-    require_regular_file(path, _EXPECTED, TopologyError)
+    require_regular_file(path, _STRUCTURE, TopologyError)
     try:
-        structure = _READERS[structure_format(path)](path)
+        structure = _STRUCTURE_READERS[structure_format(path)](path)
     except OSError as error:
         raise TopologyError(f"cannot read {path}: {error.strerror}; check the disk") from error
     notes = (f"{path.name}: {note}" for note in find_oddities(structure))
@@ -159,7 +159,7 @@ def structure_format(path: Path) -> str:
     Raises:
         TopologyError: The file is missing, or of a kind that is known and not read.
     """
-    require_regular_file(path, _EXPECTED, TopologyError)
+    require_regular_file(path, _STRUCTURE, TopologyError)
     with path.open("rb") as stream:
         head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").decode("latin-1")
     start = head.lstrip()
@@ -176,7 +176,7 @@ def structure_format(path: Path) -> str:
     refuse_packed(path, TopologyError)
     if path.suffix.lower() in _OTHER_STRUCTURES:
         kind = _OTHER_STRUCTURES[path.suffix.lower()]
-        raise TopologyError(f"{path} is {kind}, expected {_EXPECTED}; convert it to PDB")
+        raise TopologyError(f"{path} is {kind}, expected {_STRUCTURE}; convert it to PDB")
     by_suffix = {".psf": "PSF", ".prmtop": "prmtop", ".parm7": "prmtop", ".cif": "mmCIF", ".mmcif": "mmCIF"}
     by_suffix[".gro"] = "GRO"
     return by_suffix.get(path.suffix.lower(), "PDB")

@@ -12,10 +12,10 @@ from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import atomic_path, read_text_lines, require_regular_file
 from smdgen.io.tables.pull_table import Line, read_rows, settle
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,17}")
+_COLVARS_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,17}")
 _VECTOR = re.compile(r"\([^()]*\)")
 _ROWS_A_HEADER = 1000
-_EXPECTED = "a Colvars trajectory (`# step name ...`, then one row of numbers a frame)"
+_COLVARS = "a Colvars trajectory (`# step name ...`, then one row of numbers a frame)"
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ def read_colvars_traj(path: Path) -> ColvarsTable:
             parts[-1][1].append((number, text))
         else:
             found = line.strip()[:60]
-            raise TrajectoryError(f"{path}, line {number}: {found!r} has no header; expected {_EXPECTED}")
-    rows = read_rows(path, parts, _EXPECTED)
+            raise TrajectoryError(f"{path}, line {number}: {found!r} has no header; expected {_COLVARS}")
+    rows = read_rows(path, parts, _COLVARS)
     steps = rows.values[:, rows.names.index("step")]
     if not ((np.abs(steps) < 2**53) & (steps == np.rint(steps)))[np.isfinite(steps)].all():
-        raise TrajectoryError(f"{path} has steps that are no whole numbers; expected {_EXPECTED}")
+        raise TrajectoryError(f"{path} has steps that are no whole numbers; expected {_COLVARS}")
     keys, columns, notes = settle(rows, "step", lambda name: name.startswith("W_"))
     if not columns:
-        raise TrajectoryError(f"{path} has no column of finite numbers; expected {_EXPECTED}")
+        raise TrajectoryError(f"{path} has no column of finite numbers; expected {_COLVARS}")
     return ColvarsTable(keys.astype(np.int64), columns, tuple(notes))
 
 
@@ -111,7 +111,7 @@ def _header_names(tokens: list[str]) -> list[str]:
 def _checked_columns(path: Path, steps: ArrayLike, columns: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
     """(n, n_columns)."""
     for name in columns:
-        if not _NAME.fullmatch(name):
+        if not _COLVARS_NAME.fullmatch(name):
             raise ConfigError(
                 f"column name {name!r}: the Dashboard takes a letter and at most 17 letters, digits, _"
             )

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
+from smdgen.arrays import FloatArray
 from smdgen.errors import TrajectoryError
 from smdgen.files import read_text_lines, require_regular_file
-from smdgen.io.tables.pull_table import Column, PullTable, Units, read_rows, settle
+from smdgen.io.tables.pull_table import PullTable, Units, read_rows, settle
 from smdgen.io.tables.spring import accumulated_work, fit_spring
 from smdgen.notes import Note
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 
-_EXPECTED = 'an .xvg of GROMACS\' pull code (`@ s0 legend "1"`, then time and a number a coordinate)'
-_SAME_TIME = 1e-4  # ps
+_XVG = 'an .xvg of GROMACS\' pull code (`@ s0 legend "1"`, then time and a number a coordinate)'
+_SAME_ROW_TIME = 1e-4  # ps
 _LEGEND = re.compile(r'@\s*s(\d+)\s+legend\s+"([^"]*)"')
 
 
@@ -34,14 +35,14 @@ def read_gromacs_pull(path: Path, forces: Path | None) -> PullTable:
     variables = {name: column for name, column in columns.items() if name.isdigit()}
     if not variables:
         odd = "".join(f"; {note.text}" for note in notes)
-        raise TrajectoryError(f"{path} has no column of a pull coordinate{odd}; expected {_EXPECTED}")
+        raise TrajectoryError(f"{path} has no column of a pull coordinate{odd}; expected {_XVG}")
     centres = {name: columns[f"{name} ref"] for name in variables if f"{name} ref" in columns}
-    works: dict[str, Column] = {}
+    works: dict[str, FloatArray] = {}
     if forces is not None:
         force_times, pulls, more = _read_xvg(forces)
         notes += more
-        rows = np.searchsorted(force_times, times - _SAME_TIME).clip(max=len(force_times) - 1)
-        is_there = np.isclose(force_times[rows], times, rtol=1e-6, atol=_SAME_TIME)
+        rows = np.searchsorted(force_times, times - _SAME_ROW_TIME).clip(max=len(force_times) - 1)
+        is_there = np.isclose(force_times[rows], times, rtol=1e-6, atol=_SAME_ROW_TIME)
         if is_there.sum() >= min(len(times), len(force_times)) / 2:  # one may be written more often
             times, rows = times[is_there], rows[is_there]
             variables, centres = (
@@ -61,9 +62,12 @@ def read_gromacs_pull(path: Path, forces: Path | None) -> PullTable:
 
 
 def _works(
-    times: Column, variables: dict[str, Column], centres: dict[str, Column], forces: dict[str, Column],
+    times: FloatArray,
+    variables: dict[str, FloatArray],
+    centres: dict[str, FloatArray],
+    forces: dict[str, FloatArray],
     notes: list[Note],
-) -> dict[str, Column]:  # fmt: skip
+) -> dict[str, FloatArray]:
     """Work of all coordinates together; fills in centres that the file does not hold."""
     total = np.zeros_like(times)
     for name, x in variables.items():
@@ -90,9 +94,9 @@ def _works(
     return {"pull": total / KJ_PER_KCAL}
 
 
-def _read_xvg(path: Path) -> tuple[Column, dict[str, Column], list[Note]]:
+def _read_xvg(path: Path) -> tuple[FloatArray, dict[str, FloatArray], list[Note]]:
     """Times, columns by legend, and what was odd; a single column without legend is pull coordinate 1."""
-    require_regular_file(path, _EXPECTED, TrajectoryError)
+    require_regular_file(path, _XVG, TrajectoryError)
     legends: dict[int, str] = {}
     lines = []
     for number, line in enumerate(read_text_lines(path), start=1):
@@ -104,6 +108,6 @@ def _read_xvg(path: Path) -> tuple[Column, dict[str, Column], list[Note]]:
     if not legends and lines and len(lines[0][1].split()) == 2:
         legends = {0: "1"}  # GROMACS names columns only where there are several
     if not legends or sorted(legends) != list(range(len(legends))):
-        raise TrajectoryError(f"{path} has no legends s0, s1, ...; expected {_EXPECTED}")
+        raise TrajectoryError(f"{path} has no legends s0, s1, ...; expected {_XVG}")
     names = ["time", *(legends[i] for i in range(len(legends)))]
-    return settle(read_rows(path, [(names, lines)], _EXPECTED), "time")
+    return settle(read_rows(path, [(names, lines)], _XVG), "time")

@@ -5,21 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
+from smdgen.arrays import FloatArray
 from smdgen.errors import TrajectoryError
 from smdgen.files import require_regular_file
-from smdgen.io.tables.pull_table import Column, PullTable, read_rows, settle
+from smdgen.io.tables.pull_table import PullTable, read_rows, settle
 from smdgen.io.tables.spring import accumulated_work, fit_spring
 from smdgen.notes import Note
 
 #: pN in one kcal/mol/A, the factor NAMD multiplies with (exactly it is 69.477).
 PN_PER_KCAL_MOL_A = 69.479
 
-_EXPECTED = "lines `SMD  step x y z fx fy fz` of a NAMD log"
+_SMD_LOG = "lines `SMD  step x y z fx fy fz` of a NAMD log"
 _FORCES = ("fx", "fy", "fz")
-_COLUMNS = ("ts", "x", "y", "z", *_FORCES)
-_NUMBER = r"([-+.\deE]+)"
-_VELOCITY = re.compile(rf"Info:\s+SMD VELOCITY\s+{_NUMBER}")
-_DIRECTION = re.compile(rf"Info:\s+SMD DIRECTION\s+{_NUMBER}\s+{_NUMBER}\s+{_NUMBER}")
+_SMD_COLUMNS = ("ts", "x", "y", "z", *_FORCES)
+_LOG_NUMBER = r"([-+.\deE]+)"
+_VELOCITY = re.compile(rf"Info:\s+SMD VELOCITY\s+{_LOG_NUMBER}")
+_DIRECTION = re.compile(rf"Info:\s+SMD DIRECTION\s+{_LOG_NUMBER}\s+{_LOG_NUMBER}\s+{_LOG_NUMBER}")
 
 
 def is_namd_smd_log(path: Path) -> bool:
@@ -41,7 +42,7 @@ def read_namd_log(path: Path) -> PullTable:
 
     Source: NAMD User's Guide, Steered Molecular Dynamics (SMD).
     """
-    require_regular_file(path, _EXPECTED, TrajectoryError)
+    require_regular_file(path, _SMD_LOG, TrajectoryError)
     lines, head = [], ""
     with path.open(encoding="latin-1") as stream:
         for number, line in enumerate(stream, start=1):
@@ -49,9 +50,9 @@ def read_namd_log(path: Path) -> PullTable:
                 lines.append((number, line[4:]))
             elif line.startswith("Info: SMD "):
                 head += line
-    steps, columns, notes = settle(read_rows(path, [(_COLUMNS, lines)], _EXPECTED), "ts")
-    if len(columns) < len(_COLUMNS) - 1:
-        raise TrajectoryError(f"{notes[-1]}; expected {_EXPECTED}")
+    steps, columns, notes = settle(read_rows(path, [(_SMD_COLUMNS, lines)], _SMD_LOG), "ts")
+    if len(columns) < len(_SMD_COLUMNS) - 1:
+        raise TrajectoryError(f"{notes[-1]}; expected {_SMD_LOG}")
     positions, forces = (np.stack([columns[name] for name in part], axis=1) for part in ("xyz", _FORCES))
     forces = forces / PN_PER_KCAL_MOL_A
     centre_way, more = _spring_way(path, head, steps, positions, forces)
@@ -63,8 +64,8 @@ def read_namd_log(path: Path) -> PullTable:
 
 
 def _spring_way(
-    path: Path, head: str, steps: Column, positions: Column, forces: Column
-) -> tuple[tuple[Column, Column] | None, list[str]]:
+    path: Path, head: str, steps: FloatArray, positions: FloatArray, forces: FloatArray
+) -> tuple[tuple[FloatArray, FloatArray] | None, list[str]]:
     """Unit direction (3,) and how far the spring's end has gone along it at each row, A."""
     velocity, direction = _VELOCITY.search(head), _DIRECTION.search(head)
     if velocity and direction:

@@ -3,12 +3,13 @@
 import math
 from pathlib import Path
 
+from smdgen.arrays import FloatArray
 from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import read_text_lines, require_regular_file
-from smdgen.io.tables.pull_table import Column, Line, PullTable, Units, read_rows, settle
+from smdgen.io.tables.pull_table import Line, PullTable, Units, read_rows, settle
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 
-_EXPECTED = "a PLUMED table (`#! FIELDS time name ...`, then rows of numbers)"
+_PLUMED = "a PLUMED table (`#! FIELDS time name ...`, then rows of numbers)"
 _TO_ANGSTROM = {"nm": ANGSTROM_PER_NM, "A": 1.0}
 _TO_PS = {"ps": 1.0, "fs": 1e-3, "ns": 1e3}
 _TO_KCAL = {"kJ/mol": 1 / KJ_PER_KCAL, "kcal/mol": 1.0}
@@ -17,7 +18,7 @@ _TO_KCAL = {"kJ/mol": 1 / KJ_PER_KCAL, "kcal/mol": 1.0}
 UNIT_KEYS = {"length_unit": "nm", "energy_unit": "kJ/mol", "time_unit": "ps"}
 
 #: Ends of column names that are no variable: bias, force, kappa.
-_NO_VARIABLE = ("bias", "force2", "_kappa", "_cntr", "work", "_steps")
+_NO_VALUE = ("bias", "force2", "_kappa", "_cntr", "work", "_steps")
 
 #: Ends of column names that add up over the run.
 _SUMS = (".work", "_work")
@@ -38,7 +39,7 @@ def read_plumed(path: Path, units: str = "") -> PullTable:
         ConfigError: A unit that is not known.
         TrajectoryError: The file is none, or a row does not fit.
     """
-    require_regular_file(path, _EXPECTED, TrajectoryError)
+    require_regular_file(path, _PLUMED, TrajectoryError)
     told: dict[str, str] = {}
     parts: list[tuple[list[str], list[Line]]] = []
     for number, line in enumerate(read_text_lines(path), start=1):
@@ -50,11 +51,9 @@ def read_plumed(path: Path, units: str = "") -> PullTable:
         elif words and not words[0].startswith("#") and parts:
             parts[-1][1].append((number, line))
     if not parts or any("time" not in names for names, _ in parts):
-        raise TrajectoryError(f"{path} has no `#! FIELDS time ...`; expected {_EXPECTED}")
+        raise TrajectoryError(f"{path} has no `#! FIELDS time ...`; expected {_PLUMED}")
     length, energy, time = unit_factors(path, units.split() if units else [*(UNIT_KEYS | told).values()])
-    times, columns, notes = settle(
-        read_rows(path, parts, _EXPECTED), "time", lambda name: name.endswith(_SUMS)
-    )
+    times, columns, notes = settle(read_rows(path, parts, _PLUMED), "time", lambda name: name.endswith(_SUMS))
     likely = Units(
         {"A": length, "deg": 180 / math.pi}, energy, are_given=bool(units) or "energy_unit" in told
     )
@@ -63,7 +62,7 @@ def read_plumed(path: Path, units: str = "") -> PullTable:
         path=path,
         keys=times * time,
         clock="ps",
-        variables={name: column for name, column in columns.items() if not name.endswith(_NO_VARIABLE)},
+        variables={name: column for name, column in columns.items() if not name.endswith(_NO_VALUE)},
         centres={
             name.removesuffix("_cntr").split(".", 1)[-1]: column
             for name, column in columns.items()
@@ -75,7 +74,7 @@ def read_plumed(path: Path, units: str = "") -> PullTable:
     )
 
 
-def _works(columns: dict[str, Column]) -> dict[str, Column]:
+def _works(columns: dict[str, FloatArray]) -> dict[str, FloatArray]:
     """The total work of each restraint, else its work on each variable."""
     totals = {name: column for name, column in columns.items() if name.endswith(".work")}
     return totals or {name: column for name, column in columns.items() if name.endswith("_work")}

@@ -48,7 +48,7 @@ class PullLabels:
 
 
 @dataclass(frozen=True)
-class Frames:
+class LabelledFrames:
     """The frames of a trajectory that are to be labelled.
 
     Attributes:
@@ -100,7 +100,7 @@ def _joined(name: str, stem: str, suffix: str = "") -> list[str]:
     return [f"{first}{mark}{second}{suffix}" for mark in "_.-" for first, second in pairs]
 
 
-def read_labels(tables: tuple[Path, ...], frames: Frames, units: str = "") -> PullLabels:
+def read_labels(tables: tuple[Path, ...], frames: LabelledFrames, units: str = "") -> PullLabels:
     """Labels of frames, whose rows are found by step or time and tried against the CV of the frames.
 
     Args:
@@ -167,7 +167,7 @@ def _read_colvars(path: Path, units: str) -> PullTable:
     return PullTable(path, keys, "step", parts[""], parts["x0_"], parts["W_"], tuple(possible), found.notes)
 
 
-def _row_candidates(table: PullTable, frames: Frames) -> list[NDArray[np.int64]]:
+def _row_candidates(table: PullTable, frames: LabelledFrames) -> list[NDArray[np.int64]]:
     """(n,) row of every kept frame, the likeliest reading first."""
     candidates = []
     if table.clock == "step" and frames.steps is not None:
@@ -189,14 +189,14 @@ def _row_candidates(table: PullTable, frames: Frames) -> list[NDArray[np.int64]]
     return candidates if candidates or _has_clock(table, frames) else _every_few_rows(table, frames)
 
 
-def _has_clock(table: PullTable, frames: Frames) -> bool:
+def _has_clock(table: PullTable, frames: LabelledFrames) -> bool:
     """Whether frames have the times or steps that the table has; their mere numbers are none."""
     if table.clock == "ps":
         return frames.times_ps is not None
     return frames.steps is not None and not (np.diff(frames.steps) == 1).all()
 
 
-def _every_few_rows(table: PullTable, frames: Frames) -> list[NDArray[np.int64]]:
+def _every_few_rows(table: PullTable, frames: LabelledFrames) -> list[NDArray[np.int64]]:
     """(n,) rows of a table that was written so many times as often as the frames, with step 0 or without."""
     n_rows, n_frames = len(table.keys), frames.n_frames
     if len(frames.chosen) < _FRAMES_FOR_ROWS:
@@ -213,7 +213,9 @@ def _every_few_rows(table: PullTable, frames: Frames) -> list[NDArray[np.int64]]
     ]
 
 
-def _of_another_variable(table: PullTable, rows: NDArray[np.int64], name: str, frames: Frames) -> PullLabels:
+def _of_another_variable(
+    table: PullTable, rows: NDArray[np.int64], name: str, frames: LabelledFrames
+) -> PullLabels:
     """Labels from a table of these frames without the CV: the work, if its unit is given or proved."""
     pulled = name if name in table.centres else next(iter(table.centres), name)
     known = [replace(units, are_paired=False) for units in table.units if units.energy is not None]
@@ -227,7 +229,7 @@ def _of_another_variable(table: PullTable, rows: NDArray[np.int64], name: str, f
     return replace(labels, notes=(*labels.notes, Note(note, table.path.name)))
 
 
-def _unverified(table: PullTable, rows: NDArray[np.int64], frames: Frames) -> PullLabels:
+def _unverified(table: PullTable, rows: NDArray[np.int64], frames: LabelledFrames) -> PullLabels:
     """No variable of the table is the CV of the frames: nothing shows that it belongs to them."""
     name, unit = frames.cv_name, frames.cv_unit
     if name in table.variables:
@@ -349,7 +351,7 @@ def _jump_notes(
     return [f"{name} jumps near {place} of {table.path.name}; the table may be damaged there"]
 
 
-def _largest_difference(values: NDArray[np.float64], frames: Frames) -> float:
+def _largest_difference(values: NDArray[np.float64], frames: LabelledFrames) -> float:
     off = np.abs(values - frames.cv_values)
     if frames.cv_unit == "deg":
         off = np.abs(off - 360.0 * np.rint(off / 360.0))

@@ -8,10 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.arrays import FloatArray
 from smdgen.errors import TrajectoryError
 from smdgen.notes import Note
-
-Column = NDArray[np.float64]
 
 #: A clock that is in the file as step or as time.
 Clock = Literal["step", "ps"]
@@ -52,9 +51,9 @@ class PullTable:
     path: Path
     keys: NDArray[np.float64]
     clock: Clock
-    variables: dict[str, Column]
-    centres: dict[str, Column]
-    works: dict[str, Column]
+    variables: dict[str, FloatArray]
+    centres: dict[str, FloatArray]
+    works: dict[str, FloatArray]
     units: tuple[Units, ...] = (Units(are_given=True),)
     notes: tuple[str, ...] = ()
 
@@ -86,7 +85,7 @@ class Rows:
 
     path: Path
     names: tuple[str, ...]
-    values: Column
+    values: FloatArray
     lines: NDArray[np.int64]
     starts: NDArray[np.int64]
     notes: tuple[Note, ...]
@@ -150,7 +149,7 @@ def _without_cut_number(
 
 def _numbers(
     path: Path, names: tuple[str, ...], lines: Sequence[Line], expected: str, notes: list[Note]
-) -> Column:
+) -> FloatArray:
     """(n_rows, n_columns). Values that are not finite stay; a last line that does not fit is left out."""
     if len(set(names)) != len(names):
         raise TrajectoryError(f"{path} has a column name twice ({' '.join(names)}); rename one")
@@ -183,7 +182,7 @@ def _misfit(names: tuple[str, ...], line: str) -> str:
 
 def settle(
     rows: Rows, key: str, is_sum: Callable[[str], bool] = lambda _: False
-) -> tuple[Column, dict[str, Column], list[Note]]:
+) -> tuple[FloatArray, dict[str, FloatArray], list[Note]]:
     """One row a step or time: of those that a restart repeats, the later ones count.
 
     Args:
@@ -221,7 +220,7 @@ def settle(
     return keys[kept], columns, [*notes, *_sum_notes(rows, sums)]
 
 
-def _sum_notes(rows: Rows, sums: dict[str, Column | None]) -> list[Note]:
+def _sum_notes(rows: Rows, sums: dict[str, FloatArray | None]) -> list[Note]:
     """What became of the sums that begin again at a restart."""
     notes = []
     for name, joined in sums.items():
@@ -233,14 +232,14 @@ def _sum_notes(rows: Rows, sums: dict[str, Column | None]) -> list[Note]:
     return notes
 
 
-def kept_rows(keys: Column) -> NDArray[np.int64]:
+def kept_rows(keys: FloatArray) -> NDArray[np.int64]:
     """Rows that count where a restart repeats steps or times: those before which no later row goes back."""
     later = np.minimum.accumulate(keys[::-1])[::-1]
     is_kept = np.append(keys[:-1] < later[1:], True)
     return np.flatnonzero(is_kept)
 
 
-def join_sum(keys: Column, values: Column, starts: NDArray[np.int64]) -> Column | None:
+def join_sum(keys: FloatArray, values: FloatArray, starts: NDArray[np.int64]) -> FloatArray | None:
     """A sum over a run whose restarts may have begun again at 0.
 
     A restart is where a header is, where keys go back, and where the sum falls to 0. The sum begins again if
@@ -278,7 +277,7 @@ def join_sum(keys: Column, values: Column, starts: NDArray[np.int64]) -> Column 
     return joined
 
 
-def _mean_step(*pairs: Column) -> float:
+def _mean_step(*pairs: FloatArray) -> float:
     """The mean of the steps that (2,) values make; shorter ones do not count."""
     steps = [float(pair[1] - pair[0]) for pair in pairs if len(pair) == 2]
     return sum(steps) / len(steps) if steps else 0.0

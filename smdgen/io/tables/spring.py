@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from smdgen.arrays import FloatArray
 
 #: Largest deviation of a force from the spring's, as a share of the range of forces.
-_TOLERANCE = 0.01
+_FIT_TOLERANCE = 0.01
 _LEAST_ROWS = 6
 
 
@@ -42,7 +41,7 @@ def fit_spring(times: FloatArray, x: FloatArray, forces: FloatArray) -> Spring |
     table = np.stack([np.ones_like(x), elapsed, -(x - x[0])], axis=1)
     (offset, slope, constant), _, rank, _ = np.linalg.lstsq(table, forces, rcond=None)
     off = np.abs(table @ np.array([offset, slope, constant]) - forces).max()
-    if rank < 3 or constant <= 0 or off > _TOLERANCE * np.ptp(forces):
+    if rank < 3 or constant <= 0 or off > _FIT_TOLERANCE * np.ptp(forces):
         return None
     centre = x[0] + (offset + slope * elapsed) / constant
     return Spring(float(constant), float(slope / constant / np.ptp(times)), centre)

@@ -8,7 +8,7 @@ from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import read_text_lines, require_regular_file, sha256_file
 
 _LINE = re.compile(r"\\?([0-9a-fA-F]{64}) [ *](.+)")
-_ADVICE = "expected lines as `sha256sum` writes them: 64 hexadecimal digits, two blanks, a path"
+_NO_SUMS = "expected lines as `sha256sum` writes them: 64 hexadecimal digits, two blanks, a path"
 
 
 def read_sums(path: Path) -> dict[Path, str]:
@@ -24,10 +24,10 @@ def read_sums(path: Path) -> dict[Path, str]:
             continue
         match = _LINE.fullmatch(line.rstrip())
         if match is None:
-            raise ConfigError(f"{path}, line {number}: {line.strip()[:40]!r} is no sum; {_ADVICE}")
+            raise ConfigError(f"{path}, line {number}: {line.strip()[:40]!r} is no sum; {_NO_SUMS}")
         sums[Path(os.path.realpath(path.parent / match[2]))] = match[1].lower()
     if not sums:
-        raise ConfigError(f"{path} lists no file; {_ADVICE}")
+        raise ConfigError(f"{path} lists no file; {_NO_SUMS}")
     return sums
 
 

@@ -14,15 +14,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from smdgen.arrays import AtomChoice, FrameChoice
 from smdgen.errors import TrajectoryError
 from smdgen.files import atomic_path
 from smdgen.geometry.cell import cell_from_dcd, cell_to_dcd
 from smdgen.io.trajectories.dcd_layout import DcdLayout, frame_dtype, read_layout
 from smdgen.io.trajectories.times import numbered
 from smdgen.units import PS_PER_AKMA
-
-Frames = slice | NDArray[np.integer] | Sequence[int] | None
-Columns = slice | NDArray[np.int64]
 
 _SHORTER = "became shorter while it was read; wait for its writer and try again"
 _BLOCK_BYTES = 8 << 20  # of the map that are in memory at a time
@@ -114,7 +112,7 @@ class DcdFile:
         return self.sound.cells
 
     def read(
-        self, frames: Frames = None, atoms: NDArray[np.integer] | Sequence[int] | None = None
+        self, frames: FrameChoice = None, atoms: NDArray[np.integer] | Sequence[int] | None = None
     ) -> NDArray[np.float32]:
         """Coordinates of some frames and atoms.
 
@@ -166,7 +164,7 @@ class DcdFile:
         dtype = layout.frame_dtype(len(layout.free))
         return np.ndarray((max(count - 1, 0),), dtype, self._map, layout.frame_start(1))
 
-    def _copy(self, name: str, frames: NDArray[np.int64], columns: Columns, out: NDArray[Any]) -> None:
+    def _copy(self, name: str, frames: NDArray[np.int64], columns: AtomChoice, out: NDArray[Any]) -> None:
         """Fill `out` (n_block, n_selected) with one field of a block of frames."""
         if self.layout.free is None:
             _gather(self._view(False)[name], frames, columns, out)
@@ -180,7 +178,7 @@ class DcdFile:
                 row[self.layout.free] = later[frame - 1]
             target[...] = row[columns]
 
-    def _spans(self, names: Sequence[str], columns: Columns) -> NDArray[np.int64]:
+    def _spans(self, names: Sequence[str], columns: AtomChoice) -> NDArray[np.int64]:
         """(n, 2). First and last + 1 byte in a frame of what is to be read, near ones joined."""
         layout = self.layout
         if layout.free is not None:  # two kinds of frames: take each whole
@@ -400,7 +398,7 @@ def _joined(spans: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([first, np.concatenate([spans[breaks, 1], spans[-1:, 1]])], axis=1)
 
 
-def _gather(field: NDArray[Any], frames: NDArray[np.int64], columns: Columns, out: NDArray[Any]) -> None:
+def _gather(field: NDArray[Any], frames: NDArray[np.int64], columns: AtomChoice, out: NDArray[Any]) -> None:
     """Copy `field[frames][:, columns]` into `out` without a full copy of the frames."""
     if isinstance(columns, slice) or len(columns) < 1000:
         step = int(frames[1] - frames[0]) if len(frames) > 1 else 1
@@ -428,13 +426,13 @@ def _declared_note(found: int, declared: int) -> list[str]:
     return [f"the header declares {declared} frames, the file holds {found} whole ones; {found} are read"]
 
 
-def _frame_indices(frames: Frames, n_frames: int) -> NDArray[np.int64]:
+def _frame_indices(frames: FrameChoice, n_frames: int) -> NDArray[np.int64]:
     if frames is None or isinstance(frames, slice):
         return np.arange(n_frames)[frames if frames is not None else slice(None)]
     return _checked(frames, n_frames, "frame")
 
 
-def _atom_indices(atoms: NDArray[np.integer] | Sequence[int] | None, n_atoms: int) -> Columns:
+def _atom_indices(atoms: NDArray[np.integer] | Sequence[int] | None, n_atoms: int) -> AtomChoice:
     """The selection as a slice where it is contiguous (several times faster), else as indices."""
     if atoms is None:
         return slice(None)

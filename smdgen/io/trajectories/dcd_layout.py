@@ -19,7 +19,7 @@ _HEADER_BYTES = 84
 _TITLE_BYTES = 80
 _MAX_TITLES = 1000
 _LARGEST_PS_STEP = 0.02  # a larger time step is in fs, a smaller one in ps
-_ADVICE = "expected a DCD written by NAMD, CHARMM, OpenMM, MDTraj or VMD: write or copy it again"
+_NO_DCD = "expected a DCD written by NAMD, CHARMM, OpenMM, MDTraj or VMD: write or copy it again"
 
 
 @dataclass(frozen=True)
@@ -157,14 +157,14 @@ class _RecordReader:
         if length < 0 or length > limit or (exact and length != limit):
             raise TrajectoryError(
                 f"{self.path}: the {what} record claims {length} bytes, at most {limit} make sense; "
-                f"the header is damaged, {_ADVICE}"
+                f"the header is damaged, {_NO_DCD}"
             )
         content = self.stream.read(length)
         closing = self._read_marker(what)
         if closing != length:
             raise TrajectoryError(
                 f"{self.path}: the {what} record opens with {length} and closes with {closing}; "
-                f"the header is damaged, {_ADVICE}"
+                f"the header is damaged, {_NO_DCD}"
             )
         return content
 
@@ -172,7 +172,7 @@ class _RecordReader:
         raw = self.stream.read(self.marker_bytes)
         if len(raw) < self.marker_bytes:
             raise TrajectoryError(
-                f"{self.path} ends inside its header ({self.size} bytes, in the {what} record); {_ADVICE}"
+                f"{self.path} ends inside its header ({self.size} bytes, in the {what} record); {_NO_DCD}"
             )
         value: int = self.marker.unpack(raw)[0]
         return value
@@ -191,7 +191,7 @@ def _dialect(path: Path, head: bytes) -> tuple[Order, int]:
     shown = start.decode("latin-1")
     is_text = bool(shown.strip()) and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start)
     found = f"text ({shown.split()[0]!r})" if is_text else f"bytes {start[:8].hex(' ')}"
-    raise TrajectoryError(f"{path} is no DCD: it starts with {found}; {_ADVICE}")
+    raise TrajectoryError(f"{path} is no DCD: it starts with {found}; {_NO_DCD}")
 
 
 def _assemble(
@@ -215,10 +215,10 @@ def _assemble(
     notes += title_notes
     n_fixed = numbers[8]
     if n_atoms < 1 or not 0 <= n_fixed < n_atoms:
-        raise TrajectoryError(f"{path}: header says {n_atoms} atoms, {n_fixed} of them fixed; {_ADVICE}")
+        raise TrajectoryError(f"{path}: header says {n_atoms} atoms, {n_fixed} of them fixed; {_NO_DCD}")
     if 12 * (n_atoms - n_fixed) > reader.size:
         raise TrajectoryError(
-            f"{path}: header says {n_atoms} atoms but the file has only {reader.size} bytes; {_ADVICE}"
+            f"{path}: header says {n_atoms} atoms but the file has only {reader.size} bytes; {_NO_DCD}"
         )
     free = _read_free(path, reader, n_atoms, n_fixed) if n_fixed else None
     if n_fixed:
@@ -252,7 +252,7 @@ def _read_titles(path: Path, reader: _RecordReader) -> tuple[tuple[str, ...], li
         titles = reader.record("titles", limit=4 + _MAX_TITLES * _TITLE_BYTES)
         if len(titles) < 4 or (len(titles) - 4) % _TITLE_BYTES:
             raise TrajectoryError(
-                f"{path}: the title record has {len(titles)} bytes, not 4 + 80 n; {_ADVICE}"
+                f"{path}: the title record has {len(titles)} bytes, not 4 + 80 n; {_NO_DCD}"
             )
     except TrajectoryError:
         if not _skip_counted_titles(reader, start):
@@ -283,6 +283,6 @@ def _read_free(path: Path, reader: _RecordReader, n_atoms: int, n_fixed: int) ->
     free = np.frombuffer(content, dtype=reader.order + "i4").astype(np.int64) - 1
     if free.min() < 0 or free.max() >= n_atoms or len(np.unique(free)) != n_free:
         raise TrajectoryError(
-            f"{path}: its list of free atoms names some twice or outside 1 to {n_atoms}; {_ADVICE}"
+            f"{path}: its list of free atoms names some twice or outside 1 to {n_atoms}; {_NO_DCD}"
         )
     return free

@@ -12,9 +12,9 @@ from smdgen.geometry.lattice import box_shares, lattice_counts, nearest_image
 from smdgen.geometry.periodic import Wholeness, atoms_between, centres_of, make_whole, plan_wholeness
 from smdgen.io.structures.atoms import Structure, sorted_bonds, subset
 from smdgen.io.trajectories.trajectory import Trajectory
+from smdgen.units import LARGEST_COORDINATE
 
-_CHUNK_BYTES = 1 << 20
-_LARGEST_COORDINATE = 1e5  # A, as the gate
+_FOLLOWED_BYTES = 1 << 20
 _MOST_FITTED = 20  # molecules that are put together by their atoms; the others by their centres
 _MOST_POINTS = 64  # atoms of each that are looked at
 _TOUCHING = 8.0  # A, of the atoms that are looked at
@@ -22,7 +22,7 @@ _MOST_LOOKS = 100  # frames
 _NEARER = 3.0  # A; an image has to be so much nearer than the molecule as it stands
 _WIDE_STEP = 0.35  # of a box vector between two frames: which way is not known for sure
 _HALF_BOX = 0.45  # of a box vector between the CV's groups: close to where another image is nearer
-_USUAL_TIMES, _SMALL_JUMP = 20.0, 8.0  # a CV that moves more (medians; A) between two frames jumps
+_USUAL_STEPS, _SMALL_CV_JUMP = 20.0, 8.0  # a CV that moves more (medians; A) between two frames jumps
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +255,7 @@ def _jump_note(frames: NDArray[np.int64], values: NDArray[np.float64]) -> str:
     """A CV that jumps, as where a molecule goes through the wall of a box that is not known; else ""."""
     steps = np.abs(np.diff(values))
     usual = float(np.median(steps))
-    jumps = np.flatnonzero(steps > max(_USUAL_TIMES * usual, _SMALL_JUMP))
+    jumps = np.flatnonzero(steps > max(_USUAL_STEPS * usual, _SMALL_CV_JUMP))
     if not len(jumps):
         return ""
     first = jumps[0]
@@ -274,7 +274,7 @@ def _is_continuous(
     last = None
     for frames in _chunks(chosen, len(reach.atoms)):
         raw = trajectory.read(frames, reach.atoms)
-        raw[~(np.abs(raw) < _LARGEST_COORDINATE)] = np.nan  # refused later, when all frames are read
+        raw[~(np.abs(raw) < LARGEST_COORDINATE)] = np.nan  # refused later, when all frames are read
         positions, is_cut = make_whole(raw, reach.wholeness, cells[frames])
         if is_cut.any():
             return False
@@ -300,7 +300,7 @@ def _ever_meet(
 
 
 def _chunks(frames: NDArray[np.int64], n_atoms: int) -> Iterator[NDArray[np.int64]]:
-    size = max(1, _CHUNK_BYTES // (12 * n_atoms))
+    size = max(1, _FOLLOWED_BYTES // (12 * n_atoms))
     for start in range(0, len(frames), size):
         yield frames[start : start + size]
 

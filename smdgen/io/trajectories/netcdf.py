@@ -9,15 +9,15 @@ from typing import BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.arrays import FrameChoice
 from smdgen.errors import TrajectoryError
 from smdgen.geometry.cell import real_cells
-from smdgen.io.trajectories.dcd import Frames
 from smdgen.io.trajectories.times import read_timeline
 
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8}
 _NUMBERS = {3: ">h", 4: ">i", 5: ">f", 6: ">d"}
 _MOST_ENTRIES = 1000
-_ADVICE = "write or copy it again"
+_NO_CDF = "write or copy it again"
 
 #: Units of the variables that are read; empty where a file may leave them out.
 _UNITS = {
@@ -78,7 +78,9 @@ class NetcdfTrajectory:
         self.cells, cell_notes = real_cells(cells[timeline.kept])
         self.notes: tuple[str, ...] = (*self._layout.notes, *timeline.notes, *cell_notes)
 
-    def read(self, frames: Frames = None, atoms: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+    def read(
+        self, frames: FrameChoice = None, atoms: NDArray[np.integer] | None = None
+    ) -> NDArray[np.float32]:
         """(n, n_selected, 3), A. Some frames and atoms, 0-based; None for all.
 
         Raises:
@@ -120,7 +122,7 @@ class NetcdfTrajectory:
         self._file.seek(variable.begin + row * self._layout.frame_bytes)
         content = self._file.read(count * _TYPE_BYTES[variable.kind])
         if len(content) < count * _TYPE_BYTES[variable.kind]:
-            raise TrajectoryError(f"{self.path} became shorter while it was read; {_ADVICE}")
+            raise TrajectoryError(f"{self.path} became shorter while it was read; {_NO_CDF}")
         return np.frombuffer(content, _NUMBERS[variable.kind])
 
 
@@ -129,17 +131,17 @@ def _read_layout(path: Path, salvage: bool) -> _Layout:
     with path.open("rb") as stream:
         magic = stream.read(4)
         if magic not in (b"CDF\x01", b"CDF\x02"):
-            raise TrajectoryError(f"{path} is no NetCDF file: it begins with {magic!r}; {_ADVICE}")
+            raise TrajectoryError(f"{path} is no NetCDF file: it begins with {magic!r}; {_NO_CDF}")
         try:
             declared, lengths, variables = _read_header(stream, long_offsets=magic == b"CDF\x02")
         except (ValueError, struct.error, UnicodeDecodeError) as error:
-            raise TrajectoryError(f"{path}: the NetCDF header is damaged ({error}); {_ADVICE}") from error
+            raise TrajectoryError(f"{path}: the NetCDF header is damaged ({error}); {_NO_CDF}") from error
         header_end = stream.tell()
     try:
         is_restart, n_atoms = _check_variables(lengths, variables)
         start, frame_bytes, padding = _find_frames(lengths, variables, header_end)
     except ValueError as error:
-        raise TrajectoryError(f"{path}: {error}; {_ADVICE}") from error
+        raise TrajectoryError(f"{path}: {error}; {_NO_CDF}") from error
     body_bytes, missing = size - start, (start - size) % frame_bytes
     if missing <= padding:  # which some writers leave out at the end of the file
         body_bytes += missing
@@ -202,7 +204,7 @@ def _count_frames(
     reason = f"it declares {declared} frames and has room for {body_bytes / frame_bytes:.2f}"
     if not salvage or kept == 0:
         hint = f", or add --salvage to keep {kept} whole frames" if kept else ""
-        raise TrajectoryError(f"{path}: {reason}; {_ADVICE}{hint}")
+        raise TrajectoryError(f"{path}: {reason}; {_NO_CDF}{hint}")
     return kept, (f"salvaged {kept} whole frames: {reason}",)
 
 

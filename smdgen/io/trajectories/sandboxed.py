@@ -12,16 +12,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.arrays import FrameChoice
 from smdgen.errors import TrajectoryError
 from smdgen.geometry.cell import real_cells
-from smdgen.io.trajectories.dcd import Frames
 from smdgen.io.trajectories.times import read_timeline
 from smdgen.io.trajectories.xdr import check_frames
 
 _MIN_SECONDS = 120.0  # until an answer, on a busy machine
 _MIN_CPU_SECONDS = 15.0  # of computing for an answer
 _BYTES_A_SECOND = 5e6  # slower than this is taken for a hang
-_BLOCK_BYTES = 16 << 20
+_ANSWER_BYTES = 16 << 20
 _CHILD = Path(__file__).with_name("sandboxed_child.py")
 
 
@@ -68,7 +68,9 @@ class GuardedTrajectory:
         self.cells, cell_notes = real_cells(table[:, 2:].copy()) if has_cells else (None, [])
         self.notes: tuple[str, ...] = (*summary["notes"], *timeline.notes, *cell_notes)
 
-    def read(self, frames: Frames = None, atoms: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+    def read(
+        self, frames: FrameChoice = None, atoms: NDArray[np.integer] | None = None
+    ) -> NDArray[np.float32]:
         """(n, n_selected, 3), A. Some frames and atoms, 0-based; None for all.
 
         Raises:
@@ -78,7 +80,7 @@ class GuardedTrajectory:
         rows = self._kept[slice(None) if frames is None else frames]
         columns = np.arange(self.n_atoms)[slice(None) if atoms is None else np.asarray(atoms)]
         out = np.empty((len(rows), len(columns), 3), dtype=np.float32)
-        size = max(1, _BLOCK_BYTES // (12 * max(len(columns), 1)))
+        size = max(1, _ANSWER_BYTES // (12 * max(len(columns), 1)))
         for start in range(0, len(rows), size):
             block = rows[start : start + size]
             chosen = None if len(columns) == self.n_atoms and atoms is None else columns.tolist()

@@ -8,17 +8,18 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from smdgen.arrays import FrameChoice
 from smdgen.errors import TopologyError, TrajectoryError
 from smdgen.files import refuse_packed, require_regular_file
 from smdgen.io.kinds import COORDINATE_KINDS, coordinate_kind, is_ascii_trajectory
 from smdgen.io.structures.atoms import Structure
 from smdgen.io.structures.coordinate_checks import check_coordinates
 from smdgen.io.structures.handedness import mirror_notes
-from smdgen.io.trajectories.dcd import DcdFile, Frames, SoundDcd
+from smdgen.io.trajectories.dcd import DcdFile, SoundDcd
 from smdgen.io.trajectories.netcdf import NetcdfTrajectory
 from smdgen.io.trajectories.times import numbered
 
-_EXPECTED = "a trajectory (DCD, XTC, TRR, Amber NetCDF, H5 or PDB)"
+_FORMATS = "a trajectory (DCD, XTC, TRR, Amber NetCDF, H5 or PDB)"
 
 _MOST_CROSSINGS = 0.25  # of all bonds
 
@@ -46,7 +47,9 @@ class Trajectory(Protocol):
     def cells(self) -> NDArray[np.float64] | None:
         """(n_frames, 6), A A A deg deg deg; None without unit cells."""
 
-    def read(self, frames: Frames = None, atoms: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+    def read(
+        self, frames: FrameChoice = None, atoms: NDArray[np.integer] | None = None
+    ) -> NDArray[np.float32]:
         """(n, n_selected, 3), A. Some frames and atoms, 0-based; None for all."""
 
     def close(self) -> None:
@@ -76,7 +79,9 @@ class PdbTrajectory:
         self.times_ps, self.has_times = np.arange(self.n_frames, dtype=np.float64), False
         self.steps: NDArray[np.int64] | None = None
 
-    def read(self, frames: Frames = None, atoms: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+    def read(
+        self, frames: FrameChoice = None, atoms: NDArray[np.integer] | None = None
+    ) -> NDArray[np.float32]:
         """(n, n_selected, 3), A."""
         rows = slice(None) if frames is None else frames
         columns = slice(None) if atoms is None else np.asarray(atoms)
@@ -111,7 +116,7 @@ def open_trajectory(
         TrajectoryError: Missing, damaged, of an unknown format, or with another number of atoms.
     """
     path = Path(path)
-    require_regular_file(path, _EXPECTED, TrajectoryError)
+    require_regular_file(path, _FORMATS, TrajectoryError)
     trajectory = _open(path, salvage, known)
     if n_atoms is not None and trajectory.n_atoms != n_atoms:
         trajectory.close()
@@ -173,7 +178,7 @@ def _open(path: Path, salvage: bool, known: SoundDcd | None) -> Trajectory:
     refuse_packed(path, TrajectoryError)
     if is_ascii_trajectory(path):
         raise TrajectoryError(
-            f"{path} is an Amber trajectory of text, which holds no times; expected {_EXPECTED}: convert it, "
+            f"{path} is an Amber trajectory of text, which holds no times; expected {_FORMATS}: convert it, "
             f"as with `cpptraj -p system.prmtop -y {path.name} -x {path.stem}.nc`"
         )
     kind = coordinate_kind(path)
@@ -184,9 +189,7 @@ def _open(path: Path, salvage: bool, known: SoundDcd | None) -> Trajectory:
     if kind == "PDB":
         return PdbTrajectory(path)
     if kind in COORDINATE_KINDS:
-        raise TrajectoryError(
-            f"{path} holds {kind}, one set of them; expected {_EXPECTED}: name another file"
-        )
+        raise TrajectoryError(f"{path} holds {kind}, one set of them; expected {_FORMATS}: name another file")
     if kind:
         from smdgen.io.trajectories.sandboxed import GuardedTrajectory
 

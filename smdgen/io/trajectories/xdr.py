@@ -10,7 +10,7 @@ from smdgen.errors import TrajectoryError
 _XTC_MAGIC, _XTC_LARGE_MAGIC, _TRR_MAGIC = 1995, 2023, 1993
 _XTC_PLAIN_ATOMS = 9  # up to here coordinates are not packed
 _MAX_ATOMS = 10**9
-_ADVICE = "write or copy it again, or cut it there with `gmx trjconv`"
+_NO_XDR = "write or copy it again, or cut it there with `gmx trjconv`"
 
 
 def check_frames(path: Path, *, is_xtc: bool) -> tuple[int, bool]:
@@ -35,13 +35,13 @@ def check_frames(path: Path, *, is_xtc: bool) -> tuple[int, bool]:
                 place = f"byte {start} of {size}"
                 reason = "cut" if isinstance(error, struct.error) else f"no frame ({error})"
                 raise TrajectoryError(
-                    f"{path}: frame {n_frames + 1} ({place}) is {reason}; {_ADVICE}"
+                    f"{path}: frame {n_frames + 1} ({place}) is {reason}; {_NO_XDR}"
                 ) from error
             if start + length > size:
-                raise TrajectoryError(f"{path} is cut in frame {n_frames + 1} (byte {start}); {_ADVICE}")
+                raise TrajectoryError(f"{path} is cut in frame {n_frames + 1} (byte {start}); {_NO_XDR}")
             if n_atoms is not None and found != n_atoms:
                 raise TrajectoryError(
-                    f"{path}: frame {n_frames + 1} has {found} atoms, the first has {n_atoms}; {_ADVICE}"
+                    f"{path}: frame {n_frames + 1} has {found} atoms, the first has {n_atoms}; {_NO_XDR}"
                 )
             n_frames, start, n_atoms, n_boxes = n_frames + 1, start + length, found, n_boxes + has_box
     return n_frames, n_boxes == n_frames

@@ -22,7 +22,7 @@ TRAINING_SWEEPS, SWEEPS = (10, 0.85), (40, 0.97)
 SHORTEST = 0.5
 
 #: Rounds in which the mean frame is found.
-_ROUNDS = 3
+_MEAN_ROUNDS = 3
 
 
 class PlacedFeatures(nn.Module):
@@ -80,7 +80,7 @@ class PlacedFeatures(nn.Module):
         features.branches.copy_(torch.from_numpy(branches))
         count = sum(len(x) for x in blocks())
         mean = first[0] - first[0].mean(0)
-        for _ in range(_ROUNDS):
+        for _ in range(_MEAN_ROUNDS):
             laid = sum(superpose(x, mean).sum(0) for x in blocks())
             mean = torch.as_tensor(laid) / count
             mean = mean - mean.mean(0)

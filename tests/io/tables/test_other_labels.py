@@ -6,7 +6,7 @@ import scipy.signal
 
 from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.io.tables.plumed import read_plumed
-from smdgen.io.tables.pull_labels import Frames, read_labels, tables_beside
+from smdgen.io.tables.pull_labels import LabelledFrames, read_labels, tables_beside
 from smdgen.io.tables.pull_proof import thermal_ratio
 
 N_FRAMES, EVERY = 20, 5  # a frame every 5 rows
@@ -26,7 +26,7 @@ def exact_work():
 
 def frames(values=D, unit="A", steps=True, times=True, shift=0.0):
     rows = EVERY * np.arange(N_FRAMES)
-    return Frames(
+    return LabelledFrames(
         N_FRAMES, np.arange(N_FRAMES), STEPS[rows] if steps else None, TIMES[rows] + shift if times else None,
         "d", unit, values[rows],
     )  # fmt: skip
@@ -191,7 +191,7 @@ def test_plumed_with_energies_in_kcal_is_not_read_as_kj(tmp_path):
         "#! FIELDS time d r.d_cntr r.work\n" + lines(times, d / 10, centre / 10, work, form="%.8f")
     )
     every = np.arange(400)
-    pull = Frames(400, every, None, times, "d", "A", d)
+    pull = LabelledFrames(400, every, None, times, "d", "A", d)
     found = read_labels((path,), pull)
     assert found.work is None
     assert any('set label_units, for example to "nm kcal/mol ps"' in note for note in found.notes)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smdgen.io.tables.colvars import ColvarsTable, write_colvars_traj
-from smdgen.io.tables.pull_labels import Frames, read_labels, tables_beside
+from smdgen.io.tables.pull_labels import LabelledFrames, read_labels, tables_beside
 from smdgen.io.tables.pull_proof import moves_along, thermal_ratio
 
 N_FRAMES = 20
@@ -23,7 +23,7 @@ def table(**columns):
 
 def labels(path, steps=STEPS, chosen=None, values=DISTANCE, name="d", unit="A"):
     chosen = np.arange(N_FRAMES) if chosen is None else chosen
-    return read_labels((path,), Frames(N_FRAMES, chosen, steps, None, name, unit, values[chosen]))
+    return read_labels((path,), LabelledFrames(N_FRAMES, chosen, steps, None, name, unit, values[chosen]))
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_the_units_of_colvars_in_gromacs_are_proved_by_the_variable(path, name):
     columns = {name: x / 10, f"x0_{name}": centre / 10, "W_smd": work * 4.184}
     write_colvars_traj(path, ColvarsTable(np.arange(len(x)), columns))
     every = np.arange(len(x))
-    found = read_labels((path,), Frames(len(x), every, every, None, "d", "A", x))
+    found = read_labels((path,), LabelledFrames(len(x), every, every, None, "d", "A", x))
     np.testing.assert_allclose(found.centre, centre)
     np.testing.assert_allclose(found.work, work)
     assert found.notes == ()
@@ -154,7 +154,7 @@ def test_work_in_a_unit_that_does_not_fit_the_fluctuations_is_left_out(path):
     x, centre, work = spring_pull()
     assert thermal_ratio(x, centre, work) == pytest.approx(1.0, abs=0.15)
     every = np.arange(len(x))
-    frames = Frames(len(x), every, every, None, "d", "A", x)
+    frames = LabelledFrames(len(x), every, every, None, "d", "A", x)
     write_colvars_traj(path, ColvarsTable(every, {"d": x, "x0_d": centre, "W_smd": work * 4.184}))
     found = read_labels((path,), frames)
     assert found.centre is not None
@@ -177,11 +177,11 @@ def test_the_unit_of_work_along_an_angle_needs_a_proof(path):
         values * 10 for values in spring_pull()
     )  # 0.01 of the constant in a hundred of the unit
     every = np.arange(len(x))
-    frames = Frames(len(x), every, every, None, "phi", "deg", (x + 180) % 360 - 180)
+    frames = LabelledFrames(len(x), every, every, None, "phi", "deg", (x + 180) % 360 - 180)
     for energy, rows, is_known in ((1.0, every, True), (4.184, every, False), (1.0, every[:40], False)):
         columns = {"phi": x[rows], "x0_phi": centre[rows], "W_h": energy * work[rows] / 10}
         write_colvars_traj(path, ColvarsTable(every[rows], columns))
-        own = Frames(len(rows), rows, rows, None, "phi", "deg", frames.cv_values[rows])
+        own = LabelledFrames(len(rows), rows, rows, None, "phi", "deg", frames.cv_values[rows])
         assert (read_labels((path,), own).work is not None) is is_known
 
 
@@ -192,7 +192,7 @@ def test_a_spring_on_another_distance_keeps_its_work_if_the_unit_is_proved(path,
     every, noise = np.arange(len(x)), np.random.default_rng(5).normal(0, 0.2, len(x))
     columns = {"dist": x * length, "x0_dist": centre * length, "W_h": work * energy}
     write_colvars_traj(path, ColvarsTable(every, columns))
-    frames = Frames(len(x), every, every, None, "d", "A", 0.8 * x + 2.0 + noise)
+    frames = LabelledFrames(len(x), every, every, None, "d", "A", 0.8 * x + 2.0 + noise)
     found = read_labels((path,), frames)
     assert found.centre is None
     np.testing.assert_allclose(found.work, work)
