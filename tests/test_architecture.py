@@ -18,7 +18,7 @@ ALLOWED = {
     "method": {"base", "geometry", "forcefield"},
     "training": {"base", "geometry", "forcefield", "method", "store", "io", "dataset", "view"},
     "quality": {"base", "geometry", "forcefield"},
-    "steered_md": {"base", "geometry", "forcefield"},
+    "steered_md": {"base", "geometry", "forcefield", "store", "io"},
     "store": {"base"},
     "io": {"base", "geometry"},
     "dataset": {"base", "geometry", "forcefield", "store", "io"},

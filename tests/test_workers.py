@@ -60,10 +60,11 @@ def test_a_cluster_that_is_not_there_or_not_installed_is_named(monkeypatch):
 
 def test_prepare_writes_the_same_file_on_any_number_of_workers(pull_files, tmp_path, dask, monkeypatch):
     """Small tasks, so that each trajectory is read in several, by different processes."""
+    from smdgen.dataset import reading
     from smdgen.stages import prepare
 
-    monkeypatch.setattr(prepare, "_CHUNK_BYTES", 7 * 40 * 12)
-    monkeypatch.setattr(prepare, "_CHUNKS_A_TASK", 1)
+    monkeypatch.setattr(reading, "_CHUNK_BYTES", 7 * 40 * 12)
+    monkeypatch.setattr(reading, "_CHUNKS_A_TASK", 1)
     config = PrepareConfig(
         pull_files.trajectories, parameters=(pull_files.parameters,), select="name N CA C O"
     )

@@ -30,7 +30,7 @@ from smdgen.forcefield.bonded_terms import Terms
 from smdgen.forcefield.parametrise import structure_terms
 from smdgen.geometry.cvs import end_to_end
 from smdgen.io.structures.structure import Structure, subset, write_pdb
-from smdgen.stages.simulate import pull_path, write_pull
+from smdgen.steered_md.folder import pull_path, write_pull
 from smdgen.steered_md.pull import PulledDistance, PullProtocol, add_restraint, run_pull
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 

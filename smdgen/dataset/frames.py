@@ -4,12 +4,16 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from smdgen.dataset.dataset import Dataset, Pull
 
 #: Frames of a block; a constant, so that sums over blocks do not depend on the memory there is.
 BLOCK = 256
+
+#: Atoms of all frames that `blocks_of` reads at once.
+_ATOMS_AT_A_TIME = 100_000
 
 
 class Frames:
@@ -53,3 +57,10 @@ class Frames:
 
     def _read(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(self._dataset.positions(rows)).to(self._device, self._dtype)
+
+
+def blocks_of(dataset: Dataset, frames: NDArray[np.int64]) -> Iterator[Tensor]:
+    """(n, n_atoms, 3), A. These frames of a dataset, some at a time."""
+    size = max(1, _ATOMS_AT_A_TIME // dataset.structure.n_atoms)
+    for start in range(0, len(frames), size):
+        yield torch.from_numpy(dataset.positions(frames[start : start + size]))

@@ -1,5 +1,7 @@
 """Which pulls, or which blocks of a single trajectory, are trained on and which are held out."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,6 +18,56 @@ MINIMUM_PULLS = 3
 MINIMUM_FRAMES = 12
 
 LONG = 70  # frames from which on every split gets blocks all over the trajectory
+
+
+@dataclass(frozen=True)
+class Part:
+    """A run of kept frames of one trajectory, which becomes a pull of the dataset."""
+
+    source: int  # number of the trajectory
+    first: int  # into its kept frames
+    stop: int
+    split: Split
+    name: str
+
+
+def split_trajectories(
+    names: Sequence[str], n_frames: Sequence[int], validation_share: float, test_share: float, seed: int
+) -> list[Part]:
+    """A split for every trajectory, or, where they are too few, for blocks of each.
+
+    Args:
+        names: Of the trajectories; those that are alike are numbered.
+        n_frames: Frames that are kept of each.
+        validation_share: Wanted share for early stopping.
+        test_share: Wanted share that no training sees.
+        seed: The same seed gives the same split.
+
+    Raises:
+        TrajectoryError: Too few frames for blocks.
+        ConfigError: Shares that leave nothing to train on.
+    """
+    names = _numbered(names)
+    if len(names) >= MINIMUM_PULLS:
+        splits = split_pulls(len(names), validation_share, test_share, seed)
+        return [Part(i, 0, n, splits[i], names[i]) for i, n in enumerate(n_frames)]
+    return [
+        Part(i, first, stop, split, f"{names[i]}_block{number}")
+        for i, n in enumerate(n_frames)
+        for number, (first, stop, split) in enumerate(split_blocks(n, validation_share, test_share), start=1)
+    ]
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """The names, with a number where several are alike."""
+    seen: dict[str, int] = {}
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+    counts, out = dict.fromkeys(seen, 0), []
+    for name in names:
+        counts[name] += 1
+        out.append(name if seen[name] == 1 else f"{name}_{counts[name]}")
+    return out
 
 
 def split_pulls(n_pulls: int, validation_share: float, test_share: float, seed: int) -> list[Split]:

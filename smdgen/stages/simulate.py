@@ -1,50 +1,33 @@
 """Make pulls of a structure with constant-velocity steered MD: a DCD and a table of CV and work each."""
 
-import json
 import math
 import shlex
-import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.config import SimulateConfig
-from smdgen.errors import ArtifactError, SimulationError, WriteError
-from smdgen.files import atomic_path, read_json, refuse_unwritable, sweep_temporaries
-from smdgen.forcefield.system import file_kind
-from smdgen.geometry.cvs import CollectiveVariable, colvars_config
-from smdgen.io.structures.structure import write_pdb
-from smdgen.io.tables.colvars import ColvarsTable, read_colvars_traj, write_colvars_input, write_colvars_traj
-from smdgen.io.trajectories.dcd import write_dcd
+from smdgen.errors import SimulationError
+from smdgen.files import refuse_unwritable
+from smdgen.io.tables.colvars import read_colvars_traj
 from smdgen.progress import Progress
-from smdgen.stages._pull_plan import PROTOCOL_FILE, PullPlan, n_workers, plan_pulls
-from smdgen.steered_md.pull import PullProtocol, PullRecord, run_pull
-from smdgen.steered_md.replicas import PullJob, ReplicaEvents, run_replicas
+from smdgen.steered_md.folder import (
+    BIAS_NAME,
+    is_finished,
+    prepare_folder,
+    pull_path,
+    table_path,
+    write_pull,
+    write_topology,
+)
+from smdgen.steered_md.plan import PullPlan, n_workers, plan_pulls
+from smdgen.steered_md.pull import PullRecord
+from smdgen.steered_md.replicas import ReplicaEvents, measured_rate, run_replicas
 from smdgen.steered_md.work import jarzynski_profile
-from smdgen.store.folder import own_files
 from smdgen.units import BOLTZMANN
-
-#: What a pull leaves in the folder.
-PULL_FILES = ("pull_#.dcd", "pull_#.colvars.traj", "pull_#.colvars.in")
-
-BIAS_NAME = "pull"
-
-#: What it means when a hash of the settings differs.
-_HASHED = {
-    "atoms": "other atoms",
-    "start_hash": "other start coordinates",
-    "system_hash": "other charges or force-field terms, or another OpenMM",
-}
-
-#: Settings that folders of earlier versions do not have.
-_LATER = {"start_hash", "system_hash"}
-
-#: Moves of the centre from which a dry run measures the speed.
-_FEW_MOVES = 20
 
 #: kT. Where the work of pulls differs by more, the few lowest values decide the exponential average.
 _WIDE_WORK = 3.0
@@ -146,8 +129,9 @@ def run(config: SimulateConfig, run_dir: Path, progress: Progress) -> SimulateRe
     plan = plan_pulls(config)
     for note in plan.notes:
         progress.note(note)
-    _prepare_folder(config, plan)
-    missing = [i for i in range(config.replicas) if not _is_finished(config.output, i)]
+    prepare_folder(config.output, plan.identity, config.force)
+    write_topology(config.output, plan.structure, config.structure, plan.job.positions)
+    missing = [i for i in range(config.replicas) if not is_finished(config.output, i)]
     farm = _Farm(config, plan, progress, len(missing))
     if missing:
         n_kept = config.replicas - len(missing)
@@ -166,25 +150,11 @@ def run(config: SimulateConfig, run_dir: Path, progress: Progress) -> SimulateRe
     return _result(config, plan, farm)
 
 
-def pull_path(output: Path, index: int) -> Path:
-    """Trajectory of pull `index`."""
-    return output / f"pull_{index:03d}.dcd"
-
-
-def _table_path(output: Path, index: int) -> Path:
-    return output / f"pull_{index:03d}.colvars.traj"
-
-
-def _is_finished(output: Path, index: int) -> bool:
-    """The trajectory is written last."""
-    return pull_path(output, index).is_file() and _table_path(output, index).is_file()
-
-
 def plan(config: SimulateConfig, run_dir: Path) -> list[tuple[str, str]]:  # noqa: ARG001
     """What `--dry-run` shows: the system, the pull and the pulls that are missing."""
     planned = plan_pulls(config)
     job, every = planned.job, range(config.replicas)
-    missing = [i for i in every if config.force or not _is_finished(config.output, i)]
+    missing = [i for i in every if config.force or not is_finished(config.output, i)]
     protocol = job.protocol
     duration = protocol.n_steps * protocol.timestep_ps
     return [
@@ -212,7 +182,7 @@ def _estimate(config: SimulateConfig, plan: PullPlan, n_missing: int) -> str:
     if not n_missing:
         return "nothing to make"
     try:
-        steps_per_second = _measured_rate(job)
+        steps_per_second = measured_rate(job)
     except SimulationError as error:
         return f"not known ({error})"
     processes = n_workers(config, job.platform, n_missing)
@@ -222,75 +192,6 @@ def _estimate(config: SimulateConfig, plan: PullPlan, n_missing: int) -> str:
         f"about {_clock(seconds)} at {steps_per_second:.0f} steps/s per pull (measured now on one), "
         f"{megabytes:.3g} MB"
     )
-
-
-def _measured_rate(job: PullJob) -> float:
-    """Time steps per second of one pull, without its beginning.
-
-    Raises:
-        SimulationError: The few steps fail.
-    """
-    import openmm
-
-    system = openmm.XmlSerializer.deserialize(job.system_xml)
-    n_steps = _FEW_MOVES * job.protocol.steps_per_move
-    short = replace(job.protocol, n_steps=3 * n_steps, steps_per_frame=n_steps, equilibration_steps=0)
-    ends: list[float] = []
-    run_pull(
-        system,
-        job.positions,
-        job.distance,
-        short,
-        job.seed,
-        job.platform,
-        job.threads,
-        on_frame=lambda _: ends.append(time.perf_counter()),
-    )
-    return 2 * n_steps / (ends[-1] - ends[0])
-
-
-def _prepare_folder(config: SimulateConfig, plan: PullPlan) -> None:
-    """Create the output folder, or check that its pulls are of these settings; with `force` delete them."""
-    output = config.output
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(f"cannot create {output}: {error.strerror}; choose another --output") from error
-    sweep_temporaries(output)
-    text = json.dumps(plan.identity, indent=2) + "\n"
-    file = output / PROTOCOL_FILE
-    found, wanted, there = read_json(file), json.loads(text), own_files(output, PULL_FILES)
-    if there and not file.exists():
-        raise ArtifactError(
-            f"{output} holds {there[0].name} but no {PROTOCOL_FILE}: not made by `smdgen simulate`; "
-            "give another --output"
-        )
-    if isinstance(found, dict) and not found.keys() & _LATER:
-        found |= {key: wanted[key] for key in _LATER}  # made before these were recorded: not compared
-    if file.exists() and found != wanted and not config.force:
-        raise ArtifactError(
-            f"{output} holds pulls of other settings (see {file}): {_difference(found, wanted)}; "
-            "give the same settings to go on, another --output, or --force to start over"
-        )
-    if config.force:
-        for old in there:
-            old.unlink()
-    with atomic_path(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    kind = file_kind(plan.structure)
-    if kind:
-        with atomic_path(output / f"topology.{kind}") as temporary:
-            shutil.copyfile(config.structure, temporary)
-    else:
-        write_pdb(output / "topology.pdb", plan.structure, plan.job.positions)
-
-
-def _difference(found: Any, wanted: dict[str, Any]) -> str:
-    if not isinstance(found, dict):
-        return "it cannot be read"
-    changed = [key for key in wanted if found.get(key) != wanted[key]]
-    words = [_HASHED.get(key) or f"{key} was {found.get(key)}, is {wanted[key]}" for key in changed]
-    return ", ".join(words) or "keys differ"
 
 
 class _Farm:
@@ -325,22 +226,6 @@ class _Farm:
         self._progress.note(line)
 
 
-def write_pull(
-    output: Path, index: int, record: PullRecord, protocol: PullProtocol, cv: CollectiveVariable
-) -> None:
-    """Write the Colvars input, the table, then the trajectory of one pull; each is whole or absent."""
-    columns = {cv.name: record.cv, f"x0_{cv.name}": record.centre, f"W_{BIAS_NAME}": record.work}
-    numbers = np.arange(1, record.positions.shape[1] + 1)
-    write_colvars_input(output / f"pull_{index:03d}.colvars.in", colvars_config(cv, numbers))
-    write_colvars_traj(_table_path(output, index), ColvarsTable(record.steps, columns))
-    write_dcd(
-        pull_path(output, index),
-        record.positions,
-        timestep_ps=protocol.timestep_ps,
-        steps_per_frame=protocol.steps_per_frame,
-    )
-
-
 def _mean_and_spread(values: NDArray[np.float64], unit: str) -> str:
     spread = f" +- {values.std(ddof=1):.2f}" if len(values) > 1 else ""
     return f"{values.mean():.2f}{spread} {unit}" if len(values) else "none"
@@ -355,8 +240,8 @@ def _clock(seconds: float) -> str:
 def _result(config: SimulateConfig, plan: PullPlan, farm: _Farm) -> SimulateResult:
     pulls = []
     for index in range(config.replicas):
-        if _is_finished(config.output, index):
-            table = read_colvars_traj(_table_path(config.output, index))
+        if is_finished(config.output, index):
+            table = read_colvars_traj(table_path(config.output, index))
             work = table.columns[f"W_{BIAS_NAME}"][-1]
             pulls.append(
                 SimulatedPull(

@@ -14,6 +14,7 @@ from torch import Tensor
 from smdgen.config import TrainVaeConfig
 from smdgen.dataset.dataset import Dataset, Pull, open_dataset
 from smdgen.dataset.frames import Frames
+from smdgen.dataset.remarks import thin_data
 from smdgen.dataset.splits import Split
 from smdgen.errors import ArtifactError
 from smdgen.forcefield.energy import BondedEnergy
@@ -29,7 +30,6 @@ from smdgen.method.features.internal import InternalFeatures
 from smdgen.method.paper import PaperVae, paper_losses
 from smdgen.method.share import Share, whole
 from smdgen.progress import Progress
-from smdgen.stages._prepare_report import thin_data
 from smdgen.store.artifacts import model_hash, write_model
 from smdgen.store.checkpoints import checkpoint_of
 from smdgen.store.latents import write_latents

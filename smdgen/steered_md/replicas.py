@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from smdgen.errors import SimulationError
 from smdgen.steered_md.pull import PulledDistance, PullProtocol, PullRecord, run_pull
 from smdgen.workers import open_workers, result_of
+
+#: Moves of the centre from which a dry run measures the speed.
+_FEW_MOVES = 20
 
 _POLL_SECONDS = 0.5
 _POLLS_BEFORE_LOST = 4
@@ -59,6 +62,31 @@ def run_replicas(
         _run_here(job, indices, events)
     else:
         _run_in_processes(job, indices, workers, events)
+
+
+def measured_rate(job: PullJob) -> float:
+    """Time steps per second of one pull, without its beginning.
+
+    Raises:
+        SimulationError: The few steps fail.
+    """
+    import openmm
+
+    system = openmm.XmlSerializer.deserialize(job.system_xml)
+    n_steps = _FEW_MOVES * job.protocol.steps_per_move
+    short = replace(job.protocol, n_steps=3 * n_steps, steps_per_frame=n_steps, equilibration_steps=0)
+    ends: list[float] = []
+    run_pull(
+        system,
+        job.positions,
+        job.distance,
+        short,
+        job.seed,
+        job.platform,
+        job.threads,
+        on_frame=lambda _: ends.append(time.perf_counter()),
+    )
+    return 2 * n_steps / (ends[-1] - ends[0])
 
 
 def _make(job: PullJob, index: int, on_frame: Callable[[int], None]) -> PullRecord:

@@ -13,11 +13,11 @@ from smdgen.about.info import describe
 from smdgen.cli.app import main
 from smdgen.config import PrepareConfig
 from smdgen.dataset.dataset import open_dataset
+from smdgen.dataset.remarks import thin_data
 from smdgen.errors import ConfigError, SmdgenError
 from smdgen.io.trajectories.dcd import write_dcd
 from smdgen.progress import Silent
 from smdgen.stages import prepare
-from smdgen.stages._prepare_report import thin_data
 from smdgen.store.artifacts import write_model
 from smdgen.store.latents import write_latents
 from smdgen.store.run_record import RunFolder

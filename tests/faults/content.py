@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from smdgen.config import PrepareConfig
 from smdgen.dataset.dataset import open_dataset
+from smdgen.dataset.sources import inspect
 from smdgen.geometry.periodic import make_whole, plan_wholeness
 from smdgen.io.structures.atoms import Structure
 from smdgen.io.structures.coordinate_checks import check_coordinates
@@ -15,7 +16,6 @@ from smdgen.io.structures.structure import subset
 from smdgen.io.tables.colvars import read_colvars_traj
 from smdgen.io.tables.pull_labels import LabelledFrames, read_labels
 from smdgen.io.trajectories.trajectory import open_trajectory
-from smdgen.stages._prepare_sources import look
 from smdgen.store.artifacts import read_model
 from smdgen.store.latents import read_latents
 from tests.faults.originals import EXAMPLE, Originals
@@ -66,7 +66,7 @@ def difference(one: Content, other: Content) -> str:
 
 def _trajectory(path: Path, topology: Path, salvage: bool) -> Content:
     config = PrepareConfig((path,), topology=topology, salvage=salvage)
-    whole, _, (source,) = look(config, None)
+    whole, _, (source,) = inspect(config, None)
     structure = subset(whole, source.atoms)
     with open_trajectory(path, whole.n_atoms, salvage) as trajectory:
         positions = trajectory.read(source.chosen, source.atoms)
@@ -77,7 +77,7 @@ def _trajectory(path: Path, topology: Path, salvage: bool) -> Content:
 
 
 def _topology(path: Path, trajectory: Path) -> Content:
-    whole, _, (source,) = look(PrepareConfig((trajectory,), topology=path), None)
+    whole, _, (source,) = inspect(PrepareConfig((trajectory,), topology=path), None)
     arrays = {} if whole.positions is None else {"positions": whole.positions}
     return Content(_names(whole), _bonds(whole), arrays, (*whole.notes, *source.notes))
 

@@ -12,14 +12,15 @@ import pytest
 from smdgen.about.info import describe
 from smdgen.cli.app import main
 from smdgen.config import PrepareConfig
+from smdgen.dataset import reading, sources
 from smdgen.dataset.dataset import open_dataset
+from smdgen.dataset.sources import distinct_names
 from smdgen.errors import ArtifactError, ConfigError, SmdgenError
 from smdgen.io.structures.selection import residue_selection
 from smdgen.io.structures.structure import PsfTerms, select_atoms, subset, write_pdb, write_psf
 from smdgen.io.trajectories.dcd import write_dcd
 from smdgen.progress import Silent
-from smdgen.stages import _prepare_sources, prepare
-from smdgen.stages._prepare_sources import distinct_names
+from smdgen.stages import prepare
 from tests.conftest import angles_of, write_pull
 from tests.tools.pulls import HINGE_CHAIN, end_to_end, make_hinge_pulls, make_pull, make_structure
 
@@ -111,7 +112,7 @@ def test_atoms_are_matched_by_name_whatever_their_order(config, pull_files, tmp_
 
 def test_chunk_size_changes_nothing(config, tmp_path, monkeypatch):
     run(config, tmp_path / "a")
-    monkeypatch.setattr(prepare, "_CHUNK_BYTES", 7 * 40 * 12)
+    monkeypatch.setattr(reading, "_CHUNK_BYTES", 7 * 40 * 12)
     run(config, tmp_path / "b")
     assert (tmp_path / "a/dataset.h5").read_bytes() == (tmp_path / "b/dataset.h5").read_bytes()
 
@@ -124,7 +125,7 @@ def test_what_is_odd_about_frames_is_told_once_a_trajectory(config, pull_files, 
     carbonyl = positions[13, 3] - positions[13, 2]
     positions[13, 3] += 0.5 * carbonyl
     write_pull(pull_files.folder, "pull_1", positions, table=False)
-    monkeypatch.setattr(prepare, "_CHUNK_BYTES", chunk * 40 * 12)
+    monkeypatch.setattr(reading, "_CHUNK_BYTES", chunk * 40 * 12)
     result, _ = run(config, tmp_path / "run")
     assert [note for note in result.notes if "repeat" in note] == [
         "pull_1.dcd: 4 frames repeat the frame before"
@@ -258,7 +259,7 @@ def test_a_pull_in_another_format_or_joined_to_others_is_pointed_out(
     config, pull_files, tmp_path, monkeypatch, n_looked_at
 ):
     """It would be trained on and tested on; its bytes differ, by XTC's rounding too."""
-    monkeypatch.setattr("smdgen.stages._prepare_report._TWIN_FRAMES", n_looked_at)
+    monkeypatch.setattr("smdgen.dataset.remarks._DUPLICATE_FRAMES", n_looked_at)
     result, _ = run(config, tmp_path / "none")
     assert not any("there twice" in note for note in result.notes)
     copy, joined = pull_files.folder / "copy.xtc", pull_files.folder / "joined.dcd"
@@ -602,7 +603,7 @@ def test_what_is_cheap_is_checked_before_the_force_field(config, pull_files, tmp
     def fail(*_, **__):
         raise AssertionError("the force field was asked")
 
-    monkeypatch.setattr(prepare, "terms_of", fail)
+    monkeypatch.setattr("smdgen.dataset.model.terms_of", fail)
     one = config.trajectories[:1]
     for changed, words in (
         ({"cv": "d=distanc(resid 1; resid 2)"}, "unknown CV kind 'distanc'"),
@@ -619,7 +620,7 @@ def test_a_cv_that_does_not_fit_is_refused_before_a_trajectory_is_read(config, t
     def fail(*_):
         raise AssertionError("a trajectory was read")
 
-    monkeypatch.setattr(_prepare_sources, "_look_at", fail)
+    monkeypatch.setattr(sources, "_inspect_one", fail)
     for changed, words in (
         ({"cv": "d=distance(resid 99 and name CA; resid 2)"}, "no atom has resid 99"),
         ({"cv": "d=distance(resid 1; resid 2)", "select": "name N CA C"}, "outside of the modelled ones"),

@@ -16,10 +16,11 @@ from smdgen.io.structures.structure import find_topology, read_positions, read_s
 from smdgen.io.tables.colvars import read_colvars_traj
 from smdgen.io.trajectories.dcd import DcdFile
 from smdgen.progress import Silent
-from smdgen.stages import _pull_plan, simulate
-from smdgen.stages._pull_plan import plan_pulls
+from smdgen.stages import simulate
 from smdgen.stages.simulate import SimulatedPull, SimulateResult, plan
+from smdgen.steered_md import plan as pull_plan
 from smdgen.steered_md import replicas
+from smdgen.steered_md.plan import plan_pulls
 from tests.conftest import PullFiles
 from tests.tools.other_formats import write_netcdf
 
@@ -367,7 +368,7 @@ def test_coordinates_are_known_by_their_content(config, tmp_path, name):
         (tmp_path / "a.pdb").rename(path)
     else:
         write_netcdf(path, np.stack([structure.positions, structure.positions + 1]))
-    _, positions, _ = _pull_plan._start(dataclasses.replace(config, coordinates=path))
+    _, positions, _ = pull_plan._start(dataclasses.replace(config, coordinates=path))
     np.testing.assert_allclose(positions, structure.positions, atol=1e-5)
 
 
@@ -462,10 +463,8 @@ def test_a_force_field_that_does_not_fit_names_the_residue_and_one_that_does(
     config, tmp_path, monkeypatch, fits, words
 ):
     """OpenMM counts residues from 0 and gives advice to programmers; the file's own numbers help more."""
-    from smdgen.stages import _pull_plan
-
     asked = []
-    monkeypatch.setattr(_pull_plan, "another_that_fits", lambda of, name: asked.append(name) or fits)
+    monkeypatch.setattr(pull_plan, "another_that_fits", lambda of, name: asked.append(name) or fits)
     lines = (EXAMPLE / "deca_alanine.pdb").read_text().splitlines(keepends=True)
     lost = [line for line in lines if line[12:16].strip() == "HB2" and line[22:26].strip() == "4"]
     (tmp_path / "odd.pdb").write_text("".join(line for line in lines if line not in lost))
@@ -524,6 +523,6 @@ def test_the_estimate_is_of_the_steps_alone(config, monkeypatch):
             clock["now"] += protocol.steps_per_frame / 500
             on_frame(frame)
 
-    monkeypatch.setattr(simulate, "run_pull", pull)
-    monkeypatch.setattr(simulate.time, "perf_counter", lambda: clock["now"])
-    assert simulate._measured_rate(plan.job) == pytest.approx(500)
+    monkeypatch.setattr(replicas, "run_pull", pull)
+    monkeypatch.setattr(replicas.time, "perf_counter", lambda: clock["now"])
+    assert replicas.measured_rate(plan.job) == pytest.approx(500)

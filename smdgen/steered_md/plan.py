@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from smdgen.config import MAX_SEED, SimulateConfig
 from smdgen.errors import ConfigError, TopologyError
-from smdgen.files import read_json
 from smdgen.forcefield.charmm_files import parameter_files_beside
 from smdgen.forcefield.platforms import SMALL_SYSTEM, choose_platform
 from smdgen.forcefield.rebuild import rebuild
@@ -36,6 +35,7 @@ from smdgen.io.structures.structure import (
     read_structure,
     select_atoms,
 )
+from smdgen.steered_md.folder import PROTOCOL_FILE, known_protocol
 from smdgen.steered_md.pull import PulledDistance, PullProtocol, add_restraint, divisor_at_most
 from smdgen.steered_md.replicas import PullJob
 
@@ -44,9 +44,6 @@ FASTEST = 100.0
 
 #: The restraint centre jumps at least this often; the accumulated work is exact for any value.
 _MAX_STEPS_PER_MOVE = 10
-
-#: What pulls of one set have in common, in their folder.
-PROTOCOL_FILE = "protocol.json"
 
 #: A. In the advice to give a target.
 _EXAMPLE_PULL = 10.0
@@ -172,7 +169,7 @@ def _target(
     """Where the centre ends: as given, or as the pulls of the output folder have it; and a note."""
     if config.end_centre is not None:
         return config.end_centre, []
-    found = _known(config).get("end_centre")
+    found = _kept(config).get("end_centre")
     if isinstance(found, int | float):
         return float(found), [f"--to {found:g}, as the pulls in {config.output} have it ({PROTOCOL_FILE})"]
     cv = _pulled(config, structure)
@@ -183,10 +180,9 @@ def _target(
     )
 
 
-def _known(config: SimulateConfig) -> dict[str, Any]:
+def _kept(config: SimulateConfig) -> dict[str, Any]:
     """What the pulls that the output folder has and that stay have in common; empty if there are none."""
-    known = None if config.force else read_json(config.output / PROTOCOL_FILE)
-    return known if isinstance(known, dict) else {}
+    return {} if config.force else known_protocol(config.output)
 
 
 def _with_parameters(config: SimulateConfig, structure: Structure) -> tuple[SimulateConfig, list[str]]:
@@ -199,7 +195,7 @@ def _with_parameters(config: SimulateConfig, structure: Structure) -> tuple[Simu
     psf = structure.path
     if config.parameters or config.forcefield or psf is None or file_kind(structure) != "psf":
         return default, []
-    if _known(config).get("forces", [""])[:1] == [f"force field {DEFAULT_FORCEFIELD}"]:
+    if _kept(config).get("forces", [""])[:1] == [f"force field {DEFAULT_FORCEFIELD}"]:
         return default, []  # pulls of that force field continue
     fitting, others = parameter_files_beside(psf, structure)
     names = ", ".join(file.name for file in fitting or others)

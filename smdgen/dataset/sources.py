@@ -1,8 +1,9 @@
 """Trajectories that go into a dataset: looked at, matched to the modelled atoms, not yet read."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.config import PrepareConfig
-from smdgen.errors import ConfigError, TopologyError, TrajectoryError
+from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import checksum, require_regular_file
+from smdgen.forcefield.system import require_forcefield
 from smdgen.geometry import cvs
-from smdgen.geometry.cvs import CollectiveVariable
-from smdgen.io.structures.selection import protein_mask
+from smdgen.io.structures.selection_language import parse
 from smdgen.io.structures.structure import (
+    ONLY_STRUCTURE_SUFFIXES,
     Structure,
     find_topology,
     match_atoms,
@@ -89,7 +91,47 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def look(
+def with_topology(config: PrepareConfig) -> PrepareConfig:
+    """A structure among the trajectories, as `vmd system.psf pull.dcd` has it, is the topology.
+
+    Raises:
+        ConfigError: It is not the only one, or a topology was named too.
+    """
+    found = [path for path in config.trajectories if path.suffix.lower() in ONLY_STRUCTURE_SUFFIXES]
+    if not found:
+        return config
+    others = tuple(path for path in config.trajectories if path not in found)
+    if config.topology is not None or len(found) > 1 or not others:
+        named = config.topology or (found[1] if len(found) > 1 else "no trajectory")
+        raise ConfigError(
+            f"{found[0]} is a structure, expected a trajectory (found {named} too); name one topology with "
+            "--top and trajectories without a flag"
+        )
+    return replace(config, trajectories=others, topology=found[0])
+
+
+def check_settings(config: PrepareConfig) -> None:
+    """Refuse settings that make no sense before anything is read.
+
+    Raises:
+        ConfigError: One is out of range, not there, or cannot be read.
+    """
+    if not config.trajectories:
+        raise ConfigError("found no trajectory, expected at least one; name a DCD")
+    if config.stride < 1:
+        raise ConfigError(f"--stride {config.stride}: expected 1 or more")
+    for path in config.parameters:
+        require_regular_file(path, "a parameter file", ConfigError)
+    require_forcefield(config.forcefield)
+    for selection in (config.select, *(cvs.selections(config.cv) if config.cv else ())):
+        parse(selection)
+    named = [os.path.realpath(path) for path in config.trajectories]
+    for path in config.trajectories:
+        if named.count(os.path.realpath(path)) > 1:
+            raise ConfigError(f"{path} is named twice; name every trajectory once")
+
+
+def inspect(
     config: PrepareConfig,
     progress: Progress | None,
     executor: Executor | None = None,
@@ -98,7 +140,7 @@ def look(
     """The first trajectory's topology, its modelled atoms, checked first, and every trajectory."""
     known: dict[Path, tuple[Structure, Reach]] = {}
     sources = []
-    for source in in_order(executor, _look_at, _candidates(config, known, check)):
+    for source in in_order(executor, _inspect_one, _candidates(config, known, check)):
         sources.append(source)
         if progress is not None:
             progress.advance()
@@ -131,56 +173,12 @@ def _candidates(
         )
 
 
-def check_model(config: PrepareConfig, whole: Structure, selected: NDArray[np.int64], topology: Path) -> None:
-    """Refuse what cannot be modelled before any trajectory is read.
-
-    Raises:
-        ConfigError: A CV that does not fit the modelled atoms.
-        TopologyError: Atoms without bonds.
-    """
-    if not len(subset(whole, selected).bonds):
-        found = f"{topology} gives no bonds among the {len(selected)} modelled atoms ({config.select})"
-        if set(whole.names[protein_mask(whole)].tolist()) == {"CA"}:
-            raise TopologyError(
-                f"{found}: of the protein it has CA atoms only, expected at least N, CA, C and O; "
-                "models of CA atoms alone cannot be learned, so take the all-atom topology and trajectories"
-            )
-        raise TopologyError(
-            f"{found}, expected a chain; give a PSF or prmtop with --top, or widen --select, "
-            "as in 'protein and name N CA C O'"
-        )
-    choose_cv(config, whole, selected, np.zeros((len(selected), 3), dtype=np.float32))
-
-
-def choose_cv(
-    config: PrepareConfig, whole: Structure, selected: NDArray[np.int64], first: NDArray[np.float32]
-) -> CollectiveVariable:
-    """The CV; the reference of an RMSD is the topology's own, else the first frame.
-
-    Args:
-        config: The settings.
-        whole: The topology.
-        selected: (n_modelled,), 0-based into the topology.
-        first: (n_modelled, 3), A. The first frame.
-
-    Raises:
-        ConfigError: It cannot be read, or does not fit the modelled atoms.
-    """
-    if not config.cv:
-        return cvs.end_to_end(whole, selected)
-    reference = whole.positions
-    if reference is None:
-        reference = np.full((whole.n_atoms, 3), np.nan)
-        reference[selected] = first
-    return cvs.parse_cv(config.cv, whole, selected, select_atoms, reference)
-
-
 def _topology_of(path: Path) -> Path:
     """The structure beside a trajectory; a PDB of many models names its atoms itself."""
     return path if path.suffix.lower() in _PDB_SUFFIXES else find_topology(path)
 
 
-def _look_at(candidate: _Candidate) -> Source:
+def _inspect_one(candidate: _Candidate) -> Source:
     path, structure, stride = candidate.path, candidate.structure, candidate.stride
     with open_trajectory(path, structure.n_atoms, salvage=candidate.salvage) as trajectory:
         chosen = np.arange(0, trajectory.n_frames, stride)
@@ -246,7 +244,7 @@ def hash_inputs(
     return inputs
 
 
-def refuse_twins(sources: Sequence[Source], inputs: dict[str, dict[str, Any]]) -> None:
+def refuse_duplicates(sources: Sequence[Source], inputs: dict[str, dict[str, Any]]) -> None:
     """The same pull under two names would be trained on and tested on."""
     seen: dict[str, Path] = {}
     for source in sources:

@@ -7,6 +7,7 @@ import pytest
 
 from smdgen.cli.app import main
 from smdgen.config import PrepareConfig
+from smdgen.dataset import reading
 from smdgen.dataset.dataset import open_dataset
 from smdgen.geometry.cell import box_vectors
 from smdgen.io.structures.structure import PsfTerms, Structure, write_psf
@@ -135,8 +136,8 @@ def test_chunks_and_processes_change_nothing(tmp_path, monkeypatch, how):
     cell = CELLS["triclinic"]
     config = write_files(tmp_path, [put_into_box(unbinding(cell, i), cell, how) for i in range(3)], cell)
     run(config, tmp_path / "a")
-    monkeypatch.setattr(prepare, "_CHUNK_BYTES", 7 * 80 * 12)
-    monkeypatch.setattr(prepare, "_CHUNKS_A_TASK", 2)
+    monkeypatch.setattr(reading, "_CHUNK_BYTES", 7 * 80 * 12)
+    monkeypatch.setattr(reading, "_CHUNKS_A_TASK", 2)
     run(config, tmp_path / "b")
     run(dataclasses.replace(config, workers=2), tmp_path / "c")
     for other in "bc":

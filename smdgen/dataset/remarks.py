@@ -1,31 +1,18 @@
-"""What `smdgen prepare` tells about the dataset it made."""
+"""Remarks on a new dataset: few pulls, pulls that differ from the others, a better collective variable."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from smdgen.dataset.dataset import Dataset
-from smdgen.dataset.splits import LONG, MINIMUM_PULLS, SPLITS
-from smdgen.forcefield.energy import BondedEnergies, BondedEnergy
+from smdgen.dataset.frames import blocks_of
+from smdgen.dataset.splits import LONG, MINIMUM_PULLS
 from smdgen.geometry.backbone import find_backbone
 from smdgen.geometry.cv_paths import difference
 from smdgen.geometry.frames import rmsd_matrix
 from smdgen.geometry.rigid_groups import rigid_groups
 from smdgen.io.structures.selection import residue_selection
-from smdgen.notes import joined
-from smdgen.store.run_record import RunFolder
-
-#: Frames whose energies are shown.
-_ENERGY_FRAMES = 400
-
-#: Atoms of all frames that are read at once.
-_ATOMS_AT_A_TIME = 100_000
 
 #: Pulls to train on below which a user is told that the data are thin.
 _ENOUGH_PULLS = 16
@@ -37,7 +24,7 @@ _STILL = 0.25
 _SAME = 0.02
 
 #: Frames of nearest CV among which the last frame of a pull is looked for.
-_TWIN_FRAMES = 100
+_DUPLICATE_FRAMES = 100
 
 #: A dihedral's turn between two frames (deg) that says little of the way round, and the share remarked.
 _WILD, _WILD_SHARE = 120.0, 0.001
@@ -47,134 +34,9 @@ _WILD, _WILD_SHARE = 120.0, 0.001
 _FEWEST_CA, _LEAST_MOVE, _MUCH_MORE = 30, 2.0, 2.5
 
 
-@dataclass(frozen=True)
-class PrepareResult:
-    """What the command shows at its end."""
-
-    dataset: Path
-    n_trajectories: int
-    pulls: dict[str, int]  # by split; blocks where a trajectory is split into such
-    frames: dict[str, int]  # by split
-    n_atoms: int
-    n_topology_atoms: int
-    selection: str
-    cv: str  # name
-    cv_unit: str
-    cv_range: tuple[float, float]
-    cv_ends: tuple[float, float]  # medians over trajectories of the first and the last value
-    n_with_work: int  # trajectories whose work is known
-    final_work: float | None  # kcal/mol, mean over those
-    energies: dict[str, float]  # kcal/mol, median by kind of term
-    n_terms: dict[str, int]
-    terms_source: str
-    notes: tuple[str, ...]
-
-    @property
-    def outputs(self) -> tuple[Path, ...]:
-        """The dataset, and its modelled atoms for viewers."""
-        return (self.dataset, self.dataset.with_name("topology.pdb"))
-
-    @property
-    def hints(self) -> tuple[str, ...]:
-        """What to type next."""
-        return (RunFolder(self.dataset.parent).next_command("train-vae"),)
-
-    def summary(self) -> list[tuple[str, str]]:
-        """Rows of the table."""
-        unit = self.cv_unit
-        counts = [f"{self.pulls[split]} {split}" for split in SPLITS]
-        frames = [f"{self.frames[split]} {split}" for split in SPLITS]
-        rows = [
-            ("pulls", f"{self._n_pulls()}  ({', '.join(counts)})"),
-            ("frames", f"{sum(self.frames.values())}  ({', '.join(frames)})"),
-            ("atoms", f"{self.n_atoms} of {self.n_topology_atoms}  ({self.selection})"),
-            ("CV", f"{self.cv}: {self.cv_range[0]:.2f} to {self.cv_range[1]:.2f} {unit}"),
-            (
-                "CV from start to end",
-                f"{self.cv_ends[0]:.2f} to {self.cv_ends[1]:.2f} {unit}"
-                + (f"  (median over {self.n_trajectories} pulls)" if self.n_trajectories > 1 else ""),
-            ),
-            ("work", self._work()),
-            ("bonded terms", f"{self.terms_source}"),
-        ]
-        for kind, energy in self.energies.items():
-            label = kind.replace("_", "-")
-            rows.append((f"  {label}", f"{energy:8.1f} kcal/mol median, {self.n_terms[kind]} terms"))
-        return rows
-
-    def _n_pulls(self) -> str:
-        """The trajectories, and the blocks that one or two of them are split into."""
-        n_parts = sum(self.pulls.values())
-        if n_parts == self.n_trajectories:
-            return str(n_parts)
-        return f"{self.n_trajectories}, split into {n_parts} blocks"
-
-    def _work(self) -> str:
-        if self.final_work is None:
-            return "not known (no table of the pull that fits)"
-        mean = f", mean of {self.n_with_work} pulls" if self.n_with_work > 1 else ""
-        return f"{self.final_work:.1f} kcal/mol at the end{mean}"
-
-
-def make_result(
-    dataset: Dataset,
-    selection: str,
-    n_topology_atoms: int,
-    n_trajectories: int,
-    notes: Sequence[str],
-    default_cv: bool,
-) -> PrepareResult:
-    """What there is to say about a new dataset."""
-    energies, n_terms = _energies(dataset)
-    ends = [own[-1].stop - 1 for own in dataset.trajectories]
-    first = [dataset.cv_values[own[0].start] for own in dataset.trajectories]
-    last = dataset.cv_values[ends]
-    work = np.array([]) if dataset.work is None else dataset.work[ends]
-    work = work[np.isfinite(work)]
-    return PrepareResult(
-        dataset=dataset.path,
-        n_trajectories=len(dataset.trajectories),
-        pulls={split: len(dataset.of_split(split)) for split in SPLITS},
-        frames={split: sum(pull.n_frames for pull in dataset.of_split(split)) for split in SPLITS},
-        n_atoms=dataset.structure.n_atoms,
-        n_topology_atoms=n_topology_atoms,
-        selection=selection,
-        cv=dataset.cv.name,
-        cv_unit=dataset.cv.unit,
-        cv_range=(float(dataset.cv_values.min()), float(dataset.cv_values.max())),
-        cv_ends=(float(np.median(first)), float(np.median(last))),
-        n_with_work=len(work),
-        final_work=float(work.mean()) if len(work) else None,
-        energies=energies,
-        n_terms=n_terms,
-        terms_source=dataset.terms.source,
-        notes=joined(
-            [*notes, *_remarks(dataset, n_trajectories), *(_better_cv(dataset) if default_cv else [])]
-        ),
-    )
-
-
-def _energies(dataset: Dataset) -> tuple[dict[str, float], dict[str, int]]:
-    """Median energy over frames of the whole dataset, and number of terms, by kind of term that there is."""
-    frames = np.unique(np.linspace(0, dataset.n_frames - 1, _ENERGY_FRAMES).astype(np.int64))
-    score = BondedEnergy(dataset.terms)
-    found = [score.energy(x) for x in _blocks(dataset, frames)]
-    parts = [torch.cat(values) for values in zip(*found, strict=True)]
-    counts = {kind: len(getattr(dataset.terms, kind)) for kind in BondedEnergies._fields}
-    medians = {
-        kind: float(values.median()) for kind, values in zip(counts, parts, strict=True) if counts[kind]
-    }
-    return medians, {kind: counts[kind] for kind in medians}
-
-
-def _blocks(dataset: Dataset, frames: NDArray[np.int64]) -> Iterator[Tensor]:
-    """(n, n_atoms, 3), A. These frames, some at a time."""
-    size = max(1, _ATOMS_AT_A_TIME // dataset.structure.n_atoms)
-    for start in range(0, len(frames), size):
-        yield torch.from_numpy(dataset.positions(frames[start : start + size]))
-
-
-def _remarks(dataset: Dataset, n_trajectories: int) -> list[str]:
+def remarks(dataset: Dataset) -> list[str]:
+    """All remarks on a dataset."""
+    n_trajectories = len(dataset.trajectories)
     if n_trajectories < MINIMUM_PULLS:
         found = "a single trajectory" if n_trajectories == 1 else f"{n_trajectories} trajectories"
         return [
@@ -182,8 +44,8 @@ def _remarks(dataset: Dataset, n_trajectories: int) -> list[str]:
             f"give {MINIMUM_PULLS} trajectories or more for a split by pull",
             *_ends_held_back(dataset),
         ]
-    about = (_uneven_lengths, _uneven_times, _still_pulls, _twins, _wild_turns, thin_data)
-    return [remark for look in about for remark in look(dataset)]
+    about = (_uneven_lengths, _uneven_times, _still_pulls, _duplicates, _wild_turns, thin_data)
+    return [remark for find in about for remark in find(dataset)]
 
 
 def thin_data(dataset: Dataset) -> list[str]:
@@ -216,7 +78,7 @@ def _ends_held_back(dataset: Dataset) -> list[str]:
     ]
 
 
-def _better_cv(dataset: Dataset) -> list[str]:
+def better_cv(dataset: Dataset) -> list[str]:
     """A remark on a default CV that hardly moves, with another where one is found."""
     found = _rigid_group_cv(dataset)
     lowest, highest = float(dataset.cv_values.min()), float(dataset.cv_values.max())
@@ -282,7 +144,7 @@ def _still_pulls(dataset: Dataset) -> list[str]:
     return [f"the CV hardly moves (usually {usual:.1f} {unit}) in {_some(still)}"] if still else []
 
 
-def _twins(dataset: Dataset) -> list[str]:
+def _duplicates(dataset: Dataset) -> list[str]:
     """Pulls whose last frame another one has too: the same pull in another format, or joined to others."""
     owner = np.repeat(np.arange(len(dataset.pulls)), [pull.n_frames for pull in dataset.pulls])
     pairs = set()
@@ -290,15 +152,15 @@ def _twins(dataset: Dataset) -> list[str]:
         last = np.array([pull.stop - 1])
         apart = np.abs(dataset.cv_values - dataset.cv_values[last])
         apart[owner == number] = np.inf
-        near = np.argpartition(apart, min(_TWIN_FRAMES, len(apart) - 1))[:_TWIN_FRAMES]
+        near = np.argpartition(apart, min(_DUPLICATE_FRAMES, len(apart) - 1))[:_DUPLICATE_FRAMES]
         near = np.sort(near[np.isfinite(apart[near])])
-        (end,) = _blocks(dataset, last)
-        same = [(rmsd_matrix(x, end)[:, 0] < _SAME).numpy() for x in _blocks(dataset, near)]
+        (end,) = blocks_of(dataset, last)
+        same = [(rmsd_matrix(x, end)[:, 0] < _SAME).numpy() for x in blocks_of(dataset, near)]
         pairs |= {tuple(sorted((number, other))) for other in owner[near[np.concatenate(same)]].tolist()}
-    twins = [" and ".join(dataset.pulls[number].name for number in pair) for pair in sorted(pairs)]
-    if not twins:
+    same_pulls = [" and ".join(dataset.pulls[number].name for number in pair) for pair in sorted(pairs)]
+    if not same_pulls:
         return []
-    return [f"the last frame of one pull is in the other: {_some(twins)}; leave out what is there twice"]
+    return [f"the last frame of one pull is in the other: {_some(same_pulls)}; leave out what is there twice"]
 
 
 def _wild_turns(dataset: Dataset) -> list[str]:

@@ -1,0 +1,132 @@
+"""What is modelled: the atoms, the collective variable, the bonded terms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smdgen.config import PrepareConfig
+from smdgen.dataset.sources import Source
+from smdgen.dataset.terms import terms_of
+from smdgen.errors import TopologyError
+from smdgen.forcefield.bonded_terms import Terms
+from smdgen.forcefield.system import file_kind
+from smdgen.geometry import cvs
+from smdgen.geometry.cvs import CollectiveVariable
+from smdgen.geometry.periodic import make_whole, plan_wholeness
+from smdgen.io.structures.coordinate_checks import check_coordinates
+from smdgen.io.structures.molecules import molecules_of
+from smdgen.io.structures.selection import protein_mask, selection_notes
+from smdgen.io.structures.structure import Structure, select_atoms, subset
+from smdgen.io.trajectories.trajectory import open_trajectory
+
+#: Frames from which geometry-only terms are measured, if it comes to that.
+_TERM_FRAMES = 20
+
+
+@dataclass(frozen=True)
+class Model:
+    """The modelled atoms."""
+
+    structure: Structure
+    terms: Terms
+    cv: CollectiveVariable
+    selection: str
+    n_topology_atoms: int
+    notes: tuple[str, ...]
+
+
+def check_model(config: PrepareConfig, whole: Structure, selected: NDArray[np.int64], topology: Path) -> None:
+    """Refuse what cannot be modelled before any trajectory is read.
+
+    Raises:
+        ConfigError: A CV that does not fit the modelled atoms.
+        TopologyError: Atoms without bonds.
+    """
+    if not len(subset(whole, selected).bonds):
+        found = f"{topology} gives no bonds among the {len(selected)} modelled atoms ({config.select})"
+        if set(whole.names[protein_mask(whole)].tolist()) == {"CA"}:
+            raise TopologyError(
+                f"{found}: of the protein it has CA atoms only, expected at least N, CA, C and O; "
+                "models of CA atoms alone cannot be learned, so take the all-atom topology and trajectories"
+            )
+        raise TopologyError(
+            f"{found}, expected a chain; give a PSF or prmtop with --top, or widen --select, "
+            "as in 'protein and name N CA C O'"
+        )
+    choose_cv(config, whole, selected, np.zeros((len(selected), 3), dtype=np.float32))
+
+
+def choose_cv(
+    config: PrepareConfig, whole: Structure, selected: NDArray[np.int64], first: NDArray[np.float32]
+) -> CollectiveVariable:
+    """The CV; the reference of an RMSD is the topology's own, else the first frame.
+
+    Args:
+        config: The settings.
+        whole: The topology.
+        selected: (n_modelled,), 0-based into the topology.
+        first: (n_modelled, 3), A. The first frame.
+
+    Raises:
+        ConfigError: It cannot be read, or does not fit the modelled atoms.
+    """
+    if not config.cv:
+        return cvs.end_to_end(whole, selected)
+    reference = whole.positions
+    if reference is None:
+        reference = np.full((whole.n_atoms, 3), np.nan)
+        reference[selected] = first
+    return cvs.parse_cv(config.cv, whole, selected, select_atoms, reference)
+
+
+def make_model(
+    config: PrepareConfig, whole: Structure, selected: NDArray[np.int64], sources: Sequence[Source]
+) -> Model:
+    """Structure, CV and bonded terms of the modelled atoms.
+
+    Args:
+        config: The settings.
+        whole: The topology.
+        selected: (n_modelled,), 0-based into the topology.
+        sources: The trajectories; frames of the first one are looked at.
+
+    Raises:
+        ConfigError: A CV, parameter file or force field that does not fit.
+        TopologyError: The named files do not describe the structure.
+        TrajectoryError: Coordinates that cannot be those of the structure.
+    """
+    structure = replace(subset(whole, selected), notes=())
+    cv = choose_cv(config, whole, selected, sources[0].first)
+    atoms = _atoms_of_force_field(config, whole, selected)
+    places = np.searchsorted(atoms, selected)
+    frames = _sample(sources[0], whole, atoms)
+    check_coordinates(frames[:, places], structure)
+    terms, notes = terms_of(config, whole, atoms, selected, frames)
+    notes = (*whole.notes, *_selection_notes(config, whole), *notes)
+    return Model(structure, terms, cv, config.select, whole.n_atoms, notes)
+
+
+def _selection_notes(config: PrepareConfig, whole: Structure) -> list[str]:
+    """Values in selections that no atom has."""
+    texts = [config.select, *(cvs.selections(config.cv) if config.cv else [])]
+    return [note for text in texts for note in selection_notes(whole, text)]
+
+
+def _atoms_of_force_field(
+    config: PrepareConfig, whole: Structure, selected: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The molecules that are modelled in part; all, where the user's file describes all."""
+    is_complete = file_kind(whole) == "prmtop" or any(p.suffix.lower() == ".xml" for p in config.parameters)
+    return np.arange(whole.n_atoms) if is_complete else molecules_of(whole, selected)
+
+
+def _sample(source: Source, whole: Structure, atoms: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(n_frames, n, 3), A. Some frames of some whole molecules, each in one piece."""
+    chosen = np.unique(np.linspace(0, source.n_frames - 1, _TERM_FRAMES).astype(np.int64))
+    wholeness = plan_wholeness(len(atoms), subset(whole, atoms).bonds)
+    with open_trajectory(source.path, whole.n_atoms, source.salvage, source.sound) as trajectory:
+        cells = None if trajectory.cells is None else trajectory.cells[chosen]
+        return make_whole(trajectory.read(chosen, atoms), wholeness, cells)[0]

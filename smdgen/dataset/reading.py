@@ -1,0 +1,99 @@
+"""Frames of trajectories, some at a time: read, checked, every molecule in one piece."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from smdgen.dataset.sources import Source
+from smdgen.dataset.splits import Part
+from smdgen.errors import TrajectoryError
+from smdgen.geometry.periodic import make_whole
+from smdgen.io.structures.coordinate_checks import Warnings, validate_coordinates
+from smdgen.io.trajectories.images import offsets_of
+from smdgen.io.trajectories.trajectory import Trajectory, open_trajectory
+from smdgen.workers import in_order
+
+#: Bytes of coordinates that are in memory at a time.
+_CHUNK_BYTES = 1 << 20
+
+#: Chunks of a DCD that another process reads at once; of other formats it reads the whole file.
+_CHUNKS_A_TASK = 16
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some frames in which every molecule is in one piece."""
+
+    positions: NDArray[np.float32]  # (n, n_modelled, 3), A
+    offsets: NDArray[np.float64]  # (n, n_molecules, 3), A, of `offsets_of`
+    cells: NDArray[np.float64] | None  # (n, 6)
+    warnings: Warnings
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Chunks of one trajectory that are read together."""
+
+    source: Source
+    chunks: tuple[NDArray[np.int64], ...]  # frames of the trajectory
+
+
+def read_chunks(
+    executor: Executor | None,
+    sources: Sequence[Source],
+    own_parts: Sequence[Sequence[Part]],
+) -> Iterator[Chunk]:
+    """All frames in order; the chunks are the same wherever they are read."""
+    tasks = []
+    for source, own in zip(sources, own_parts, strict=True):
+        chunks = tuple(_chunks(source, own, len(source.reach.atoms)))
+        size = _CHUNKS_A_TASK if executor is not None and source.sound is not None else len(chunks)
+        tasks += [_Task(source, chunks[i : i + size]) for i in range(0, len(chunks), size)]
+    if executor is None:
+        for task in tasks:
+            yield from _read(task)
+    else:
+        for found in in_order(executor, _read_together, tasks):
+            yield from found
+
+
+def _read(task: _Task) -> Iterator[Chunk]:
+    """The chunks of one task, one at a time."""
+    source = task.source
+    with open_trajectory(
+        source.path, source.n_topology_atoms, salvage=source.salvage, known=source.sound
+    ) as trajectory:
+        for frames in task.chunks:
+            yield _read_whole(trajectory, source, frames)
+
+
+def _read_together(task: _Task) -> list[Chunk]:
+    """The work of another process."""
+    torch.set_num_threads(1)
+    return list(_read(task))
+
+
+def _read_whole(trajectory: Trajectory, source: Source, frames: NDArray[np.int64]) -> Chunk:
+    """Some frames, checked, with whole molecules; what was odd is told by frames of the trajectory."""
+    reach = source.reach
+    positions = trajectory.read(frames, reach.atoms)
+    cells = None if trajectory.cells is None else trajectory.cells[frames]
+    try:
+        warnings = validate_coordinates(positions, reach.structure, cells, frames)
+    except TrajectoryError as error:
+        raise TrajectoryError(f"{source.path}: {error}") from error
+    positions, _ = make_whole(positions, reach.wholeness, cells)
+    offsets = offsets_of(positions, reach.wholeness)
+    return Chunk(np.ascontiguousarray(positions[:, : reach.n_modelled]), offsets, cells, warnings)
+
+
+def _chunks(source: Source, parts: Sequence[Part], n_atoms: int) -> Iterator[NDArray[np.int64]]:
+    """Frame numbers of the trajectory, a few megabytes of selected coordinates at a time."""
+    size = max(1, _CHUNK_BYTES // (12 * n_atoms))
+    for part in parts:
+        for start in range(part.first, part.stop, size):
+            yield source.chosen[start : min(start + size, part.stop)]
