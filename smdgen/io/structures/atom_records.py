@@ -2,13 +2,14 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.errors import TopologyError
+from smdgen.geometry.atoms import residue_numbers
 from smdgen.geometry.periodic import make_whole, plan_wholeness
 from smdgen.io.structures.atoms import Structure, sorted_bonds
 from smdgen.io.structures.bonding import COVALENT_RADII, find_bonds
@@ -99,16 +100,7 @@ def assemble(
             f"{LARGEST_COORDINATE:g} A; write it again"
         )
     parts = np.array([atom.part for atom in atoms])
-    residues = _count_changes(segments, chains, parts, numbers, insertions, residue_names)
-    chain_numbers = _count_changes(segments, chains, parts)
-    box = cell if cell is not None and cell[:3].min() > _SMALLEST_BOX else None
-    found = find_bonds(names, residue_names, elements, residues, chain_numbers, positions, box)
-    bonds = sorted_bonds(np.concatenate([found, _renumber(listed_bonds, kept, len(records))]))
-    positions, cut_notes = _whole(path, positions, bonds, box)
-    notes += cut_notes
-    notes += _element_notes(path, atoms, elements)
-    notes += _order_notes(path, records) + _loose_notes(path, atoms, found, residues)
-    return Structure(
+    bare = Structure(
         names=names,
         residue_names=residue_names,
         residue_ids=numbers,
@@ -117,12 +109,40 @@ def assemble(
         segment_ids=segments,
         elements=elements,
         masses=masses_of(elements),
-        bonds=bonds,
-        positions=positions,
+        bonds=np.zeros((0, 2), dtype=np.int64),
         cell=cell,
         path=Path(path),
-        notes=tuple(notes),
     )
+    residues = residue_numbers(bare, parts)
+    box = cell if cell is not None and cell[:3].min() > _SMALLEST_BOX else None
+    found = _find_bonds(bare, residues, _count_changes(segments, chains, parts), positions, box)
+    bonds = sorted_bonds(np.concatenate([found, _renumber(listed_bonds, kept, len(records))]))
+    positions, cut_notes = _whole(path, positions, bonds, box)
+    notes += cut_notes
+    notes += _element_notes(path, atoms, elements)
+    notes += _order_notes(path, records) + _loose_notes(path, atoms, found, residues)
+    return replace(bare, bonds=bonds, positions=positions, notes=tuple(notes))
+
+
+def _find_bonds(
+    bare: Structure,
+    residues: NDArray[np.int64],
+    chains: NDArray[np.int64],
+    positions: NDArray[np.float64],
+    box: NDArray[np.float64] | None,
+) -> NDArray[np.int64]:
+    """`find_bonds` where the atoms of a residue may stand apart, as hydrogens after all heavy atoms do."""
+    order = np.argsort(residues, kind="stable")
+    found = find_bonds(
+        bare.names[order],
+        bare.residue_names[order],
+        bare.elements[order],
+        residues[order],
+        chains[order],
+        positions[order],
+        box,
+    )
+    return sorted_bonds(order[found])
 
 
 def _whole(

@@ -1,7 +1,9 @@
 """Elements come from masses where these are sensible, else from names as a chemist would read them."""
 
 import numpy as np
+import openmm
 import pytest
+from openmm.app.element import Element
 
 from smdgen.io.structures.elements import ATOMIC_WEIGHTS, elements_of_masses, guess_element, masses_of
 
@@ -45,6 +47,20 @@ def test_every_mass_gives_its_element() -> None:
     masses = masses_of(np.array(symbols))
     assert elements_of_masses(masses, names, residues).tolist() == symbols
     assert elements_of_masses(np.round(masses, 2), names, residues).tolist() == symbols
+
+
+def test_weights_are_those_of_openmm() -> None:
+    """All elements but those without stable isotopes; OpenMM's are of 2005."""
+    known = {
+        element.symbol.upper(): element.mass.value_in_unit(openmm.unit.dalton)
+        for element in Element._elements_by_symbol.values()
+        if element.atomic_number <= 92 and not float(element.mass._value).is_integer()
+    }
+    for other in ("D", "RN", "PA"):
+        del known[other]
+    assert known.keys() == ATOMIC_WEIGHTS.keys()
+    for symbol, weight in ATOMIC_WEIGHTS.items():
+        assert weight == pytest.approx(known[symbol], rel=5e-4), symbol
 
 
 def test_heavy_hydrogens_are_hydrogens() -> None:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smdgen.errors import SmdgenError, TopologyError
+from smdgen.io.structures.atoms import sorted_bonds
 from smdgen.io.structures.hybrid36 import decode_hybrid36, encode_hybrid36
 from smdgen.io.structures.pdb import read_pdb, read_pdb_models, write_pdb
 from smdgen.io.structures.structure import Structure
@@ -351,3 +352,20 @@ def _write(folder: Path, text: str) -> Path:
     path = folder / "glycines.pdb"
     path.write_bytes(text.encode("latin-1"))
     return path
+
+
+def test_hydrogens_after_all_heavy_atoms_are_bonded_as_where_they_belong(folded, tmp_path):
+    """As in unordered_res.pdb of the tests of MDAnalysis."""
+    lines = [line for line in folded.path.read_text().splitlines() if line.startswith("ATOM")]
+    order = np.argsort([line[76:78].strip() == "H" for line in lines], kind="stable")
+    (tmp_path / "a.pdb").write_text("\n".join([*(lines[i] for i in order), "END", ""]))
+    found = read_pdb(tmp_path / "a.pdb")
+    assert sorted_bonds(order[found.bonds]).tolist() == folded.bonds.tolist()
+    assert not any("too far from all others" in note for note in found.notes)
+
+
+def test_rarer_elements_have_their_mass(tmp_path):
+    line = "HETATM    1 AS   CAC A   1       0.000   0.000   0.000  1.00  0.00          AS\nEND\n"
+    (tmp_path / "a.pdb").write_text(line)
+    found = read_pdb(tmp_path / "a.pdb")
+    assert (found.elements.tolist(), found.masses.tolist(), found.notes) == (["As"], [74.922], ())
