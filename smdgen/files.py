@@ -17,6 +17,12 @@ from smdgen.errors import ArtifactError, SmdgenError, WriteError
 _TEMPORARY_PREFIX = ".smdgen-tmp-"
 _READ_BLOCK = 1 << 20
 _SPARSE_FROM = 64 << 20  # bytes; below it a hole does no harm
+_PACKED = (  # how such a file begins, what packs it, under which ending, and what unpacks it
+    (b"\x1f\x8b", "gzip", ".gz", "gunzip"),
+    (b"BZh", "bzip2", ".bz2", "bunzip2"),
+    (b"\xfd7zXZ\x00", "xz", ".xz", "unxz"),
+    (b"\x28\xb5\x2f\xfd", "zstd", ".zst", "unzstd"),
+)
 _WHOLE_UP_TO, _N_BLOCKS = 256 << 20, 64  # bytes; blocks
 
 
@@ -157,7 +163,7 @@ def require_regular_file(path: Path, kind: str, error_type: type[SmdgenError]) -
 
 
 def refuse_packed(path: Path, error_type: type[SmdgenError]) -> None:
-    """Raise if a file is packed with gzip, whatever its name.
+    """Raise if a file is packed, whatever its name.
 
     Args:
         path: A regular file.
@@ -168,12 +174,14 @@ def refuse_packed(path: Path, error_type: type[SmdgenError]) -> None:
     """
     path = Path(path)
     with path.open("rb") as stream:
-        if stream.read(2) != b"\x1f\x8b":
-            return
+        head = stream.read(6)
+    program, suffix, command = next((row for start, *row in _PACKED if head.startswith(start)), ("", "", ""))
+    if not program:
+        return
     name = shlex.quote(str(path))
-    # gunzip takes no other names
-    command = f"gunzip {name}" if path.suffix == ".gz" else f"gunzip < {name} > unpacked{path.suffix}"
-    raise error_type(f"{path} is packed with gzip; unpack it first ({command})")
+    # the programs take no other names
+    how = f"{command} {name}" if path.suffix == suffix else f"{command} < {name} > unpacked{path.suffix}"
+    raise error_type(f"{path} is packed with {program}; unpack it first ({how})")
 
 
 def read_json(path: Path) -> Any:

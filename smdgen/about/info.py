@@ -8,8 +8,14 @@ from smdgen.about.molecular import describe_coordinates, describe_structure, des
 from smdgen.about.run_folder import describe_run
 from smdgen.about.stored import describe_dataset, describe_latents, describe_model
 from smdgen.errors import ConfigError, TopologyError
-from smdgen.files import refuse_packed, require_regular_file
-from smdgen.io.kinds import COORDINATE_KINDS, TRAJECTORY_KINDS, coordinate_kind, is_ascii_trajectory
+from smdgen.files import require_regular_file
+from smdgen.io.kinds import (
+    COORDINATE_KINDS,
+    TRAJECTORY_KINDS,
+    coordinate_kind,
+    is_ascii_trajectory,
+    refuse_unread,
+)
 from smdgen.io.structures.structure import TOPOLOGY_SUFFIXES
 
 _KNOWN = "a trajectory, a structure, a file of smdgen or a run folder"
@@ -25,7 +31,7 @@ def describe(path: Path) -> Description:
     if path.is_dir():
         return describe_run(path)
     require_regular_file(path, _KNOWN, ConfigError)
-    refuse_packed(path, ConfigError)
+    refuse_unread(path, ConfigError)
     with path.open("rb") as stream:
         head = stream.read(64)
     return _describer(path, head)(path)

@@ -30,7 +30,7 @@ _FLAGS = {
     "threads": "j nt ncpus cores",
     "force": "overwrite y yes",
     "temperature": "temp",
-    "duration": "time ps length velocity speed",
+    "duration": "time ps length velocity speed steps nsteps n-steps num-steps",
     "spring": "k kappa spring-constant force-constant",
     "config": "c conf settings toml config-file",
     "version": "v",

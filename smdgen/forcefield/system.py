@@ -24,6 +24,9 @@ FORCEFIELDS: dict[str, tuple[str, ...]] = {
 #: The one taken when none is named.
 DEFAULT_FORCEFIELD = "charmm36"
 
+#: Atoms without mass: the fourth point of water, lone pairs.
+_MASSLESS = re.compile(r"M|OM|MW\d?|(EP|LP).*")
+
 
 class MolecularStructure(PsfAtoms, Protocol):
     """What this module needs of a structure; `smdgen.io.structures.structure.Structure` has it all."""
@@ -182,7 +185,13 @@ def _element(structure: MolecularStructure, i: int) -> Any:
         return Element.getBySymbol(symbol)
     except KeyError:
         pass
-    where = f"{structure.residue_names[i]} {structure.residue_ids[i]} {structure.names[i]}"
+    name, residue = str(structure.names[i]), str(structure.residue_names[i])
+    where = f"{residue} {structure.residue_ids[i]} {name}"
+    if not symbol and _MASSLESS.fullmatch(name):
+        raise TopologyError(
+            f"atom {where} is a massless site, as of 4-site water, which takes more than atom names; "
+            "give a prmtop or PSF, or the structure without the water"
+        )
     raise TopologyError(
         f"atom {where} has no known element ({symbol or 'none'}); "
         "add the element column, or give a PSF or prmtop"

@@ -1,8 +1,12 @@
 """What a file of coordinates is: its content decides, its name only where the content says nothing."""
 
 import re
+import shlex
 import struct
 from pathlib import Path
+
+from smdgen.errors import SmdgenError
+from smdgen.files import refuse_packed
 
 #: Trajectories, and files with one set of coordinates and without a list of atoms to model.
 TRAJECTORY_KINDS = ("DCD", "XTC", "TRR", "NetCDF", "H5")
@@ -23,6 +27,16 @@ _BY_SUFFIX = {
     ".crd": "CHARMM coordinates",
 }  # fmt: skip
 
+#: Files that are never read, by their endings: what they are, and the command that converts them.
+_UNREAD = {
+    ".tpr": ("a run input of GROMACS", "gmx editconf -f {name} -o {stem}.gro"),
+    ".tng": ("a TNG trajectory of GROMACS", "gmx trjconv -f {name} -o {stem}.xtc"),
+    ".mol2": ("a MOL2 file", "obabel {name} -O {stem}.pdb"),
+    ".sdf": ("an SDF file", "obabel {name} -O {stem}.pdb"),
+    ".pqr": ("a PQR file, with charges and radii in free columns", "obabel {name} -O {stem}.pdb"),
+    ".pdbqt": ("a PDBQT file, with charges where a PDB has segments", "obabel {name} -O {stem}.pdb"),
+}  # fmt: skip
+
 _HEAD_BYTES = 8192
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _USER_BLOCK = 512  # bytes before HDF5's signature, in files of smdgen
@@ -41,6 +55,27 @@ def coordinate_kind(path: Path) -> str:
     if found or named in TRAJECTORY_KINDS:
         return found or named
     return _text_kind(head) or named
+
+
+def refuse_unread(path: Path, error_type: type[SmdgenError]) -> None:
+    """Raise for a file that is packed, or of a kind that is known and never read.
+
+    Args:
+        path: A regular file.
+        error_type: What to raise.
+
+    Raises:
+        SmdgenError: Of the given type, with the command that unpacks or converts it.
+    """
+    path = Path(path)
+    refuse_packed(path, error_type)
+    if path.suffix.lower() in _UNREAD:
+        what, command = _UNREAD[path.suffix.lower()]
+        name, stem = shlex.quote(str(path)), shlex.quote(path.stem)
+        raise error_type(
+            f"{path} is {what}, which is not read; convert it ({command.format(name=name, stem=stem)}) "
+            "or give the file that it was made from"
+        )
 
 
 def _binary_kind(head: bytes, size: int) -> str:

@@ -18,6 +18,7 @@ from smdgen import __version__
 from smdgen.config import RolloutConfig
 from smdgen.errors import ArtifactError, ConfigError, TopologyError
 from smdgen.files import sha256_file
+from smdgen.io.kinds import refuse_unread
 from smdgen.io.structures.start import Start, read_start
 from smdgen.io.structures.structure import Structure, structure_from_json
 from smdgen.io.tables.schedule_file import ScheduleFile, n_steps_of, read_schedule_file, values_of
@@ -330,6 +331,8 @@ def _check_shipped_fits(config: RolloutConfig, folder: RunFolder, structure: Str
         raise ArtifactError(
             f"{_no_models(folder)}; the shipped model needs a start: `smdgen rollout start.pdb`"
         )
+    if config.start.is_file():
+        refuse_unread(config.start, TopologyError)
     try:
         read_start(config.start, structure)
     except TopologyError as error:

@@ -228,6 +228,7 @@ def test_no_command_shows_the_help(capsys):
         (["rollout", "a.pdb", "--target", "30"], ["--target", "did you mean --to?"]),
         (["rollout", "a.pdb", "-n", "3"], ["did you mean --steps or --samples?"]),
         (["simulate", "a.pdb", "-n", "3"], ["did you mean --replicas?"]),
+        (["simulate", "a.pdb", "--steps", "500"], ["no flag --steps", "did you mean --duration?"]),
         (["train-vae", "--batch_size", "3"], ["did you mean --batch-size?"]),
         (["train-vae", "--lr", "0.1"], ["learning_rate is a setting for a TOML file"]),
         (["rollout", "a.pdb", "--relax"], ["no flag --relax", "`smdgen relax START`"]),

@@ -146,6 +146,14 @@ def test_a_force_field_that_does_not_fit_says_which_residue(deca):
         build_system(deca, forcefield="amber14")
 
 
+def test_four_site_water_is_told_what_it_needs(deca):
+    names, residues, elements = deca.names.copy(), deca.residue_names.copy(), deca.elements.copy()
+    names[-1], residues[-1], elements[-1] = "MW", "SOL", ""
+    water = dataclasses.replace(deca, names=names, residue_names=residues, elements=elements, path=None)
+    with pytest.raises(TopologyError, match=r"MW is a massless site, as of 4-site water.* without the water"):
+        build_system(water)
+
+
 def test_residues_that_are_not_bonded_begin_a_new_chain(deca):
     """Two pieces in one chain must not be joined by a reader that goes by residue order."""
     cut = [pair for pair in deca.bonds.tolist() if {deca.residue_ids[i] for i in pair} != {5, 6}]

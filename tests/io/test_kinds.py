@@ -1,16 +1,19 @@
 """The content decides what a file is, whatever it is called."""
 
+import bz2
 import shutil
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from smdgen.errors import TrajectoryError
+from smdgen.about.info import describe
+from smdgen.errors import SmdgenError, TrajectoryError
 from smdgen.io.kinds import coordinate_kind
-from smdgen.io.structures.structure import Structure, read_positions
+from smdgen.io.structures.structure import Structure, find_topology, read_positions, read_structure
 from smdgen.io.trajectories.dcd import write_dcd
 from smdgen.io.trajectories.trajectory import open_trajectory
 from tests.tools.other_formats import write_h5, write_netcdf, write_xtc
@@ -133,3 +136,27 @@ def test_amber_trajectories_of_text_are_named_as_that(tmp_path: Path, frames: ND
 def test_a_gro_without_atoms_is_no_amber_restart(tmp_path: Path) -> None:
     (tmp_path / "a.gro").write_text("title\n    1\n\n  10.0  10.0  10.0\n")
     assert coordinate_kind(tmp_path / "a.gro") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.tpr", r"is a run input of GROMACS.* \(gmx editconf -f \S*a\.tpr -o a\.gro\)"),
+        ("a.mol2", r"is a MOL2 file.* \(obabel \S*a\.mol2 -O a\.pdb\)"),
+        ("a.pqr", "is a PQR file, with charges and radii"),
+        ("a.PDBQT", "is a PDBQT file, with charges where a PDB has segments"),
+        ("a b.tng", r"is a TNG trajectory.* \(gmx trjconv -f '.*a b\.tng' -o 'a b'\.xtc\)"),
+        ("a.pdb.bz2", r"is packed with bzip2; unpack it first \(bunzip2 \S*a\.pdb\.bz2\)"),
+    ],
+)
+def test_files_that_are_never_read_say_what_they_are_and_how_to_convert_them(
+    tmp_path: Path, name: str, words: str
+) -> None:
+    """Wherever one is named; a PDBQT was read as a PDB with its charges for segments."""
+    line = b"ATOM      1  N   ALA A   1       0.000   0.000   0.000  1.00  0.00    -0.347 N \n"
+    (tmp_path / name).write_bytes(bz2.compress(line) if name.endswith("bz2") else line)
+    calls: list[Callable[[Path], object]] = [open_trajectory, read_structure, find_topology, describe]
+    for call in calls:
+        with pytest.raises(SmdgenError, match=words) as caught:
+            call(tmp_path / name)
+        assert "\n" not in str(caught.value)

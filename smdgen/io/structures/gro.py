@@ -1,5 +1,6 @@
 """GROMACS' .gro files: atoms, residues, coordinates and the box."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,12 @@ def read_gro(path: Path) -> Structure:
     except ValueError as error:
         raise TopologyError(f"{path}: a residue number is no number ({error}); {_NO_GRO}") from error
     cell = _cell(path, lines[2 + n_atoms])
-    return assemble(path, records, residue_ids, cell, np.zeros((0, 2), dtype=np.int64))
+    structure = assemble(path, records, residue_ids, cell, np.zeros((0, 2), dtype=np.int64))
+    n_frames = sum(bool(line.strip()) for line in lines) // (n_atoms + 3)
+    if n_frames < 2:
+        return structure
+    note = f"{path.name} holds {n_frames} frames; the first is taken"
+    return dataclasses.replace(structure, notes=(*structure.notes, note))
 
 
 def _width(line: str) -> int:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.errors import TopologyError, TrajectoryError
-from smdgen.files import refuse_packed, require_regular_file
-from smdgen.io.kinds import PDB_RECORDS, TRAJECTORY_KINDS, coordinate_kind
+from smdgen.files import require_regular_file
+from smdgen.io.kinds import PDB_RECORDS, TRAJECTORY_KINDS, coordinate_kind, refuse_unread
 from smdgen.io.structures.atoms import Structure, structure_from_json, structure_to_json, subset
 from smdgen.io.structures.coordinates import COORDINATE_READERS
 from smdgen.io.structures.gro import is_gro, read_gro
@@ -54,8 +54,6 @@ _STRUCTURE_READERS: dict[str, Callable[[Path], Structure]] = {
 _STRUCTURE = "a structure (PSF, PDB, prmtop, mmCIF or GRO)"
 _OTHER_STRUCTURES = {
     ".top": "a GROMACS topology",
-    ".tpr": "a GROMACS run input",
-    ".mol2": "a MOL2 file",
     ".xml": "an XML file without atom names",
     ".dcd": "a trajectory",
     ".xtc": "a trajectory",
@@ -124,12 +122,15 @@ def find_topology(trajectory: Path) -> Path:
 
     Raises:
         TopologyError: There is none, or several that would do.
+        TrajectoryError: What is named is packed, or of a kind that is never read.
     """
     trajectory = Path(trajectory)
     if not trajectory.parent.is_dir():
         raise TopologyError(
             f"no folder {trajectory.parent}, so no structure beside {trajectory.name}; check the path"
         )
+    if trajectory.is_file():
+        refuse_unread(trajectory, TrajectoryError)
     beside = sorted(
         path
         for path in trajectory.parent.iterdir()
@@ -160,6 +161,7 @@ def structure_format(path: Path) -> str:
         TopologyError: The file is missing, or of a kind that is known and not read.
     """
     require_regular_file(path, _STRUCTURE, TopologyError)
+    refuse_unread(path, TopologyError)
     with path.open("rb") as stream:
         head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").decode("latin-1")
     start = head.lstrip()
@@ -173,7 +175,6 @@ def structure_format(path: Path) -> str:
         return "PDB"
     if is_gro(head.splitlines()):
         return "GRO"
-    refuse_packed(path, TopologyError)
     if path.suffix.lower() in _OTHER_STRUCTURES:
         kind = _OTHER_STRUCTURES[path.suffix.lower()]
         raise TopologyError(f"{path} is {kind}, expected {_STRUCTURE}; convert it to PDB")

@@ -1,6 +1,7 @@
 """Trajectories of any format: one way to open them, and a look at whether a topology is theirs."""
 
 import dataclasses
+import shlex
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 
 from smdgen.arrays import FrameChoice
 from smdgen.errors import TopologyError, TrajectoryError
-from smdgen.files import refuse_packed, require_regular_file
-from smdgen.io.kinds import COORDINATE_KINDS, coordinate_kind, is_ascii_trajectory
+from smdgen.files import require_regular_file
+from smdgen.io.kinds import COORDINATE_KINDS, coordinate_kind, is_ascii_trajectory, refuse_unread
 from smdgen.io.structures.atoms import Structure
 from smdgen.io.structures.coordinate_checks import check_coordinates
 from smdgen.io.structures.handedness import mirror_notes
@@ -175,7 +176,7 @@ def _without_box_crossings(positions: NDArray[np.float32], structure: Structure)
 
 
 def _open(path: Path, salvage: bool, known: SoundDcd | None) -> Trajectory:
-    refuse_packed(path, TrajectoryError)
+    refuse_unread(path, TrajectoryError)
     if is_ascii_trajectory(path):
         raise TrajectoryError(
             f"{path} is an Amber trajectory of text, which holds no times; expected {_FORMATS}: convert it, "
@@ -194,6 +195,10 @@ def _open(path: Path, salvage: bool, known: SoundDcd | None) -> Trajectory:
         from smdgen.io.trajectories.sandboxed import GuardedTrajectory
 
         return GuardedTrajectory(path, kind)
+    if path.suffix.lower() == ".gro":
+        name = shlex.quote(str(path))
+        command = f"gmx trjconv -f {name} -s {name} -o {shlex.quote(path.stem)}.xtc"
+        raise TrajectoryError(f"{path} is a .gro file; expected {_FORMATS}: convert its frames ({command})")
     raise TrajectoryError(
         f"{path}: trajectories ending in {path.suffix or 'nothing'} are not known; "
         "convert it to DCD, XTC, TRR, NetCDF or H5, with `mdconvert` for example"

@@ -42,6 +42,16 @@ def test_a_gro_is_the_pdb(tmp_path, structure, digits, velocities):
     np.testing.assert_allclose(found.cell, [40, 50, 60, 90, 90, 90])
 
 
+@pytest.mark.parametrize("n_frames", [1, 2, 3])
+def test_of_several_frames_the_first_is_taken_with_a_note(tmp_path, structure, n_frames):
+    frames = [lines_of(structure, x.astype(float)) for x in make_pull(n_frames + 1, 1)[:n_frames]]
+    (tmp_path / "a.gro").write_text("\n".join(line for lines in frames for line in lines) + "\n\n")
+    found = read_structure(tmp_path / "a.gro")
+    assert found.n_atoms == structure.n_atoms
+    told = [note for note in found.notes if "frames" in note]
+    assert told == [f"a.gro holds {n_frames} frames; the first is taken"] * (n_frames > 1)
+
+
 def test_a_triclinic_box_and_none(tmp_path, structure):
     lines = lines_of(structure, make_pull(2, 1)[0].astype(float))
     path = tmp_path / "a.gro"

@@ -1,7 +1,9 @@
 """Trajectories of every format give the same coordinates; what cannot be right is refused."""
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import shutil
 import struct
@@ -156,6 +158,20 @@ def test_packed_files_are_to_be_unpacked(tmp_path: Path, name: str, words: str) 
     (tmp_path / name).write_bytes(gzip.compress(b"CORD" * 100))
     with pytest.raises(TrajectoryError, match=rf"is packed with gzip; unpack it first \({words}"):
         open_trajectory(tmp_path / name)
+
+
+@pytest.mark.parametrize(("pack", "suffix", "command"), [(bz2, ".bz2", "bunzip2"), (lzma, ".xz", "unxz")])
+def test_other_packers_are_named_too(tmp_path: Path, pack: Any, suffix: str, command: str) -> None:
+    path = tmp_path / f"pull.dcd{suffix}"
+    path.write_bytes(pack.compress(b"CORD" * 100))
+    with pytest.raises(TrajectoryError, match=rf"unpack it first \({command} {path}\)"):
+        open_trajectory(path)
+
+
+def test_frames_of_a_gro_are_to_be_converted(tmp_path: Path) -> None:
+    (tmp_path / "a.gro").write_text("title\n1\n    1ALA      N    1   0.0   0.0   0.0\n 1 1 1\n")
+    with pytest.raises(TrajectoryError, match=r"\(gmx trjconv -f \S*a\.gro -s \S*a\.gro -o a\.xtc\)"):
+        open_trajectory(tmp_path / "a.gro")
 
 
 @pytest.mark.parametrize(
