@@ -19,6 +19,7 @@ from smdgen.config import RolloutConfig
 from smdgen.errors import ArtifactError, ConfigError, TopologyError
 from smdgen.files import sha256_file
 from smdgen.io.kinds import refuse_unread
+from smdgen.io.structures.handedness import mirror_notes
 from smdgen.io.structures.start import Start, read_start
 from smdgen.io.structures.structure import Structure, structure_from_json
 from smdgen.io.tables.schedule_file import ScheduleFile, n_steps_of, read_schedule_file, values_of
@@ -54,6 +55,9 @@ MOST_ATOMS = 200_000_000
 
 #: A start farther from the training frames than this many times their own reach is refused.
 REFUSED_FROM = 2.0
+
+#: A start of the wrong hand is a mirror image of training frames if its reflection is so much nearer to them.
+MIRRORED_BELOW = 0.5
 
 
 @dataclass(frozen=True)
@@ -258,7 +262,13 @@ def check_start(models: Models, start: Start, progress: Progress) -> float:
     from smdgen.method.model import start_distance
 
     model = models.pull_model
-    distance = float(start_distance(model, torch.from_numpy(start.positions).to(model.landmarks)))
+    positions = torch.from_numpy(start.positions).to(model.landmarks)
+    distance, reflected = (float(start_distance(model, x)) for x in (positions, -positions))
+    if mirror_notes(start.positions[None], start.structure) and reflected < MIRRORED_BELOW * distance:
+        raise ConfigError(
+            f"the start is a mirror image: {distance:.2f} A from the nearest training frame, its reflection "
+            f"{reflected:.2f} A; an axis was negated, so give the start as it was"
+        )
     reach = float(model.reach)
     found = (
         f"the start is {distance:.2f} A from the nearest of {len(model.landmarks)} training frames, "

@@ -31,7 +31,7 @@ from smdgen.io.structures.coordinate_checks import check_coordinates
 from smdgen.io.structures.structure import (
     Structure,
     match_atoms,
-    read_positions,
+    place_atoms,
     read_structure,
     select_atoms,
 )
@@ -160,7 +160,8 @@ def _start(config: SimulateConfig) -> tuple[Structure, NDArray[np.float64], list
         found = read_structure(source)
         assert found.positions is not None
         return structure, np.asarray(found.positions[match_atoms(structure, found)], dtype=np.float64), notes
-    return structure, np.asarray(read_positions(source, structure.n_atoms), dtype=np.float64), notes
+    positions, cut_notes = place_atoms(structure, source)
+    return structure, np.asarray(positions, dtype=np.float64), [*notes, *cut_notes]
 
 
 def _target(

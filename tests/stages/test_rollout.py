@@ -38,7 +38,7 @@ from tests.tools.vmd import Vmd
 
 STRUCTURE, CV = make_structure(), make_cv()
 START = make_pull(2, 0)[0]
-BUILD_MODEL = built.build_model
+BUILD_MODEL, START_DISTANCE = built.build_model, built.start_distance
 
 
 @pytest.fixture
@@ -412,6 +412,19 @@ def test_start_unlike_the_training_data(run_dir, tmp_path, monkeypatch, factor, 
         return
     rollout.run(config, run_dir, progress)
     assert any("1.50 A" in note for note in progress.notes) == (verdict == "noted")
+
+
+def test_a_mirrored_start_is_refused(run_dir, tmp_path, monkeypatch):
+    """However near it is: of internal coordinates the first step would jump to the other hand."""
+    monkeypatch.setattr(built, "start_distance", START_DISTANCE)
+    turned = tmp_path / "turned.pdb"
+    write_pdb(turned, STRUCTURE, START * [-1.0, -1.0, 1.0])
+    rollout.run(RolloutConfig(start=turned, steps=2), run_dir, Silent())
+    write_pdb(turned, STRUCTURE, START * [1.0, 1.0, -1.0])
+    with pytest.raises(
+        ConfigError, match=r"is a mirror image: .* its reflection 0\.00 A; an axis was negated"
+    ):
+        rollout.run(RolloutConfig(start=turned, steps=2, output=tmp_path / "x"), run_dir, Silent())
 
 
 def test_missing_step_is_named(run_dir, tmp_path):

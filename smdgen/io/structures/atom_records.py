@@ -114,10 +114,10 @@ def assemble(
         path=Path(path),
     )
     residues = residue_numbers(bare, parts)
-    box = cell if cell is not None and cell[:3].min() > _SMALLEST_BOX else None
+    box = usable_box(cell)
     found = _find_bonds(bare, residues, _count_changes(segments, chains, parts), positions, box)
     bonds = sorted_bonds(np.concatenate([found, _renumber(listed_bonds, kept, len(records))]))
-    positions, cut_notes = _whole(path, positions, bonds, box)
+    positions, cut_notes = made_whole(path, positions, bonds, box)
     notes += cut_notes
     notes += _element_notes(path, atoms, elements)
     notes += _order_notes(path, records) + _loose_notes(path, atoms, found, residues)
@@ -145,7 +145,12 @@ def _find_bonds(
     return sorted_bonds(order[found])
 
 
-def _whole(
+def usable_box(cell: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """The cell (6,), A A A deg deg deg, if a molecule fits into it."""
+    return cell if cell is not None and cell[:3].min() > _SMALLEST_BOX else None
+
+
+def made_whole(
     path: Path, positions: NDArray[np.float64], bonds: NDArray[np.int64], box: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], list[str]]:
     """Positions (n_atoms, 3), A, with every molecule in one piece, and a note if the box cuts one."""

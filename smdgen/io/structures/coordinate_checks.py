@@ -21,6 +21,7 @@ _SHARPEST, _WIDEST = 80.0, 146.0  # degrees, three heavy atoms
 _SHARPEST_H, _WIDEST_H = 72.0, 152.0  # degrees, with a hydrogen
 _BENT_CARBONYL = 0.62  # volume of the three unit bond vectors: 0 is flat, 0.62 is an O 46 degrees off
 _ANGLE_CENTRES = ("C", "N", "O", "S", "P")
+_ACROSS_A_BOX = 10.0  # A; bonds longer than that span a box rather than lead to a misplaced atom
 _FEW_BONDS = 20  # up to this many, one that is wrong says nothing of the others
 _BONDS_AT_ONCE = 1 << 20  # bonds looked at in one go
 
@@ -275,6 +276,11 @@ def _explain_bond(
                 f"all bonds but those of one atom fit, so {names} is misplaced, or the bond is not there: "
                 "mend it, or leave the atom out of topology and trajectory"
             )
+            if not unwrapped and lengths[frame, bond] > _ACROSS_A_BOX:
+                advice = (
+                    "the walls of a box that the file does not hold may cut the molecule: make it whole "
+                    f"first, as with `gmx trjconv -pbc mol`; or {names} is misplaced"
+                )
     return (
         f"frame {numbers[frame] + 1}: the bond {structure.label(int(i))} - {structure.label(int(j))} is "
         f"{lengths[frame, bond]:.3g} A long, expected {geometry.shortest[bond]:.2g} to "

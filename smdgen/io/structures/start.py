@@ -15,7 +15,7 @@ from smdgen.io.structures.structure import (
     Structure,
     find_topology,
     match_atoms,
-    read_positions,
+    place_atoms,
     read_structure,
 )
 
@@ -68,11 +68,13 @@ def read_start(path: Path, wanted: Structure) -> Start:
     found = read_structure(topology)
     if coordinates is None and found.positions is None:
         coordinates = _coordinates_beside(path)
+    cut_notes: list[str] = []
     if coordinates is None:
         assert found.positions is not None
         positions, source = found.positions, str(path)
     else:
-        positions, source = read_positions(coordinates, found.n_atoms), f"{coordinates} with {topology}"
+        positions, cut_notes = place_atoms(found, coordinates)
+        source = f"{coordinates} with {topology}"
     indices = match_atoms(wanted, found)
     chosen = np.asarray(positions[indices], dtype=np.float32)
     structure = _named_as(wanted, found, indices)
@@ -81,7 +83,7 @@ def read_start(path: Path, wanted: Structure) -> Start:
     except TrajectoryError as error:
         raise TrajectoryError(f"{source}: {error}") from error
     everything = np.asarray(positions, dtype=np.float64)
-    notes = [*found.notes, *notes, *mirror_notes(everything[None], found)]
+    notes = [*found.notes, *cut_notes, *notes, *mirror_notes(everything[None], found)]
     return Start(structure, chosen, source, tuple(notes), None, found, everything, indices)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from smdgen.errors import TopologyError, TrajectoryError
 from smdgen.files import require_regular_file
 from smdgen.io.kinds import PDB_RECORDS, TRAJECTORY_KINDS, coordinate_kind, refuse_unread
+from smdgen.io.structures.atom_records import made_whole, usable_box
 from smdgen.io.structures.atoms import Structure, structure_from_json, structure_to_json, subset
 from smdgen.io.structures.coordinates import COORDINATE_READERS
 from smdgen.io.structures.gro import is_gro, read_gro
@@ -28,6 +29,7 @@ __all__ = [
     "Structure",
     "find_topology",
     "match_atoms",
+    "place_atoms",
     "read_pdb_models",
     "read_positions",
     "read_psf_terms",
@@ -113,6 +115,28 @@ def read_positions(path: Path, n_atoms: int) -> NDArray[np.float64]:
     if not np.isfinite(positions).all():
         raise TrajectoryError(f"{path} has coordinates that are not finite; write it again")
     return np.asarray(positions, dtype=np.float64)
+
+
+def place_atoms(structure: Structure, path: Path) -> tuple[NDArray[np.float64], list[str]]:
+    """Coordinates for a structure that has none, as `read_positions`, with molecules whole.
+
+    Args:
+        structure: Its bonds lead over the walls of the box, if the file holds one.
+        path: Of a trajectory the first frame is taken.
+
+    Returns:
+        (n_atoms, 3), A, and a note if the box cut a molecule.
+
+    Raises:
+        TopologyError: As `read_positions`.
+        TrajectoryError: As `read_positions`.
+    """
+    positions = read_positions(path, structure.n_atoms)
+    if coordinate_kind(path) not in TRAJECTORY_KINDS:
+        return positions, []
+    with open_trajectory(path) as trajectory:
+        cell = None if trajectory.cells is None else trajectory.cells[0]
+    return made_whole(Path(path), positions, structure.bonds, usable_box(cell))
 
 
 def find_topology(trajectory: Path) -> Path:

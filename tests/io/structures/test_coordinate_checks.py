@@ -130,3 +130,15 @@ def test_one_misplaced_atom_is_named_and_another_order_is_told_apart(
     shuffled = frames[:1, np.random.default_rng(0).permutation(peptide.n_atoms)]
     with pytest.raises(TrajectoryError, match="of another system or order of atoms"):
         check_coordinates(shuffled, peptide)
+
+
+def test_a_molecule_that_spans_a_box_nobody_knows_is_to_be_made_whole(
+    frames: NDArray[np.float32], peptide: Structure
+) -> None:
+    """One bond crosses the wall, and both its atoms could be called misplaced."""
+    cut = frames[:1].copy()
+    cut[0, peptide.residue_ids > 5] += [0.0, 0.0, 60.0]
+    with pytest.raises(
+        TrajectoryError, match=r"may cut the molecule: make it whole first, as with `gmx trjconv"
+    ):
+        check_coordinates(cut, peptide)
