@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from smdgen.arrays import FloatArray, Indices
 from smdgen.errors import TopologyError
+from smdgen.geometry.bonds import bonded_angles, neighbours
 from smdgen.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 
 #: Constants of geometry-only terms, of the size that force fields give them: kcal/mol/A^2, kcal/mol/rad^2.
@@ -205,13 +206,9 @@ def geometry_terms(bonds: ArrayLike, frames: ArrayLike) -> Terms:
     """
     pairs = np.asarray(bonds, dtype=np.int64).reshape(-1, 2)
     x = np.asarray(frames, dtype=np.float64).reshape(-1, *np.shape(frames)[-2:])
-    neighbours: dict[int, list[int]] = {}
-    for i, j in pairs.tolist():
-        neighbours.setdefault(i, []).append(j)
-        neighbours.setdefault(j, []).append(i)
-    near = {atom: sorted(others) for atom, others in sorted(neighbours.items())}
-    angles = [(a, b, c) for b, others in near.items() for k, a in enumerate(others) for c in others[k + 1 :]]
-    impropers = [(b, *others) for b, others in near.items() if len(others) == 3]
+    near = neighbours(x.shape[1], pairs)
+    angles = bonded_angles(x.shape[1], pairs).tolist()
+    impropers = [(b, *others) for b, others in enumerate(near) if len(others) == 3]
     tables: dict[str, ArrayLike] = {"bonds": pairs, "angles": angles, "impropers": impropers}
     tables["bond_parameters"] = [(_GEOMETRY_BOND, _mean_length(x, pair)) for pair in pairs.tolist()]
     tables["angle_parameters"] = [(_GEOMETRY_ANGLE, _mean_angle(x, *triple)) for triple in angles]

@@ -1,21 +1,54 @@
 """The bond graph: molecules, neighbours, angles and torsions of bonded atoms, pairs of CA atoms."""
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from smdgen.arrays import Indices
 from smdgen.geometry.atoms import Molecule
 from smdgen.geometry.backbone import Backbone
 
 
-def molecule_numbers(n_atoms: int, bonds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n_atoms,). The molecule each atom belongs to, counted from 0."""
+def bond_matrix(n_atoms: int, bonds: ArrayLike) -> Any:
+    """(n_atoms, n_atoms), sparse. How often each bond (n_bonds, 2) is listed, from first to second atom."""
     from scipy.sparse import coo_array
+
+    pairs = np.asarray(bonds, dtype=np.int64).reshape(-1, 2)
+    ones = np.ones(len(pairs), dtype=np.int64)
+    return coo_array((ones, pairs.T), shape=(n_atoms, n_atoms)).tocsr()
+
+
+def molecule_numbers(n_atoms: int, bonds: Indices) -> Indices:
+    """(n_atoms,). The molecule each atom belongs to, counted from 0."""
     from scipy.sparse.csgraph import connected_components
 
-    graph = coo_array((np.ones(len(bonds), dtype=np.int8), bonds.T), shape=(n_atoms, n_atoms))
-    numbers: NDArray[np.int64] = connected_components(graph, directed=False)[1].astype(np.int64)
+    graph = bond_matrix(n_atoms, bonds)
+    numbers: Indices = connected_components(graph, directed=False)[1].astype(np.int64)
     return numbers
+
+
+def bonds_apart(n_atoms: int, bonds: ArrayLike, most: int) -> tuple[Indices, Indices]:
+    """Pairs of atoms that few bonds join.
+
+    Args:
+        n_atoms: Number of atoms.
+        bonds: (n_bonds, 2).
+        most: Bonds between the atoms of a pair, at most.
+
+    Returns:
+        (n_pairs, 2), the lower atom first, sorted; (n_pairs,), the bonds between.
+    """
+    one_way = bond_matrix(n_atoms, bonds)
+    graph = one_way + one_way.T
+    reached, found = graph, dict[tuple[int, int], int]()
+    for apart in range(1, most + 1):
+        pairs = np.stack(reached.nonzero(), 1)
+        for pair in map(tuple, pairs[pairs[:, 0] < pairs[:, 1]].tolist()):
+            found.setdefault(pair, apart)
+        reached = reached @ graph
+    order = sorted(found)
+    return np.array(order, dtype=np.int64).reshape(-1, 2), np.array([found[pair] for pair in order])
 
 
 def bonds_or_chain(structure: Molecule) -> Indices:
@@ -26,16 +59,16 @@ def bonds_or_chain(structure: Molecule) -> Indices:
     return np.stack([first, first + 1], axis=1)
 
 
-def neighbours(n_atoms: int, bonds: Indices) -> list[list[int]]:
+def neighbours(n_atoms: int, bonds: ArrayLike) -> list[list[int]]:
     """For each atom the atoms bonded to it, in rising order."""
     bonded: list[list[int]] = [[] for _ in range(n_atoms)]
-    for i, j in np.asarray(bonds).tolist():
+    for i, j in np.asarray(bonds, dtype=np.int64).reshape(-1, 2).tolist():
         bonded[i].append(j)
         bonded[j].append(i)
     return [sorted(others) for others in bonded]
 
 
-def bonded_angles(n_atoms: int, bonds: Indices) -> Indices:
+def bonded_angles(n_atoms: int, bonds: ArrayLike) -> Indices:
     """(n_angles, 3). Every angle between two bonds at one atom."""
     bonded = neighbours(n_atoms, bonds)
     rows = [(a, j, b) for j in range(n_atoms) for i, a in enumerate(bonded[j]) for b in bonded[j][i + 1 :]]

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from smdgen.errors import TopologyError
+from smdgen.geometry.bonds import molecule_numbers, neighbours
 from smdgen.geometry.frames import angles as bond_angles
 from smdgen.geometry.frames import bond_lengths, dihedrals
 
@@ -81,14 +82,14 @@ def spanning_tree(n_atoms: int, bonds: NDArray[np.int64]) -> InternalTree:
     """
     if n_atoms < 4:
         raise TopologyError(f"found {n_atoms} modelled atoms, expected at least 4; widen --select")
-    neighbours = _neighbours(n_atoms, bonds)
-    root = _an_end(neighbours)
+    graph = _joined_neighbours(n_atoms, bonds)
+    root = _an_end(graph)
     if root is None:  # rings only: cut them open first
-        cut = _breadth_first(neighbours, 0)
-        neighbours = _neighbours(n_atoms, np.array([(i, up) for i, up in enumerate(cut) if up >= 0]))
-        root = _an_end(neighbours)
+        cut = _breadth_first(graph, 0)
+        graph = _joined_neighbours(n_atoms, [(i, up) for i, up in enumerate(cut) if up >= 0])
+        root = _an_end(graph)
         assert root is not None, "a tree has ends"
-    parent = _breadth_first(neighbours, root)
+    parent = _breadth_first(graph, root)
     depth = _depths(parent)
     primary = _primary_children(parent, depth)
     return InternalTree(parent, primary, depth)
@@ -168,31 +169,12 @@ def _local_frames(
     return torch.stack([x, y, z], -1), r[..., None] * x
 
 
-def _neighbours(n_atoms: int, bonds: NDArray[np.int64]) -> list[list[int]]:
+def _joined_neighbours(n_atoms: int, bonds: ArrayLike) -> list[list[int]]:
     """Bonded neighbours, with a pseudo-bond from each loose part to the atom before it in the file."""
-    neighbours: list[list[int]] = [[] for _ in range(n_atoms)]
-    for i, j in np.asarray(bonds).reshape(-1, 2):
-        neighbours[int(i)].append(int(j))
-        neighbours[int(j)].append(int(i))
-    part = _parts(neighbours)
-    joined = {int(part[0])}
-    for atom in range(1, n_atoms):
-        if int(part[atom]) not in joined:
-            joined.add(int(part[atom]))
-            neighbours[atom].append(atom - 1)
-            neighbours[atom - 1].append(atom)
-    return [sorted(set(atoms)) for atoms in neighbours]
-
-
-def _parts(neighbours: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    part = np.full(len(neighbours), -1, dtype=np.int64)
-    for start in range(len(neighbours)):
-        stack = [start] if part[start] < 0 else []
-        while stack:
-            atom = stack.pop()
-            part[atom] = start
-            stack.extend(other for other in neighbours[atom] if part[other] < 0)
-    return part
+    pairs = np.asarray(bonds, dtype=np.int64).reshape(-1, 2)
+    _, first = np.unique(molecule_numbers(n_atoms, pairs), return_index=True)
+    loose = np.array([(atom - 1, atom) for atom in first.tolist() if atom], dtype=np.int64).reshape(-1, 2)
+    return [sorted(set(atoms)) for atoms in neighbours(n_atoms, np.concatenate([pairs, loose]))]
 
 
 def _an_end(neighbours: Sequence[Sequence[int]]) -> int | None:

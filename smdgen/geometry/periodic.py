@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from smdgen.geometry.bonds import molecule_numbers
+from smdgen.geometry.bonds import bond_matrix, molecule_numbers
 from smdgen.geometry.cell import box_vectors
 from smdgen.geometry.lattice import lattice_counts
 
@@ -104,12 +104,10 @@ def centres_of(positions: NDArray[np.floating], molecules: NDArray[np.int64]) ->
 
 def _spanning_tree(n_atoms: int, bonds: NDArray[np.int64], roots: NDArray[np.int64]) -> NDArray[np.int64]:
     """(n_atoms,). From which atom each is reached: roots from themselves; below zero where no root leads."""
-    from scipy.sparse import coo_array
     from scipy.sparse.csgraph import breadth_first_order
 
     # One search for all molecules: an extra atom is bonded to the root of each.
     ends = np.concatenate([bonds, np.stack([np.full(len(roots), n_atoms), roots], axis=1)])
-    joined = coo_array((np.ones(len(ends), dtype=np.int8), ends.T), shape=(n_atoms + 1, n_atoms + 1)).tocsr()
-    _, before = breadth_first_order(joined, n_atoms, directed=False)
+    _, before = breadth_first_order(bond_matrix(n_atoms + 1, ends), n_atoms, directed=False)
     parents = before[:n_atoms].astype(np.int64)
     return np.where(parents == n_atoms, np.arange(n_atoms), parents)

@@ -9,7 +9,7 @@ from torch import Tensor
 from smdgen.arrays import Indices
 from smdgen.geometry.atoms import Molecule
 from smdgen.geometry.backbone import Backbone
-from smdgen.geometry.bonds import bonds_or_chain, neighbours
+from smdgen.geometry.bonds import bonds_apart, bonds_or_chain, neighbours
 from smdgen.geometry.frames import dihedrals
 
 #: Shortest distance (A) between atoms four or more bonds apart, heavy atoms and pairs with a hydrogen.
@@ -92,16 +92,13 @@ def clashing(x: Tensor, limits: Tensor) -> Tensor:
 
 def clash_limits(structure: Molecule) -> Tensor:
     """(n_atoms, n_atoms), A. Least distance of atoms four or more bonds apart; 0 for nearer relatives."""
-    from scipy.sparse import coo_array, eye_array
-
-    n_atoms, bonds = len(structure.names), bonds_or_chain(structure).reshape(-1, 2)
-    bonded = coo_array((np.ones(len(bonds)), bonds.T), shape=(n_atoms, n_atoms)).tocsr()
-    bonded = bonded + bonded.T + eye_array(n_atoms)
-    near = (bonded @ bonded @ bonded).nonzero()
+    n_atoms = len(structure.names)
+    near, _ = bonds_apart(n_atoms, bonds_or_chain(structure), most=3)
     hydrogen = torch.tensor([_is_hydrogen(structure, i) for i in range(n_atoms)])
     limit = torch.full((n_atoms, n_atoms), CLASH_HEAVY, dtype=torch.float64)
     limit[hydrogen[:, None] | hydrogen] = CLASH_HYDROGEN
-    limit[near] = 0.0
+    limit[near[:, 0], near[:, 1]] = limit[near[:, 1], near[:, 0]] = 0.0
+    limit.fill_diagonal_(0.0)
     return limit
 
 

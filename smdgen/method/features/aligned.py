@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from smdgen.geometry.bonds import bonds_apart
 from smdgen.geometry.frames import bond_lengths, superpose
 from smdgen.method.components import Blocks, mean_and_deviation
 
@@ -66,7 +67,7 @@ class PlacedFeatures(nn.Module):
             n_atoms: Number of atoms.
             bonds: (n_bonds, 2), 0-based.
         """
-        near, apart = near_pairs(n_atoms, bonds)
+        near, apart = bonds_apart(n_atoms, bonds, most=3)
         first = next(iter(blocks()))
         length, deviation = mean_and_deviation(lambda: (bond_lengths(x, near) for x in blocks()))
         kept = torch.from_numpy(apart < 3) | (deviation < STIFF_DEVIATION)
@@ -143,20 +144,3 @@ class PlacedFeatures(nn.Module):
             momentum = 4 / (4 - (2 if sweep == 1 else momentum) * radius**2) if sweep else 1.0
             before, x = x, before + momentum * (x + step / ends - before)
         return x
-
-
-def near_pairs(n_atoms: int, bonds: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Atoms at most three bonds apart (n_pairs, 2), the lower first, and the bonds between (n_pairs,)."""
-    from scipy.sparse import coo_array
-
-    i, j = np.asarray(bonds).reshape(-1, 2).T
-    ones = np.ones(2 * len(i), dtype=np.int64)
-    graph = coo_array((ones, (np.r_[i, j], np.r_[j, i])), shape=(n_atoms, n_atoms)).tocsr()
-    reached, found = graph, dict[tuple[int, int], int]()
-    for apart in (1, 2, 3):
-        pairs = np.stack(reached.nonzero(), 1)
-        for pair in map(tuple, pairs[pairs[:, 0] < pairs[:, 1]].tolist()):
-            found.setdefault(pair, apart)
-        reached = reached @ graph
-    order = sorted(found)
-    return np.array(order, dtype=np.int64).reshape(-1, 2), np.array([found[pair] for pair in order])

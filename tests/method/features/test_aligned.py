@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from smdgen.forcefield.system import residue_rows
+from smdgen.geometry.bonds import bonds_apart
 from smdgen.geometry.frames import bond_lengths, rmsd
 from smdgen.method.autoencoder import InternalVae
-from smdgen.method.features.aligned import PlacedFeatures, near_pairs
+from smdgen.method.features.aligned import PlacedFeatures
 from smdgen.method.transformer import residue_layout
 from tests.tools.pulls import make_pull, make_structure
 
@@ -82,7 +83,7 @@ def test_noise_makes_bonds_tremble_and_nothing_else(x, features, structure):
 
 
 def test_near_pairs_are_those_of_a_walk_over_the_bonds(structure):
-    pairs, apart = near_pairs(structure.n_atoms, structure.bonds)
+    pairs, apart = bonds_apart(structure.n_atoms, structure.bonds, most=3)
     graph = networkx.Graph(structure.bonds.tolist())
     lengths = dict(networkx.all_pairs_shortest_path_length(graph, cutoff=3))
     wanted = {(i, j): lengths[i][j] for i, j in itertools.combinations(range(40), 2) if j in lengths[i]}
