@@ -11,7 +11,7 @@ from smdgen.geometry.frames import superpose
 _LEAST_REFERENCE = 3
 
 
-def carry(
+def graft_side_groups(
     start: NDArray[np.float64],
     bonds: NDArray[np.int64],
     modelled: NDArray[np.int64],

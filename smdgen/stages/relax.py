@@ -220,14 +220,14 @@ def relax_pulls(pulls: Pulls, built: "MolecularSystem", progress: Progress) -> "
         SimulationError: A frame's energy is no number.
     """
     from smdgen.forcefield.minimise import relax
-    from smdgen.geometry.grafting import carry
+    from smdgen.geometry.grafting import graft_side_groups
 
     start = pulls.start
     assert start.whole is not None
     assert start.whole_positions is not None
     assert start.indices is not None
     flat = pulls.positions.reshape(-1, *pulls.positions.shape[2:])
-    frames = carry(start.whole_positions, start.whole.bonds, start.indices, flat)
+    frames = graft_side_groups(start.whole_positions, start.whole.bonds, start.indices, flat)
     progress.start("relaxing", len(frames))
     return relax(built.system, frames, start.indices, progress.advance)
 

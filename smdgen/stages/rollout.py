@@ -44,7 +44,7 @@ FILES = Results("rollout.json", (
     "topology.pdb", "topology.psf", "view.vmd", "view.pml", "cv.csv", "rollout.json", *RELAXED,
 ), also=("relaxed.json",))  # fmt: skip
 
-#: A. Bonds of generated frames beyond these are broken, as in `data.gate`.
+#: A. Bonds of generated frames beyond these are broken, as in `io.structures.coordinate_checks`.
 LONGEST_BOND, SHORTEST_BOND = 2.6, 0.7
 
 #: Steps when neither a flag nor a schedule says how many.

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smdgen.geometry.grafting import carry
+from smdgen.geometry.grafting import graft_side_groups
 from smdgen.io.structures.structure import read_structure
 from smdgen.io.trajectories.dcd import DcdFile
 
@@ -34,7 +34,7 @@ def hand(x, structure):
 def test_groups_move_rigidly_and_modelled_atoms_stay(real, names):
     structure, x = real
     modelled = np.flatnonzero(np.isin(structure.names, names))
-    out = carry(x[0], structure.bonds, modelled, x[:, modelled])
+    out = graft_side_groups(x[0], structure.bonds, modelled, x[:, modelled])
     np.testing.assert_array_equal(out[:, modelled], x[:, modelled])
     np.testing.assert_allclose(out[0], x[0], atol=1e-9)
     inside = structure.bonds[~np.isin(structure.bonds, modelled).any(axis=1)]
@@ -45,7 +45,7 @@ def test_side_chains_and_amide_hydrogens_land_near_the_real_ones(real):
     """The backbone fixes CB, HA and HN to a few tenths of an Angstrom, in helix and strand alike."""
     structure, x = real
     modelled = np.flatnonzero(np.isin(structure.names, ("N", "CA", "C", "O")))
-    out = carry(x[0], structure.bonds, modelled, x[:, modelled])
+    out = graft_side_groups(x[0], structure.bonds, modelled, x[:, modelled])
     fixed = np.flatnonzero(np.isin(structure.names, ("CB", "HA", "HN")))
     assert np.linalg.norm(out[:, fixed] - x[:, fixed], axis=-1).max() < 0.6
     assert (hand(out, structure) == hand(x[:1], structure)).all()
@@ -59,5 +59,5 @@ def test_loose_molecules_follow_all_modelled_atoms(real):
     bonds = np.concatenate([structure.bonds, [[104, 105]]])
     turn = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
     modelled = np.flatnonzero(structure.names == "CA")
-    out = carry(start, bonds, modelled, (start @ turn + 5)[None, modelled])
+    out = graft_side_groups(start, bonds, modelled, (start @ turn + 5)[None, modelled])
     np.testing.assert_allclose(out[0], start @ turn + 5, atol=1e-9)

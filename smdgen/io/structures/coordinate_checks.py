@@ -1,4 +1,4 @@
-"""The gate that coordinates must pass: numbers that can be atoms, bonds and angles that can be a molecule."""
+"""Checks that coordinates must pass: numbers that can be atoms, bonds and angles that can be a molecule."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -35,10 +35,10 @@ def find_oddities(structure: Structure) -> list[str]:
     names = [frozenset(structure.names[members].tolist()) for members in atoms]
     following = _following(structure, runs)
     parts = _in_parts(structure, starts, protein_runs)
-    twins = _twins(structure, starts, protein_runs, names)
-    shared = _say("residue numbers that two chains of one letter share", [x for x in parts if x in twins])
+    same = _duplicates(structure, starts, protein_runs, names)
+    shared = _say("residue numbers that two chains of one letter share", [x for x in parts if x in same])
     return [
-        *_say("residues in two parts or with one number", [place for place in parts if place not in twins]),
+        *_say("residues in two parts or with one number", [place for place in parts if place not in same]),
         *(f"{note}; resid takes both, index or fragment tells them apart" for note in shared),
         *_say("atoms of the same name in one residue", _same_names(structure, atoms, names)),
         *_say("residues without their backbone", _incomplete(structure, starts, protein_runs, names)),
@@ -82,7 +82,7 @@ def _in_parts(structure: Structure, starts: NDArray[np.int64], runs: Sequence[in
     return [structure.label(int(starts[run])) for run in runs if seen[_key(structure, int(starts[run]))] > 1]
 
 
-def _twins(
+def _duplicates(
     structure: Structure, starts: NDArray[np.int64], runs: Sequence[int], names: Sequence[frozenset[str]]
 ) -> set[str]:
     """First atoms of the amino acids of which all of one number are whole: two chains of one letter."""

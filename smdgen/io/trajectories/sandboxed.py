@@ -25,7 +25,7 @@ _ANSWER_BYTES = 16 << 20
 _CHILD = Path(__file__).with_name("sandboxed_child.py")
 
 
-class GuardedTrajectory:
+class SandboxedTrajectory:
     """An XTC, TRR or H5 file, every frame of which has been read once.
 
     Args:
@@ -104,7 +104,7 @@ class GuardedTrajectory:
             self._child.stdout.close()
 
     def __enter__(self) -> Self:
-        """Use as `with GuardedTrajectory(path) as trajectory`."""
+        """Use as `with SandboxedTrajectory(path) as trajectory`."""
         return self
 
     def __exit__(

@@ -192,9 +192,9 @@ def _open(path: Path, salvage: bool, known: SoundDcd | None) -> Trajectory:
     if kind in COORDINATE_KINDS:
         raise TrajectoryError(f"{path} holds {kind}, one set of them; expected {_FORMATS}: name another file")
     if kind:
-        from smdgen.io.trajectories.sandboxed import GuardedTrajectory
+        from smdgen.io.trajectories.sandboxed import SandboxedTrajectory
 
-        return GuardedTrajectory(path, kind)
+        return SandboxedTrajectory(path, kind)
     if path.suffix.lower() == ".gro":
         name = shlex.quote(str(path))
         command = f"gmx trjconv -f {name} -s {name} -o {shlex.quote(path.stem)}.xtc"

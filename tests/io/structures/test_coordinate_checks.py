@@ -1,4 +1,4 @@
-"""The gate of coordinates: bonds by element, angles and planes that only damage makes."""
+"""The checks of coordinates: bonds by element, angles and planes that only damage makes."""
 
 import dataclasses
 from pathlib import Path

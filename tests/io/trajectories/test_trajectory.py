@@ -421,7 +421,7 @@ def test_nothing_is_printed(files: Path, capfd: pytest.CaptureFixture[str]) -> N
 
 def test_closing_ends_the_process(files: Path) -> None:
     trajectory = open_trajectory(files / "a.xtc", 104)
-    assert isinstance(trajectory, sandboxed.GuardedTrajectory)
+    assert isinstance(trajectory, sandboxed.SandboxedTrajectory)
     trajectory.close()
     assert trajectory._child.poll() is not None
 
