@@ -1,7 +1,5 @@
 """Writes docs/cli.md from the commands themselves: python docs/make_cli_page.py."""
 
-import ast
-import dataclasses
 import inspect
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import typer
 
 from smdgen import config
+from smdgen.about.settings import settings_of
 from smdgen.cli.app import app
 from smdgen.cli.options import SHARED
 
@@ -19,10 +18,12 @@ INTRODUCTION = """# Commands
 <!-- Written by docs/make_cli_page.py (make docs); a test compares it with the commands. -->
 
 The steps in pipeline order, then what looks at files and at the installation. All steps but `simulate`
-share a run folder (`--run`, default `smdgen-run`), so no path is typed twice. Results go to standard output,
-progress and notes to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted.
+share a run folder (`--run`, default `smdgen-run`), so you never have to repeat a path. Results go to
+standard output, progress and notes to standard error.
+Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted.
 
-Every setting listed below can stand in a TOML file given with `--config`, one table a command; flags win.
+Every setting listed below can stand in a TOML file given with `--config`, one table per command; flags win.
+[`smdgen config`](config.md) prints such a file with all settings, their meanings and their defaults.
 Paths in it are relative to its own folder:
 
 ```toml
@@ -84,40 +85,14 @@ def _panel(option: Any) -> str | None:
 
 
 def _settings_table(name: str) -> str:
-    """Every field of the stage's dataclass, with the remark beside it in smdgen/config.py; '' without one."""
+    """Every setting of a command but its required arguments, with default and meaning; '' without one."""
     config_type = next((item for item in config.STAGES if config.stage_name(item) == name), None)
     if config_type is None:
         return ""
-    remarks = _remarks(config_type.__name__)
     rows = [
-        (f"`{field.name}`", _default(field), remarks.get(field.name, ""))
-        for field in dataclasses.fields(config_type)
-        if field.default is not dataclasses.MISSING  # else it is an argument
+        (f"`{item.name}`", item.default, item.meaning) for item in settings_of(config_type) if item.default
     ]
     return f"Settings of `[{name}]` in TOML:\n\n" + _table(("setting", "default", "meaning"), rows)
-
-
-def _remarks(class_name: str) -> dict[str, str]:
-    """Field to the comment at the end of its line."""
-    source = inspect.getsource(config)
-    lines = source.splitlines()
-    body = next(
-        node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == class_name
-    )
-    return {
-        node.target.id: lines[(node.end_lineno or 1) - 1].partition("  # ")[2]
-        for node in body.body
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
-    }
-
-
-def _default(field: Any) -> str:
-    value = str(field.default) if isinstance(field.default, Path) else field.default
-    return (
-        ""
-        if value in (None, "", ())
-        else f"`{value!r}`".replace("'", '"').replace("True", "true").replace("False", "false")
-    )
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -1,14 +1,9 @@
-"""Settings of every stage: one frozen dataclass each, presets, and TOML files that may fill them."""
+"""Settings of every stage: one frozen dataclass each, every field with its meaning."""
 
 import dataclasses
-import math
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
-
-from smdgen.errors import ConfigError
-from smdgen.files import require_regular_file
+from typing import Any, Literal
 
 Preset = Literal["paper", "default"]
 
@@ -16,135 +11,271 @@ Preset = Literal["paper", "default"]
 MAX_SEED = 2**31 - 1
 
 
+#: No value: the setting has to be given, or never had another value for "not set".
+_NONE = object()
+
+
+def setting(
+    meaning: str, default: Any = _NONE, *, unset: str = "", example: Any = None, once: Any = _NONE
+) -> Any:
+    """A field of a settings class, with the words that `--help`, docs/cli.md and `smdgen config` share.
+
+    Args:
+        meaning: What it is for, in sentences.
+        default: None: not set. Without one it has to be given.
+        unset: What happens where it is not set.
+        example: A value that a TOML file could have where there is no default.
+        once: What meant "not set" in earlier versions; a TOML file may still say so.
+    """
+    words = {"meaning": meaning, "unset": unset, "example": example}
+    if once is not _NONE:
+        words["once"] = once
+    if default is _NONE:
+        return dataclasses.field(metadata=words)
+    return dataclasses.field(default=default, metadata=words)
+
+
+# What several commands have.
+_PARAMETERS = "CHARMM parameter files (prm, rtf, str) that go with a PSF, or one System XML of OpenMM."
+_FORCEFIELD = "Force field for a structure without its own: charmm36, amber14, or an OpenMM XML file."
+_DASK = "Address of a Dask scheduler whose workers share the work, in place of `workers`."
+_FORCE = "Replace outputs that exist."
+_DEVICE = "Where to compute: auto, cpu or cuda."
+_THREADS = "CPU threads of torch."
+_SEED = "Seed of all random numbers."
+_RESUME = "Continue an interrupted training."
+_OUTPUT = "Folder for the results."
+_TOPOLOGY = "PSF, prmtop, PDB, mmCIF or GRO that names the atoms."
+
+
 @dataclass(frozen=True)
 class SimulateConfig:
     """Constant-velocity steered MD of one structure."""
 
-    structure: Path
-    coordinates: Path | None = None
-    parameters: tuple[Path, ...] = ()
-    forcefield: str = ""  # empty: the parameter file beside a PSF, else charmm36
-    cmap: bool = True
-    pulled: str = ""  # a distance as for `prepare --cv`; empty: first to last CA
-    start_centre: float | None = None  # A; None: the value of the start structure
-    end_centre: float | None = None  # A; has to be given
-    duration_ps: float = 1000.0
-    spring_constant: float = 1.0  # kcal/mol/A^2, E = k/2 (d - d0)^2
-    temperature: float = 300.0  # K
-    friction_per_ps: float = 1.0
-    timestep_fs: float = 2.0
-    constraints: str = "hbonds"
-    solvent: Literal["vacuum", "obc2"] = "obc2"
-    replicas: int = 1
-    frames: int = 201
-    equilibration_ps: float = 0.0
-    minimisation_steps: int = 500
-    seed: int = 1
-    workers: int = 0  # 0: one a core
-    dask: str = ""  # address of a Dask scheduler, in place of workers
-    platform: str = ""  # empty: chosen by the size of the system
-    threads: int = 0
-    output: Path = Path("pulls")
-    force: bool = False
+    structure: Path = setting("Structure to pull: PDB, mmCIF, PSF or prmtop.", example="start.pdb")
+    coordinates: Path | None = setting(
+        "Positions for a PSF or prmtop.", None, unset="those of the structure", example="start.pdb"
+    )
+    parameters: tuple[Path, ...] = setting(
+        _PARAMETERS, (), unset="the only such file beside the PSF that describes it", example=["par.prm"]
+    )
+    forcefield: str | None = setting(
+        _FORCEFIELD, None, unset="charmm36 where there are no parameter files", example="charmm36", once=""
+    )
+    cmap: bool = setting("Use the force field's CMAP terms.", True)
+    pulled: str | None = setting(
+        "Distance to pull along, as distance(selection; selection).",
+        None,
+        unset="first to last CA",
+        example="d=distance(resid 1 and name CA; resid 10 and name CA)",
+        once="",
+    )
+    start_centre: float | None = setting(
+        "Rest length of the spring at the start, A.",
+        None,
+        unset="that of the structure",
+        example=12.0,
+    )
+    end_centre: float | None = setting(
+        "Rest length of the spring at the end, A.",
+        None,
+        unset="as pulls in the output folder have it; without such it has to be given",
+        example=34.0,
+    )
+    duration_ps: float = setting("Length of one pull, ps.", 1000.0)
+    spring_constant: float = setting("Spring constant K, kcal/mol/A^2; E = K/2 (d - centre)^2.", 1.0)
+    temperature: float = setting("Temperature, K.", 300.0)
+    friction_per_ps: float = setting("Friction of the Langevin integrator, 1/ps.", 1.0)
+    timestep_fs: float = setting("Time step, fs.", 2.0)
+    constraints: str = setting("hbonds (bonds to hydrogen are rigid) or none.", "hbonds")
+    solvent: Literal["vacuum", "obc2"] = setting("Solvent model: obc2 (implicit) or vacuum.", "obc2")
+    replicas: int = setting("Number of pulls; pull i uses seed + i.", 1)
+    frames: int = setting("Frames per pull.", 201)
+    equilibration_ps: float = setting("Equilibration with a resting spring before each pull, ps.", 0.0)
+    minimisation_steps: int = setting("Most minimisation steps before each pull.", 500)
+    seed: int = setting(_SEED, 1)
+    workers: int | None = setting(
+        "Parallel pulls.", None, unset="one per core, one on a GPU", example=4, once=0
+    )
+    dask: str | None = setting(_DASK, None, unset="none", example="tcp://host:8786", once="")
+    platform: str | None = setting(
+        "OpenMM platform.", None, unset="by the size of the system", example="CPU", once=""
+    )
+    threads: int | None = setting(
+        "CPU threads per pull, on the CPU platform.",
+        None,
+        unset="one below 300 atoms, else the cores shared evenly",
+        example=1,
+        once=0,
+    )
+    output: Path = setting("Folder of the pulls.", Path("pulls"))
+    force: bool = setting(_FORCE, False)
 
 
 @dataclass(frozen=True)
 class PrepareConfig:
     """From trajectories and a topology to the dataset."""
 
-    trajectories: tuple[Path, ...]
-    topology: Path | None = None
-    parameters: tuple[Path, ...] = ()
-    forcefield: str = "charmm36"
-    select: str = "protein and name N CA C O"
-    cv: str = ""  # "d=distance(sel; sel)"; empty: first to last CA
-    stride: int = 1
-    seed: int = 0
-    validation_share: float = 0.15
-    test_share: float = 0.25
-    salvage: bool = False
-    expect_sha256: Path | None = None  # a list of sums as sha256sum writes them
-    workers: int = 1  # processes that read trajectories
-    dask: str = ""  # address of a Dask scheduler, in place of workers
-    label_units: str = ""  # of Colvars and PLUMED tables, as "A kcal/mol ps"; empty: by their values
-    force: bool = False
+    trajectories: tuple[Path, ...] = setting(
+        "Trajectories, one file per pull: DCD, XTC, TRR, NetCDF, H5, multi-model PDB.", example=["pull_1.dcd"]
+    )
+    topology: Path | None = setting(
+        _TOPOLOGY, None, unset="the one beside each trajectory", example="system.psf"
+    )
+    parameters: tuple[Path, ...] = setting(_PARAMETERS, (), unset="none", example=["par.prm"])
+    forcefield: str = setting(_FORCEFIELD, "charmm36")
+    select: str = setting("Atoms to model, a selection as in VMD or ProDy.", "protein and name N CA C O")
+    cv: str | None = setting(
+        "Collective variable: name=distance(selection; selection), or angle, dihedral, gyration, rmsd.",
+        None,
+        unset="distance from the first to the last CA",
+        example="d=distance(resid 1 and name CA; resid 10 and name CA)",
+        once="",
+    )
+    stride: int = setting("Keep every n-th frame.", 1)
+    seed: int = setting("Seed of the split into training, validation and test pulls.", 0)
+    validation_share: float = setting("Share of the pulls that choose the best weights.", 0.15)
+    test_share: float = setting("Share of the pulls that no training sees.", 0.25)
+    salvage: bool = setting("Keep the intact frames that precede the damage in a DCD or NetCDF file.", False)
+    expect_sha256: Path | None = setting(
+        "List of checksums, as sha256sum writes it, that every input must match.",
+        None,
+        unset="none",
+        example="SHA256SUMS",
+    )
+    workers: int = setting("Processes that read trajectories.", 1)
+    dask: str | None = setting(_DASK, None, unset="none", example="tcp://host:8786", once="")
+    label_units: str | None = setting(
+        "Units of Colvars and PLUMED tables: length, energy and time.",
+        None,
+        unset="those that fit the values",
+        example="A kcal/mol ps",
+        once="",
+    )
+    force: bool = setting(_FORCE, False)
 
 
 @dataclass(frozen=True)
 class TrainVaeConfig:
     """Stage 1: the latent space."""
 
-    preset: Preset = "default"
-    epochs: int = 0  # 0: the preset's own
-    batch_size: int = 0  # 0: the preset's own
-    latent_size: int = 0  # 0: the preset's own
-    hidden_size: int = 0  # 0: the preset's own
-    learning_rate: float = 0.0  # 0: the preset's own
-    kl_weight: float = -1.0  # below 0: the preset's own
-    energy_weight: float = -1.0  # below 0: the preset's own
-    cartesian_weight: float = -1.0  # below 0: the preset's own
-    seed: int = 0
-    device: str = "auto"
-    precision: Literal["float32", "float64"] = "float32"
-    threads: int = 0  # 0: one below 500 atoms, else torch's own choice
-    memory_gb: float = 2.0  # frames of a split up to this size are kept in memory, larger ones read as needed
-    quick: bool = False  # an eighth of the epochs, for a first look
-    resume: bool = False
-    force: bool = False
+    preset: Preset = setting("paper: the published method; default: ours, which is more accurate.", "default")
+    epochs: int | None = setting("Passes over the training frames.", None, once=0)
+    batch_size: int | None = setting("Frames per batch.", None, once=0)
+    latent_size: int | None = setting(
+        "Size of the latent space.", None, unset="one per internal coordinate, at most 512", once=0
+    )
+    hidden_size: int | None = setting(
+        "Width of the hidden layers.", None, unset="2 per internal coordinate, 256 to 1024", once=0
+    )
+    learning_rate: float | None = setting("Highest learning rate of Adam.", None, once=0.0)
+    kl_weight: float | None = setting("Weight of the KL divergence in the loss.", None, once=-1.0)
+    energy_weight: float | None = setting("Weight of the TorchMD energies in the loss.", None, once=-1.0)
+    cartesian_weight: float | None = setting(
+        "Weight of the CV and of distances between atoms in the loss.", None, once=-1.0
+    )
+    seed: int = setting(_SEED, 0)
+    device: str = setting(_DEVICE, "auto")
+    precision: Literal["float32", "float64"] = setting("Precision of the network.", "float32")
+    threads: int | None = setting(
+        _THREADS, None, unset="one below 500 atoms, else torch's own choice", example=1, once=0
+    )
+    memory_gb: float = setting(
+        "Frames of a split up to this size stay in memory (GB); larger ones are read as needed.", 2.0
+    )
+    quick: bool = setting("An eighth of the epochs, for a first look.", False)
+    resume: bool = setting(_RESUME, False)
+    force: bool = setting(_FORCE, False)
 
 
 @dataclass(frozen=True)
 class TrainLstmConfig:
     """Stage 2: the dynamics in the latent space."""
 
-    preset: Preset | None = None  # None: the autoencoder's own
-    epochs: int = 0  # 0: the preset's own, fewer if there are few frames
-    batch_size: int = 0  # 0: the preset's own
-    hidden_size: int = 0  # 0: the preset's own
-    learning_rate: float = 0.0  # 0: the preset's own
-    critic_samples: int = 8000  # most next frames sampled for the critic of the default preset; 0: no critic
-    quick: bool = False  # an eighth of the epochs and samples, for a first look
-    seed: int = 0
-    device: str = "auto"
-    threads: int = 0
-    resume: bool = False
-    force: bool = False
+    preset: Preset | None = setting(
+        "paper: the published method; default: ours, which is more accurate.",
+        None,
+        unset="that of the autoencoder",
+        example="default",
+    )
+    epochs: int | None = setting(
+        "Epochs of 40 batches of new sequences, fewer where there are few frames; with preset paper "
+        "passes over the training sequences.",
+        None,
+        once=0,
+    )
+    batch_size: int | None = setting("Sequences per batch; large proteins take fewer.", None, once=0)
+    hidden_size: int | None = setting(
+        "Width of the LSTM.", None, unset="the size of the latent space", once=0
+    )
+    learning_rate: float | None = setting("Highest learning rate; wide layers take less.", None, once=0.0)
+    critic_samples: int | None = setting(
+        "Most next frames sampled for the critic of the default preset; 0: no critic.",
+        None,
+        unset="8000, fewer with fewer epochs",
+        example=8000,
+    )
+    quick: bool = setting("An eighth of the epochs and critic samples, for a first look.", False)
+    seed: int = setting(_SEED, 0)
+    device: str = setting(_DEVICE, "auto")
+    threads: int | None = setting(
+        _THREADS, None, unset="one below 500 atoms, else torch's own choice", example=1, once=0
+    )
+    resume: bool = setting(_RESUME, False)
+    force: bool = setting(_FORCE, False)
 
 
 @dataclass(frozen=True)
 class RolloutConfig:
     """New pulls from a start structure."""
 
-    start: Path | None = None
-    steps: int = 0  # 0: those of the schedule file, else 10
-    target: float | None = None
-    schedule: Path | None = None
-    samples: int = 8
-    seed: int = 0
-    output: Path | None = None
-    device: str = "auto"
-    force: bool = False
+    start: Path | None = setting(
+        "Structure to start from: PDB, mmCIF, GRO, or a PSF or prmtop with coordinates beside it.",
+        None,
+        unset="a held-out pull of the run",
+        example="start.pdb",
+    )
+    steps: int | None = setting(
+        "New frames per pull.", None, unset="10, or as many as the schedule has", example=10, once=0
+    )
+    target: float | None = setting(
+        "Target CV, in A or degrees.", None, unset="where the training pulls end", example=30.0
+    )
+    schedule: Path | None = setting(
+        "Table of step and CV to follow, in place of a target.", None, unset="none", example="schedule.csv"
+    )
+    samples: int = setting("Pulls to generate.", 8)
+    seed: int = setting(_SEED, 0)
+    output: Path | None = setting(_OUTPUT, None, unset="rollout in the run folder", example="my-rollout")
+    device: str = setting(_DEVICE, "auto")
+    force: bool = setting(_FORCE, False)
 
 
 @dataclass(frozen=True)
 class RelaxConfig:
     """Frames of a rollout, minimised with all atoms of its start."""
 
-    start: Path
-    rollout: Path | None = None  # folder of the pulls; None: that of the run
-    parameters: tuple[Path, ...] = ()
-    forcefield: str = "charmm36"
-    force: bool = False
+    start: Path = setting("The start of the rollout, a file with all its atoms.", example="start.pdb")
+    rollout: Path | None = setting(
+        "Folder of the pulls.", None, unset="rollout in the run folder", example="my-rollout"
+    )
+    parameters: tuple[Path, ...] = setting(_PARAMETERS, (), unset="none", example=["par.prm"])
+    forcefield: str = setting(_FORCEFIELD, "charmm36")
+    force: bool = setting(_FORCE, False)
 
 
 @dataclass(frozen=True)
 class AnalyzeConfig:
     """Generated pulls beside the held-out ones."""
 
-    trajectories: tuple[Path, ...] = ()
-    topology: Path | None = None
-    output: Path | None = None
-    force: bool = False
+    trajectories: tuple[Path, ...] = setting(
+        "Generated trajectories to judge.", (), unset="the rollout of the run", example=["pull_000.dcd"]
+    )
+    topology: Path | None = setting(
+        _TOPOLOGY, None, unset="the one beside the trajectories", example="topology.pdb"
+    )
+    output: Path | None = setting(_OUTPUT, None, unset="analysis in the run folder", example="my-analysis")
+    force: bool = setting(_FORCE, False)
 
 
 #: The settings of every command that reads a TOML file.
@@ -158,118 +289,8 @@ STAGES = (
     AnalyzeConfig,
 )
 
-#: Settings that a command had, and what takes their place.
-_MOVED = {
-    ("rollout", name): "frames are minimised by `smdgen relax` now: put it under [relax]"
-    for name in ("relax", "parameters", "forcefield")
-}
-
-Config = TypeVar("Config", bound=Any)
-
-
-def load_settings(config_type: type[Config], path: Path | None, **flags: Any) -> Config:
-    """Settings of one stage from its defaults, a TOML file and the flags; flags win.
-
-    Args:
-        config_type: One of the dataclasses of this module.
-        path: A TOML file with keys at the top level or under a table with the stage's name
-            (`[simulate]`, `[train-vae]`); None for none.
-        **flags: Values given on the command line; None means not given.
-
-    Raises:
-        ConfigError: The file is missing, is no TOML, or has a key the stage does not know.
-    """
-    values = {} if path is None else _read_table(config_type, path)
-    values.update({name: value for name, value in flags.items() if value is not None})
-    try:
-        config: Config = config_type(**values)
-    except TypeError as error:
-        raise ConfigError(f"{stage_name(config_type)}: {error}") from error
-    seed = getattr(config, "seed", 0)
-    if not 0 <= seed <= MAX_SEED:
-        raise ConfigError(f"seed is {seed}, expected a number from 0 to {MAX_SEED}")
-    return config
-
 
 def stage_name(config_type: type[Any]) -> str:
     """`TrainVaeConfig` -> `train-vae`."""
     name = config_type.__name__.removesuffix("Config")
     return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
-
-
-def _read_table(config_type: type[Any], path: Path) -> dict[str, Any]:
-    require_regular_file(path, "settings in a TOML file", ConfigError)
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8 or leave --config out") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML ({error}); mend it or leave --config out") from error
-    table = _own_table(document, stage_name(config_type), path)
-    fields = {field.name: field for field in dataclasses.fields(config_type)}
-    for name in sorted(set(table) - set(fields)):
-        if advice := _MOVED.get((stage_name(config_type), name)):
-            raise ConfigError(f"{path}: {name} is no setting of {stage_name(config_type)}; {advice}")
-    unknown = sorted(set(table) - set(fields))
-    if unknown:
-        raise ConfigError(
-            f"{path}: unknown setting {', '.join(unknown)}; "
-            f"{stage_name(config_type)} knows {', '.join(sorted(fields))}"
-        )
-    return {name: _convert(fields[name], value, path) for name, value in table.items()}
-
-
-def _own_table(document: dict[str, Any], stage: str, path: Path) -> dict[str, Any]:
-    """The settings of one stage: its table, or a file without tables."""
-    stages = [stage_name(kind) for kind in STAGES]
-    tables = {key: value for key, value in document.items() if key in stages or isinstance(value, dict)}
-    for name, table in tables.items():
-        if name not in stages:
-            raise ConfigError(f"{path}: no command is named {name}; expected a table of {', '.join(stages)}")
-        if not isinstance(table, dict):
-            raise ConfigError(f"{path}: {name} = {table!r}, expected a table, which begins with [{name}]")
-    loose = sorted(set(document) - set(tables))
-    if tables and loose:
-        raise ConfigError(
-            f"{path}: {', '.join(loose)} stands before the tables; put it into those of its commands"
-        )
-    return dict(tables.get(stage, {})) if tables else document
-
-
-#: Types of settings, and what they are called to users.
-_TYPE_NAMES: dict[str, tuple[type, str]] = {
-    "int": (int, "a whole number"),
-    "float": (float, "a number"),
-    "str": (str, "a text in quotes"),
-    "bool": (bool, "true or false"),
-}
-
-
-def _words(kind: Any) -> tuple[Any, ...]:
-    """The words a `Literal` allows; none for another type."""
-    return get_args(kind) if get_origin(kind) is Literal else ()
-
-
-def _convert(field: "dataclasses.Field[Any]", value: Any, path: Path) -> Any:
-    """A TOML value in the type of the field; relative paths are taken from the file's folder."""
-    kind = str(field.type)
-    allowed = [word for part in (field.type, *get_args(field.type)) for word in _words(part)]
-    if allowed and value not in allowed:
-        raise ConfigError(
-            f"{path}: {field.name} = {value!r}, expected one of {', '.join(map(repr, allowed))}"
-        )
-    if "Path" in kind:
-        items = value if "tuple[" in kind and isinstance(value, list) else [value]
-        if not all(isinstance(item, str) for item in items):
-            raise ConfigError(f"{path}: {field.name} = {value!r}, expected a path in quotes")
-        paths = tuple(path.parent / item for item in items)
-        return paths if "tuple[" in kind else paths[0]
-    if "float" in kind and type(value) is int:
-        value = float(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{path}: {field.name} = {value}, expected a finite number")
-    for word, (python_type, meaning) in _TYPE_NAMES.items():
-        if word in kind and "Literal" not in kind and type(value) is not python_type:
-            found = str(value).lower() if isinstance(value, bool) else repr(value)
-            raise ConfigError(f"{path}: {field.name} = {found}, expected {meaning}")
-    return value

@@ -21,12 +21,12 @@ _DASK_SECONDS = 30
 
 
 @contextlib.contextmanager
-def open_workers(workers: int, dask: str = "") -> Iterator[Executor | None]:
+def open_workers(workers: int, dask: str | None = None) -> Iterator[Executor | None]:
     """What `in_order` works with.
 
     Args:
         workers: Processes of this machine; 1 or less for none, which gives None.
-        dask: Address of a Dask scheduler, which goes before `workers`; "" for none.
+        dask: Address of a Dask scheduler, which goes before `workers`; None for none.
 
     Raises:
         ConfigError: Dask is not installed, or does not answer at that address.

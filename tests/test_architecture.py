@@ -36,7 +36,7 @@ ALLOWED = {
         "dataset",
         "view",
     },
-    "about": {"base", "geometry", "forcefield", "store", "io", "dataset"},
+    "about": {"base", "geometry", "forcefield", "method", "store", "io", "dataset"},
     "cli": {"base", "stages", "about", "training"},
 }
 

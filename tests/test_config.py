@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from smdgen.config import PrepareConfig, RolloutConfig, TrainVaeConfig, load_settings
+from smdgen.config import PrepareConfig, RolloutConfig, TrainLstmConfig, TrainVaeConfig
+from smdgen.config_file import load_settings
 from smdgen.errors import ConfigError
 
 
@@ -24,7 +25,7 @@ def toml(tmp_path):
 def test_flags_win_over_the_file_and_the_file_over_the_defaults(toml):
     path = toml("[train-vae]\nepochs = 7\nseed = 3\n")
     config = load_settings(TrainVaeConfig, path, seed=5, batch_size=None)
-    assert (config.epochs, config.seed, config.batch_size) == (7, 5, 0)
+    assert (config.epochs, config.seed, config.batch_size) == (7, 5, None)
 
 
 def test_paths_are_taken_from_the_folder_of_the_file(toml, tmp_path):
@@ -57,6 +58,30 @@ def test_paths_are_taken_from_the_folder_of_the_file(toml, tmp_path):
 def test_what_the_stage_does_not_know_is_refused(toml, text, says):
     with pytest.raises(ConfigError, match=says):
         load_settings(TrainVaeConfig, toml(text))
+
+
+@pytest.mark.parametrize(
+    ("config_type", "text"),
+    [
+        (TrainVaeConfig, "epochs = 0\nlatent_size = 0\nlearning_rate = 0\nkl_weight = -1\nthreads = 0\n"),
+        (TrainVaeConfig, "learning_rate = 0.0\nkl_weight = -1.0\nenergy_weight = -1\n"),
+        (TrainLstmConfig, "epochs = 0\nbatch_size = 0\nhidden_size = 0\nlearning_rate = 0.0\n"),
+        (RolloutConfig, "steps = 0\n"),
+    ],
+)
+def test_files_of_earlier_versions_that_set_the_presets_own_stay_valid(toml, config_type, text):
+    assert load_settings(config_type, toml(text)) == config_type()
+
+
+def test_texts_that_were_empty_are_not_set(toml):
+    path = toml('cv = ""\ndask = ""\nlabel_units = ""\n')
+    given = {"trajectories": (Path("x.dcd"),)}
+    assert load_settings(PrepareConfig, path, **given) == PrepareConfig(**given)
+
+
+@pytest.mark.parametrize("text", ["critic_samples = 0\n", "critic_samples = 8000\n"])
+def test_a_zero_that_means_none_stays_a_number(toml, text):
+    assert load_settings(TrainLstmConfig, toml(text)).critic_samples == int(text.split()[-1])
 
 
 def test_a_setting_that_moved_names_its_new_place(toml):

@@ -9,7 +9,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "smdgen"
 
 #: Constants that two modules still share; a name that no longer is has to go from here.
-SHARED = {"MOST_RESIDUES", "PRESETS", "SCHEMA", "WIDTH"}
+SHARED = {"MOST_RESIDUES", "SCHEMA", "WIDTH"}
 
 
 def assignments(source: str) -> Iterator[tuple[str, str]]:

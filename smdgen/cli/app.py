@@ -1,5 +1,6 @@
 """The commands in pipeline order: flags in, settings out; the stage of the same name does the work."""
 
+import copy
 import functools
 import importlib
 import inspect
@@ -8,13 +9,15 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, get_args
 
 import typer
 
 import smdgen
+from smdgen.about.settings import Setting, as_toml, settings_of
 from smdgen.cli import console, habits, options
 from smdgen.config import (
+    STAGES,
     AnalyzeConfig,
     PrepareConfig,
     RelaxConfig,
@@ -22,9 +25,10 @@ from smdgen.config import (
     SimulateConfig,
     TrainLstmConfig,
     TrainVaeConfig,
-    load_settings,
     stage_name,
 )
+from smdgen.config_file import load_settings
+from smdgen.errors import ConfigError
 from smdgen.progress import Silent
 from smdgen.training import distributed
 
@@ -35,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Commands share a run folder (--run, default smdgen-run), so no path is typed twice.",
+    epilog="Commands share a run folder (--run, default smdgen-run), so you never have to repeat a path.",
 )
 
 
@@ -62,11 +66,12 @@ def run() -> NoReturn:
 
 def stage(
     config_type: type[Any], *examples: str, run_folder: bool = True, trains: bool = False
-) -> Callable[[Callable[..., dict[str, Any]]], None]:
-    """Make a command of a function that turns its flags into settings.
+) -> Callable[[Callable[..., None]], None]:
+    """Make a command of a function whose parameters are settings, each with its flag.
 
-    The shared options are added to the function's own. The stage's module is imported only when the
-    command runs, because torch, ProDy, MDTraj and OpenMM cost seconds each.
+    Only its signature and its docstring count: meaning and default of a flag come from the setting of the
+    same name. The shared options are added. The stage's module is imported only when the command runs,
+    because torch, ProDy, MDTraj and OpenMM cost seconds each.
 
     Args:
         config_type: The settings the stage takes; their name is the command's and the module's.
@@ -74,66 +79,76 @@ def stage(
         run_folder: Whether it reads or writes the run folder.
         trains: Whether it trains a network, which some more options go with.
     """
-    name = stage_name(config_type)
-    left_out = {"seed", "force"} - set(inspect.signature(config_type).parameters)
+    name, settings = stage_name(config_type), {item.name: item for item in settings_of(config_type)}
+    left_out = {"seed", "force"} - settings.keys()
     if not run_folder:
         left_out.add("run")
 
-    def register(flags_to_settings: Callable[..., dict[str, Any]]) -> None:
-        own = inspect.signature(flags_to_settings)
-        training = list(inspect.signature(_training_options).parameters.values()) if trains else []
-        shared = [item for item in _shared_parameters() if item.name not in left_out]
-        taken = {"seed", "force", *(item.name for item in training)}
+    def register(flags: Callable[..., None]) -> None:
+        functions: list[Any] = [flags, *([_training_options] if trains else []), _shared_options]
+        parameters = [
+            _with_help(item, settings)
+            for function in functions
+            for item in inspect.signature(function).parameters.values()
+            if item.name not in left_out
+        ]
 
-        @functools.wraps(flags_to_settings)
+        @functools.wraps(flags)
         def command(**values: Any) -> int:
-            flags = flags_to_settings(**{key: values[key] for key in own.parameters})
-            settings = {key: value for key, value in values.items() if key in taken}
-            config = load_settings(config_type, values["config"], **settings, **flags)
+            given = {key: _given(value) for key, value in values.items() if key in settings}
+            config = load_settings(config_type, values["config"], **given)
             try:
                 return _run_stage(name, config, values)
             except KeyboardInterrupt as error:  # here, because Typer drops what it says was kept
                 return console.exit_code_of(error)
 
-        command.__signature__ = own.replace(  # type: ignore[attr-defined]
-            parameters=[*own.parameters.values(), *training, *shared], return_annotation=int
-        )
+        command.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
         epilog = "Examples:\n\n" + "\n\n".join(examples)
         app.command(name, epilog=epilog)(command)
 
     return register
 
 
-def _shared_parameters() -> list[inspect.Parameter]:
-    """`--run`, `--config`, `--seed`, `--force`, `--dry-run`, `--quiet` and `--json`, for every command."""
+def _with_help(parameter: inspect.Parameter, settings: Mapping[str, Setting]) -> inspect.Parameter:
+    """A parameter whose flag tells meaning and default of its setting, if it is one."""
+    if parameter.name not in settings:
+        return parameter
+    kind, flag = get_args(parameter.annotation)
+    flag = copy.copy(flag)  # several commands share it
+    flag.help = settings[parameter.name].help
+    return parameter.replace(annotation=Annotated[kind, flag])
 
-    def shared(
-        *,
-        run: options.Run = options.RUN_FOLDER,
-        config: options.ConfigFile = None,
-        seed: options.Seed = None,
-        force: options.Force = None,
-        dry_run: options.DryRun = False,
-        quiet: options.Quiet = False,
-        json: options.Json = False,
-    ) -> None:
-        """Only its signature counts."""
 
-    return list(inspect.signature(shared).parameters.values())
+def _given(value: Any) -> Any:
+    """A list as a tuple; None where nothing was given, so that a TOML file may say it."""
+    return (tuple(value) or None) if isinstance(value, list) else value
+
+
+def _shared_options(
+    *,
+    run: options.Run = options.RUN_FOLDER,
+    config: options.ConfigFile = None,
+    seed: options.Seed = None,
+    force: options.Force = None,
+    dry_run: options.DryRun = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+) -> None:
+    """What every command takes."""
 
 
 def _training_options(
     *,
     preset: options.PresetOption = None,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    hidden_size: options.HiddenSize = None,
+    epochs: options.Positive = None,
+    batch_size: options.Positive = None,
+    hidden_size: options.Positive = None,
     device: options.Device = None,
-    threads: options.Threads = None,
-    quick: options.Quick = None,
-    resume: options.Resume = None,
+    threads: options.Positive = None,
+    quick: Annotated[bool | None, typer.Option("--quick")] = None,
+    resume: Annotated[bool | None, typer.Option("--resume")] = None,
 ) -> None:
-    """What both training commands take, each named as its setting; only the signature counts."""
+    """What both training commands take."""
 
 
 def _run_stage(name: str, config: Any, shared: Mapping[str, Any]) -> int:
@@ -180,68 +195,27 @@ def smdgen_command(
     run_folder=False,
 )
 def simulate(
-    structure: Annotated[Path, typer.Argument(metavar="STRUCTURE", help="PDB, PSF or prmtop.")],
-    coordinates: Annotated[
-        Path | None, typer.Argument(metavar="COORDINATES", help="Positions for a PSF or prmtop.")
-    ] = None,
-    params: options.Parameters = None,
+    structure: Annotated[Path, typer.Argument(metavar="STRUCTURE")],
+    coordinates: Annotated[Path | None, typer.Argument(metavar="COORDINATES")] = None,
+    parameters: options.Parameters = None,
     forcefield: options.ForceField = None,
-    cv: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT", help="Pulled distance(selection; selection); default: first to last CA."
-        ),
-    ] = None,
-    start: Annotated[
-        float | None,
-        typer.Option("--from", metavar="A", help="Restraint centre at the start; default: as found."),
-    ] = None,
-    end: Annotated[
-        float | None, typer.Option("--to", metavar="A", help="Restraint centre at the end; has to be given.")
-    ] = None,
-    duration: Annotated[float | None, typer.Option(metavar="PS", help="Length of one pull.")] = None,
-    spring: Annotated[
-        float | None, typer.Option(metavar="K", help="Spring constant, kcal/mol/A^2, E = K/2 (d - centre)^2.")
-    ] = None,
-    temperature: Annotated[float | None, typer.Option(metavar="K", help="Kelvin.")] = None,
-    solvent: Annotated[
-        Literal["vacuum", "obc2"] | None, typer.Option(metavar="vacuum|obc2", help="Surroundings.")
-    ] = None,
-    replicas: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Number of pulls; pull i uses seed + i.")
-    ] = None,
-    frames: Annotated[int | None, typer.Option(metavar="N", min=2, help="Frames a pull.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Pulls at a time; default: one a core.")
-    ] = None,
+    pulled: Annotated[str | None, typer.Option("--cv", metavar="TEXT")] = None,
+    start_centre: Annotated[float | None, typer.Option("--from", metavar="A")] = None,
+    end_centre: Annotated[float | None, typer.Option("--to", metavar="A")] = None,
+    duration_ps: Annotated[float | None, typer.Option("--duration", metavar="PS")] = None,
+    spring_constant: Annotated[float | None, typer.Option("--spring", metavar="K")] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="K")] = None,
+    solvent: Annotated[Literal["vacuum", "obc2"] | None, typer.Option(metavar="vacuum|obc2")] = None,
+    replicas: options.Positive = None,
+    frames: Annotated[int | None, typer.Option(metavar="N", min=2)] = None,
+    workers: options.Positive = None,
     dask: options.Dask = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder of the pulls; default: pulls."),
-    ] = None,
-) -> dict[str, Any]:
-    """Pull a structure with OpenMM: constant-velocity steered MD, one DCD and one Colvars log a pull.
+    output: options.Output = None,
+) -> None:
+    """Pull a structure with OpenMM: constant-velocity steered MD, one DCD and one Colvars log per pull.
 
-    Goes on at the first missing pull when pulls of the same settings are there.
+    If pulls made with the same settings exist, continues with the first missing one.
     """
-    return {
-        "structure": structure,
-        "coordinates": coordinates,
-        "parameters": _tuple(params),
-        "forcefield": forcefield,
-        "pulled": cv,
-        "start_centre": start,
-        "end_centre": end,
-        "duration_ps": duration,
-        "spring_constant": spring,
-        "temperature": temperature,
-        "solvent": solvent,
-        "replicas": replicas,
-        "frames": frames,
-        "workers": workers,
-        "dask": dask,
-        "output": output,
-    }
 
 
 @stage(
@@ -251,67 +225,33 @@ def simulate(
     '--cv "d=distance(resid 1 and name CA; resid 10 and name CA)"',
 )
 def prepare(
-    trajectories: Annotated[list[Path], typer.Argument(metavar="TRAJECTORY", help="One file a pull.")],
-    top: options.Topology = None,
-    params: options.Parameters = None,
+    trajectories: Annotated[list[Path], typer.Argument(metavar="TRAJECTORY")],
+    topology: options.Topology = None,
+    parameters: options.Parameters = None,
     forcefield: options.ForceField = None,
-    select: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Atoms to model, as in VMD or ProDy; default: backbone."),
-    ] = None,
-    cv: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            help="name=distance(selection; selection), or angle, dihedral, gyration, rmsd; "
-            "default: first to last CA.",
-        ),
-    ] = None,
-    stride: Annotated[int | None, typer.Option(metavar="N", min=1, help="Take every n-th frame.")] = None,
-    salvage: Annotated[
-        bool | None, typer.Option("--salvage", help="Take the whole frames before the damage of a DCD.")
-    ] = None,
-    expect_sha256: Annotated[
-        Path | None,
-        typer.Option("--expect-sha256", metavar="FILE", help="Sums that every input must have (sha256sum)."),
-    ] = None,
-    workers: options.Workers = None,
+    select: Annotated[str | None, typer.Option(metavar="TEXT")] = None,
+    cv: Annotated[str | None, typer.Option(metavar="TEXT")] = None,
+    stride: options.Positive = None,
+    salvage: Annotated[bool | None, typer.Option("--salvage")] = None,
+    expect_sha256: Annotated[Path | None, typer.Option("--expect-sha256", metavar="FILE")] = None,
+    workers: options.Positive = None,
     dask: options.Dask = None,
-) -> dict[str, Any]:
+) -> None:
     """Read pulls, check them and store what the networks learn from, split by pull."""
-    return {
-        "trajectories": tuple(trajectories),
-        "topology": top,
-        "parameters": _tuple(params),
-        "forcefield": forcefield,
-        "select": select,
-        "cv": cv,
-        "stride": stride,
-        "salvage": salvage,
-        "expect_sha256": expect_sha256,
-        "workers": workers,
-        "dask": dask,
-    }
 
 
 @stage(TrainVaeConfig, "smdgen train-vae", "smdgen train-vae --preset paper --run paper-run", trains=True)
 def train_vae(
     *,
-    latent_size: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Numbers a frame is encoded in.")
-    ] = None,
-    energy_weight: Annotated[
-        float | None, typer.Option(metavar="W", min=0.0, help="Weight of the TorchMD energy loss.")
-    ] = None,
-) -> dict[str, Any]:
+    latent_size: options.Positive = None,
+    energy_weight: Annotated[float | None, typer.Option(metavar="W", min=0.0)] = None,
+) -> None:
     """Train the variational autoencoder: frames to latent vectors, with TorchMD energies in the loss."""
-    return {"latent_size": latent_size, "energy_weight": energy_weight}
 
 
 @stage(TrainLstmConfig, "smdgen train-lstm", "smdgen train-lstm --preset paper --run paper-run", trains=True)
-def train_lstm() -> dict[str, Any]:
+def train_lstm() -> None:
     """Train the LSTM that moves through the latent space, from one state of a pull to the next."""
-    return {}
 
 
 @stage(
@@ -321,41 +261,18 @@ def train_lstm() -> dict[str, Any]:
     "smdgen rollout start.pdb --schedule schedule.csv",
 )
 def rollout(
-    start: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="START", help="PDB, mmCIF, GRO or coordinates to start from; default: a held-out pull."
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="New frames; default: 10, or as the schedule says.")
-    ] = None,
-    to: Annotated[
-        float | None, typer.Option("--to", metavar="VALUE", help="CV to end at; default: as the pulls go.")
-    ] = None,
-    schedule: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Table of step against CV to follow, in place of --to."),
-    ] = None,
-    samples: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Pulls to generate; default: 8.")
-    ] = None,
+    start: Annotated[Path | None, typer.Argument(metavar="START")] = None,
+    steps: options.Positive = None,
+    target: Annotated[float | None, typer.Option("--to", metavar="VALUE")] = None,
+    schedule: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
+    samples: options.Positive = None,
     output: options.Output = None,
     device: options.Device = None,
-) -> dict[str, Any]:
+) -> None:
     """Generate new pulls from a start structure and write them for VMD and PyMOL.
 
     Without a trained run folder it uses the model shipped with smdgen, if the structure fits it.
     """
-    return {
-        "start": start,
-        "steps": steps,
-        "target": to,
-        "schedule": schedule,
-        "samples": samples,
-        "output": output,
-        "device": device,
-    }
 
 
 @stage(
@@ -364,33 +281,25 @@ def rollout(
     "smdgen relax system.psf other-rollout --params par_all36m_prot.prm --params top_all36_prot.rtf",
 )
 def relax(
-    start: Annotated[
-        Path, typer.Argument(metavar="START", help="The start of the rollout, a file with all its atoms.")
-    ],
-    folder: Annotated[
-        Path | None, typer.Argument(metavar="ROLLOUT", help="Folder of its pulls; default: that of the run.")
-    ] = None,
-    params: options.Parameters = None,
+    start: Annotated[Path, typer.Argument(metavar="START")],
+    rollout: Annotated[Path | None, typer.Argument(metavar="ROLLOUT")] = None,
+    parameters: options.Parameters = None,
     forcefield: options.ForceField = None,
-) -> dict[str, Any]:
+) -> None:
     """Minimise each frame of a rollout in a full force field, with all atoms of the start.
 
     The generated atoms are tied to their positions. Writes into the folder of the rollout; its pulls stay as
     they are.
     """
-    return {"start": start, "rollout": folder, "parameters": _tuple(params), "forcefield": forcefield}
 
 
 @stage(AnalyzeConfig, "smdgen analyze", "smdgen analyze other.dcd --top other.pdb --output other-analysis")
 def analyze(
-    trajectories: Annotated[
-        list[Path] | None, typer.Argument(metavar="TRAJECTORY", help="Default: the rollouts of the run.")
-    ] = None,
-    top: options.Topology = None,
+    trajectories: Annotated[list[Path] | None, typer.Argument(metavar="TRAJECTORY")] = None,
+    topology: options.Topology = None,
     output: options.Output = None,
-) -> dict[str, Any]:
+) -> None:
     """Compare generated pulls with held-out ones: tables, figures, a report."""
-    return {"trajectories": _tuple(trajectories), "topology": top, "output": output}
 
 
 @app.command(
@@ -436,6 +345,19 @@ def check(json: options.Json = False) -> int:
     return console.EXIT_FAILED if any(item.state == "failed" for item in checks) else 0
 
 
-def _tuple(values: Sequence[Path] | None) -> tuple[Path, ...] | None:
-    """None where nothing was given, so that a TOML file may say it."""
-    return tuple(values) if values else None
+@app.command(
+    "config", epilog="Examples:\n\nsmdgen config > settings.toml\n\nsmdgen config train-vae train-lstm"
+)
+def settings_file(
+    commands: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="COMMAND", help="Commands whose settings to print. Default: all."),
+    ] = None,
+) -> int:
+    """Print a TOML file of all settings with their meanings and defaults, for --config."""
+    stages = {stage_name(kind): kind for kind in STAGES}
+    for name in commands or ():
+        if name not in stages:
+            raise ConfigError(f"{name} has no settings; expected {', '.join(stages)}")
+    console.show_text(as_toml([stages[name] for name in commands or stages]))
+    return 0

@@ -84,6 +84,11 @@ def show_plan(config: object, rows: Sequence[tuple[str, str]]) -> None:
     show_line("\nnothing was run and nothing written (--dry-run)")
 
 
+def show_text(text: str) -> None:
+    """Text as it is, to be kept in a file."""
+    sys.stdout.write(text)
+
+
 def show_line(text: str) -> None:
     """One line on standard output."""
     Console(highlight=False, markup=False, soft_wrap=True).print(text)

@@ -59,7 +59,7 @@ class Source:
     steps: NDArray[np.int64] | None  # (n_frames,)
     has_times: bool  # whether the times are the file's own
     tables: tuple[Path, ...]  # that hold its labels
-    label_units: str
+    label_units: str | None
     salvage: bool
     sound: SoundDcd | None  # for a DCD
     notes: tuple[str, ...]
@@ -75,7 +75,7 @@ class _Candidate:
     reach: Reach  # as of `Source`
     stride: int
     salvage: bool
-    label_units: str
+    label_units: str | None
     label: str
 
 

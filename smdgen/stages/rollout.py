@@ -6,7 +6,7 @@ import math
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,7 +157,8 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
     """
     began = time.monotonic()
     _check_settings(config)
-    config, schedule = _with_schedule(config)
+    schedule = None if config.schedule is None else read_schedule_file(config.schedule)
+    n_steps = _n_steps(config, schedule)
     folder = RunFolder(run_dir)
     output = config.output or folder.rollout
     refuse_results(output, FILES, config.force)
@@ -165,9 +166,9 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
     start = _load_start(config, folder, models)
     for note in start.notes:
         progress.note(note)
-    _check_size(config, start.structure.n_atoms)
+    _check_size(config.samples, n_steps, start.structure.n_atoms)
     distance = check_start(models, start, progress)
-    rollout = _generate(models, start, config, schedule, progress)
+    rollout = _generate(models, start, config, n_steps, schedule, progress)
     for note in broken_bonds(rollout.positions[:, 1:].cpu().numpy(), start.structure):
         progress.note(note)
     report = _report(models, start, config, distance, rollout)
@@ -184,7 +185,7 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
 def plan(config: RolloutConfig, run_dir: Path) -> list[tuple[str, str]]:
     """What a dry run shows: which models, which start, which folder."""
     _check_settings(config)
-    config, _ = _with_schedule(config)
+    n_steps = _n_steps(config, None if config.schedule is None else read_schedule_file(config.schedule))
     folder = RunFolder(run_dir)
     refuse_results(config.output or folder.rollout, FILES, config.force)
     vae, lstm, shipped = _model_paths(folder)
@@ -197,7 +198,7 @@ def plan(config: RolloutConfig, run_dir: Path) -> list[tuple[str, str]]:
                 or f"first frame of a pull of {folder.dataset}, held out if one can begin a rollout"
             ),
         ),
-        ("writes", f"{config.samples} pulls of {config.steps} steps to {config.output or folder.rollout}"),
+        ("writes", f"{config.samples} pulls of {n_steps} steps to {config.output or folder.rollout}"),
     ]
 
 
@@ -285,9 +286,9 @@ def check_start(models: Models, start: Start, progress: Progress) -> float:
 
 
 def _check_settings(config: RolloutConfig) -> None:
-    if config.steps < 0 or config.samples < 1:
-        name, value = ("--steps", config.steps) if config.steps < 0 else ("--samples", config.samples)
-        raise ConfigError(f"{name} is {value}, expected 1 or more")
+    for flag, value in (("--steps", config.steps), ("--samples", config.samples)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{flag} is {value}, expected 1 or more")
     if config.target is not None and config.schedule is not None:
         raise ConfigError("--to and --schedule both say where to go; give one of them")
     if config.target is not None and not math.isfinite(config.target):
@@ -296,22 +297,21 @@ def _check_settings(config: RolloutConfig) -> None:
         )
 
 
-def _check_size(config: RolloutConfig, n_atoms: int) -> None:
+def _check_size(n_samples: int, n_steps: int, n_atoms: int) -> None:
     """Refuse what no memory holds."""
-    n_frames = config.samples * (config.steps + 1)
+    n_frames = n_samples * (n_steps + 1)
     if n_frames * n_atoms > MOST_ATOMS:
         raise ConfigError(
-            f"{config.samples} pulls of {config.steps} steps have {n_frames * n_atoms:.3g} atoms in all "
+            f"{n_samples} pulls of {n_steps} steps have {n_frames * n_atoms:.3g} atoms in all "
             f"frames, expected at most {MOST_ATOMS:.3g}; generate fewer at a time"
         )
 
 
-def _with_schedule(config: RolloutConfig) -> tuple[RolloutConfig, ScheduleFile | None]:
-    """The settings with their number of steps, and the schedule if there is one."""
-    if config.schedule is None:
-        return replace(config, steps=config.steps or DEFAULT_STEPS), None
-    schedule = read_schedule_file(config.schedule)
-    return replace(config, steps=n_steps_of(schedule, config.steps, DEFAULT_STEPS)), schedule
+def _n_steps(config: RolloutConfig, schedule: ScheduleFile | None) -> int:
+    """As many as asked for, or as the schedule has."""
+    if schedule is None:
+        return config.steps or DEFAULT_STEPS
+    return n_steps_of(schedule, config.steps, DEFAULT_STEPS)
 
 
 def _model_paths(folder: RunFolder) -> tuple[Path, Path, bool]:
@@ -380,7 +380,12 @@ def _can_begin(models: Models, dataset: "Dataset", pull: "Pull") -> bool:
 
 
 def _generate(
-    models: Models, start: Start, config: RolloutConfig, schedule: ScheduleFile | None, progress: Progress
+    models: Models,
+    start: Start,
+    config: RolloutConfig,
+    n_steps: int,
+    schedule: ScheduleFile | None,
+    progress: Progress,
 ) -> "Rollout":
     import torch
 
@@ -397,11 +402,11 @@ def _generate(
                 f"{schedule.path} begins at {schedule.values[0]:.2f}, the start is at {first:.2f} "
                 f"{models.cv.unit}: the way begins at the start"
             )
-        values = values_of(schedule, config.steps, first, models.cv.periodic).tolist()
+        values = values_of(schedule, n_steps, first, models.cv.periodic).tolist()
     return generate(
         models.pull_model,
         positions,
-        config.steps,
+        n_steps,
         config.samples,
         config.target,
         config.seed,
@@ -502,7 +507,7 @@ def _report(
         "start_sha256": hashlib.sha256(np.ascontiguousarray(start.positions).tobytes()).hexdigest(),
         "start_distance_A": round(distance, 4),
         "reach_A": round(float(models.pull_model.reach), 4),
-        "n_steps": config.steps,
+        "n_steps": rollout.positions.shape[1] - 1,
         "n_samples": config.samples,
         "target": config.target,
         "schedule_sha256": None if config.schedule is None else sha256_file(config.schedule),
@@ -540,7 +545,7 @@ def _result(
     return RolloutResult(
         outputs=outputs,
         n_samples=config.samples,
-        n_steps=config.steps,
+        n_steps=rollout.positions.shape[1] - 1,
         cv=models.cv.column,
         first=float(values[0, 0]),
         last=tuple(values[:, -1].tolist()),

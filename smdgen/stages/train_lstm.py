@@ -23,6 +23,7 @@ from smdgen.method.autoencoder import InternalVae
 from smdgen.method.dynamics import SteeredLstm, flow_matching_loss
 from smdgen.method.model import PullModel, build_vae, nearest_allowed
 from smdgen.method.paper import PaperLstm, PaperVae, paper_sequence_loss
+from smdgen.method.presets import CRITIC_SAMPLES, METHODS, dynamics_settings
 from smdgen.method.rollout import generate, next_frames
 from smdgen.method.share import Share, whole
 from smdgen.method.training_paths import Schedule
@@ -47,13 +48,7 @@ from smdgen.training.distributed import leads, lock_once, training_group
 from smdgen.training.fit import FitSettings
 from smdgen.training.history import history_files, loss_verdict, write_history
 from smdgen.training.sequences import N_STEPS, Sequences, draw_batch, draw_stride, sequences, windows
-from smdgen.training.settings import quick_epochs, refuse_negative, training_plan
-
-PRESETS: dict[str, dict[str, float]] = {
-    # The paper gives sequences of 10 frames and 22 epochs; width, batch size and rate are the plainest.
-    "paper": {"epochs": 22, "batch_size": 32, "hidden_size": 0, "learning_rate": 1e-3},
-    "default": {"epochs": 40, "batch_size": 32, "hidden_size": 128, "learning_rate": 5e-3},
-}
+from smdgen.training.settings import chosen, refuse_out_of_range, training_plan
 
 #: Residual blocks of the flow-matching head, and its width.
 N_BLOCKS, HEAD_SIZE = 2, 256
@@ -122,7 +117,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
     """Train the LSTM on the encoded training pulls.
 
     Args:
-        config: Settings; zeros stand for the preset's own.
+        config: Settings; None stands for the preset's own.
         run_dir: The run folder, with dataset.h5, vae.safetensors and latents.h5.
         progress: Told after each epoch.
 
@@ -138,7 +133,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
     with training_group(config.device), lock_once(folder), stopped_by_sigterm():
         device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
         parts = {split: sequences(latents, split) for split in ("train", "validation")}
-        settings = _settings(config, preset)
+        settings = chosen(config, dynamics_settings(METHODS[preset]))
         torch.manual_seed(config.seed)
         with taken_apart(folder.vae):
             vae, landmarks, reach = _opened(vae_tensors, vae_header, dataset, latents)
@@ -209,7 +204,7 @@ def _inputs(
     config: TrainLstmConfig, folder: RunFolder
 ) -> tuple[Dataset, Latents, dict[str, Tensor], dict[str, Any], str]:
     """Dataset, latents, the autoencoder's tensors and header, and the preset, if they belong together."""
-    refuse_negative(config)
+    refuse_out_of_range(config)
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
     latents = read_latents(folder.require(folder.latents, "train-vae"))
     vae_tensors, vae_header = read_model(folder.require(folder.vae, "train-vae"), "vae")
@@ -242,21 +237,12 @@ def _without_jumps(latents: Latents, dataset: Dataset) -> NDArray[np.float64]:
     return np.concatenate(parts)
 
 
-def _settings(config: TrainLstmConfig, preset: str) -> dict[str, float]:
-    """The preset's values, with the user's in place of those that were given."""
-    settings = {**PRESETS[preset], **{k: v for k in PRESETS[preset] if (v := getattr(config, k))}}
-    if config.quick and not config.epochs:
-        settings["epochs"] = quick_epochs(settings["epochs"])
-    return settings
-
-
 def critic_samples(config: TrainLstmConfig, preset: str) -> int:
     """Most samples for the critic: fewer for fewer epochs than the preset's, unless a number is given."""
-    if config.critic_samples != TrainLstmConfig.critic_samples:
+    if config.critic_samples is not None:
         return config.critic_samples
-    epochs = PRESETS[preset]["epochs"]
-    asked = config.epochs or (quick_epochs(epochs) if config.quick else epochs)
-    return round(config.critic_samples * min(1.0, asked / epochs))
+    own = dynamics_settings(METHODS[preset])
+    return round(CRITIC_SAMPLES * min(1.0, chosen(config, own)["epochs"] / own["epochs"]))
 
 
 def cv_schedule(latents: Latents, sources: Sequence[str]) -> Schedule:

@@ -28,6 +28,7 @@ from smdgen.method.features.aligned import PlacedFeatures
 from smdgen.method.features.base import Features
 from smdgen.method.features.internal import InternalFeatures
 from smdgen.method.paper import PaperVae, paper_losses
+from smdgen.method.presets import METHODS, autoencoder_settings
 from smdgen.method.share import Share, whole
 from smdgen.progress import Progress
 from smdgen.store.artifacts import model_hash, write_model
@@ -46,21 +47,13 @@ from smdgen.training.devices import choose_device
 from smdgen.training.distributed import leads, lock_once, training_group
 from smdgen.training.fit import FitSettings, FitState
 from smdgen.training.history import history_files, loss_verdict, write_history
-from smdgen.training.settings import quick_epochs, refuse_negative, training_plan
+from smdgen.training.settings import chosen, refuse_out_of_range, training_plan
 
 #: Frames kept with the model to judge how near a start is to the training data.
 N_LANDMARKS = 200
 
 #: Most latents of the default preset; a smaller system has as many as internal features.
 MOST_LATENTS = 512
-
-PRESETS: dict[str, dict[str, float]] = {
-    # The paper gives sizes, dropout and epochs; batch size, optimiser (Adam) and rate are the plainest.
-    "paper": {"epochs": 8, "batch_size": 32, "latent_size": 60, "hidden_size": 100, "learning_rate": 1e-3,
-              "kl_weight": 1.0, "energy_weight": 1.0, "cartesian_weight": 1.0},
-    "default": {"epochs": 40, "batch_size": 128, "latent_size": 0, "hidden_size": 0, "learning_rate": 1e-3,
-                "kl_weight": 0.003, "energy_weight": 0.02, "cartesian_weight": 1.0},
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -96,7 +89,7 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
     """Train the autoencoder on the training pulls.
 
     Args:
-        config: Settings; zeros stand for the preset's own.
+        config: Settings; None stands for the preset's own.
         run_dir: The run folder, with dataset.h5.
         progress: Told after each epoch.
 
@@ -160,7 +153,7 @@ def plan(config: TrainVaeConfig, run_dir: Path) -> list[tuple[str, str]]:
 
 def _inputs(config: TrainVaeConfig, run_dir: Path) -> tuple[RunFolder, Dataset]:
     """The run folder and its dataset, once the settings and the place of the model are in order."""
-    refuse_negative(config)
+    refuse_out_of_range(config)
     folder = RunFolder(run_dir)
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
     refuse_to_begin(config, folder.vae, dataset.content_hash)
@@ -169,16 +162,8 @@ def _inputs(config: TrainVaeConfig, run_dir: Path) -> tuple[RunFolder, Dataset]:
 
 def settings_of(config: TrainVaeConfig, vae: PaperVae | InternalVae) -> dict[str, float]:
     """The preset's values, with the user's in place of those that were given."""
-    values = dict(PRESETS[config.preset])
-    for name in values:
-        given = getattr(config, name)
-        unset = given < 0 if name.endswith("_weight") else given == 0
-        if not unset:
-            values[name] = given
-    if config.quick and not config.epochs:
-        values["epochs"] = quick_epochs(values["epochs"])
-    values["latent_size"] = vae.latent_size
-    return values
+    values = chosen(config, autoencoder_settings(METHODS[config.preset]))
+    return {**values, "latent_size": vae.latent_size}
 
 
 def _frames(dataset: Dataset, split: Split, config: TrainVaeConfig, device: torch.device) -> Frames:
@@ -191,9 +176,8 @@ def _frames(dataset: Dataset, split: Split, config: TrainVaeConfig, device: torc
 
 
 def _new_vae(config: TrainVaeConfig, dataset: Dataset, frames: dict[str, Frames]) -> PaperVae | InternalVae:
-    preset = PRESETS[config.preset]
-    latent = config.latent_size or int(preset["latent_size"])
-    hidden = config.hidden_size or int(preset["hidden_size"])
+    values = chosen(config, autoencoder_settings(METHODS[config.preset]))
+    latent, hidden = int(values["latent_size"]), int(values["hidden_size"])
     dtype = getattr(torch, config.precision)
     if config.preset == "paper":
         return PaperVae(dataset.structure.n_atoms, latent, hidden).to(dtype)

@@ -79,11 +79,10 @@ def _check(config: SimulateConfig) -> None:
     for option, centre in (("--from", config.start_centre), ("--to", config.end_centre)):
         if centre is not None and not 0 <= centre <= MAX_CENTRE:
             raise ConfigError(f"{option} is {centre} A, expected a distance from 0 to {MAX_CENTRE:g} A")
-    at_least = {"replicas": (config.replicas, 1), "frames": (config.frames, 2), "seed": (config.seed, 1)}
-    at_least |= {"minimisation_steps": (config.minimisation_steps, 0), "workers": (config.workers, 0)}
-    at_least |= {"threads": (config.threads, 0)}
-    for name, (number, lowest) in at_least.items():
-        if number < lowest:
+    at_least = {"replicas": 1, "frames": 2, "seed": 1, "minimisation_steps": 0, "workers": 1, "threads": 1}
+    for name, lowest in at_least.items():
+        number = getattr(config, name)
+        if number is not None and number < lowest:
             raise ConfigError(f"{name} = {number}, expected {lowest} or more; change it")
     if config.seed + config.replicas > MAX_SEED:
         raise ConfigError(f"seed = {config.seed} is too large; seed + replicas must stay below {MAX_SEED}")
@@ -187,17 +186,16 @@ def _kept(config: SimulateConfig) -> dict[str, Any]:
 
 
 def _with_parameters(config: SimulateConfig, structure: Structure) -> tuple[SimulateConfig, list[str]]:
-    """With the force field settled: the only parameter file beside a PSF that describes it, else charmm36.
+    """With the only parameter file beside a PSF that describes it, if there is one.
 
     Raises:
         ConfigError: Several files describe it.
     """
-    default = dataclasses.replace(config, forcefield=config.forcefield or DEFAULT_FORCEFIELD)
     psf = structure.path
     if config.parameters or config.forcefield or psf is None or file_kind(structure) != "psf":
-        return default, []
+        return config, []
     if _kept(config).get("forces", [""])[:1] == [f"force field {DEFAULT_FORCEFIELD}"]:
-        return default, []  # pulls of that force field continue
+        return config, []  # pulls of that force field continue
     fitting, others = parameter_files_beside(psf, structure)
     names = ", ".join(file.name for file in fitting or others)
     if len(fitting) > 1:
@@ -207,11 +205,11 @@ def _with_parameters(config: SimulateConfig, structure: Structure) -> tuple[Simu
         )
     if fitting:
         note = f"parameters from {names} beside {psf.name}, not OpenMM's (--forcefield {DEFAULT_FORCEFIELD})"
-        return dataclasses.replace(default, parameters=tuple(fitting)), [note]
+        return dataclasses.replace(config, parameters=tuple(fitting)), [note]
     if others:
         note = f"{names} beside {psf.name}: not used, because it needs more; name all its files with --params"
-        return default, [note]
-    return default, []
+        return config, [note]
+    return config, []
 
 
 def _distance(cv: CollectiveVariable) -> PulledDistance:
@@ -227,7 +225,7 @@ def _build(
         return build_system(
             of,
             config.parameters,
-            config.forcefield,
+            config.forcefield or DEFAULT_FORCEFIELD,
             config.solvent,
             cmap=config.cmap,
             constraints=config.constraints,
@@ -253,7 +251,7 @@ def _build(
 
 def _with_advice(error: TopologyError, structure: Structure, config: SimulateConfig) -> TopologyError:
     """The error with the force field that fits, as Amber's does for ACE and NME caps."""
-    other = another_that_fits(structure, config.forcefield)
+    other = another_that_fits(structure, config.forcefield or DEFAULT_FORCEFIELD)
     return TopologyError(f"{error}. --forcefield {other} fits") if other else error
 
 

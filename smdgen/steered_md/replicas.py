@@ -49,7 +49,7 @@ class ReplicaEvents:
 
 
 def run_replicas(
-    job: PullJob, indices: Sequence[int], workers: int, events: ReplicaEvents, dask: str = ""
+    job: PullJob, indices: Sequence[int], workers: int, events: ReplicaEvents, dask: str | None = None
 ) -> None:
     """Make the pulls with these indices.
 

@@ -9,7 +9,7 @@ from smdgen.training import distributed
 _ONE_THREAD_ATOMS = 500
 
 
-def choose_device(name: str, n_atoms: int, threads: int) -> torch.device:
+def choose_device(name: str, n_atoms: int, threads: int | None = None) -> torch.device:
     """The device to compute on, and the thread count set to go with it.
 
     Raises:
@@ -31,7 +31,7 @@ def choose_device(name: str, n_atoms: int, threads: int) -> torch.device:
     return device
 
 
-def use_threads(n_atoms: int, threads: int = 0) -> None:
+def use_threads(n_atoms: int, threads: int | None = None) -> None:
     """Give torch the threads asked for, or one for a small system, where more only wait for each other."""
     if threads or n_atoms <= _ONE_THREAD_ATOMS:
         torch.set_num_threads(threads or 1)

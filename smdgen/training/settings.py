@@ -1,7 +1,7 @@
 """What both trainings check of their settings, derive from them, and show before they begin."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from smdgen.config import TrainLstmConfig, TrainVaeConfig
@@ -12,20 +12,34 @@ from smdgen.errors import ConfigError
 QUICK_SHARE = 1 / 8
 
 
-def refuse_negative(config: TrainVaeConfig | TrainLstmConfig) -> None:
-    """Refuse sizes, rates and counts below 0, where a weight is the preset's own and a seed one of many.
+def refuse_out_of_range(config: TrainVaeConfig | TrainLstmConfig) -> None:
+    """Refuse numbers below 0, and 0 for sizes, rates and counts; any seed is one of many.
 
     Raises:
-        ConfigError: One is negative.
+        ConfigError: One is out of range.
     """
-    for name, value in asdict(config).items():
-        if isinstance(value, int | float) and value < 0 and not name.endswith(("_weight", "seed")):
-            raise ConfigError(f"{name} is {value:g}, expected 0 or more")
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if item.name == "seed" or isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        above = item.metadata.get("once") == 0  # 0 has never been a value of it
+        if value < 0 or (above and value == 0):
+            wanted = "more than 0, or nothing for the preset's own" if above else "0 or more"
+            raise ConfigError(f"{item.name} is {value:g}, expected {wanted}")
 
 
-def quick_epochs(epochs: float) -> int:
-    """Epochs of a first look."""
-    return max(1, round(QUICK_SHARE * epochs))
+def chosen(config: TrainVaeConfig | TrainLstmConfig, preset: Mapping[str, float]) -> dict[str, float]:
+    """The preset's numbers, with the user's in place of those that were given.
+
+    Args:
+        config: The user's settings; None where nothing was given.
+        preset: Numbers by setting.
+    """
+    given = {name: getattr(config, name) for name in preset}
+    values = {name: preset[name] if value is None else value for name, value in given.items()}
+    if config.quick and config.epochs is None:
+        values["epochs"] = max(1, round(QUICK_SHARE * values["epochs"]))
+    return values
 
 
 def training_plan(dataset: Dataset, preset: str, outputs: Sequence[Path]) -> list[tuple[str, str]]:

@@ -137,7 +137,7 @@ def command(name: str) -> typer.core.TyperCommand:
 
 
 def test_commands_stand_in_pipeline_order():
-    assert list(typer.main.get_command(cli.app).commands) == [*COMMANDS, "info", "check"]
+    assert list(typer.main.get_command(cli.app).commands) == [*COMMANDS, "info", "check", "config"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

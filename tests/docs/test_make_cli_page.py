@@ -29,4 +29,5 @@ def test_every_setting_has_its_row(config_type):
     assert re.findall(r"^\| `(\w+)` \|", settings, re.M) == [
         item.name for item in dataclasses.fields(config_type) if item.default is not dataclasses.MISSING
     ]
-    assert "None" not in re.findall(r"`([^`]*)`", settings)
+    rows = re.findall(r"^\| `\w+` \| (.*) \| (.*) \|$", settings, re.M)
+    assert all(default and "None" not in default and meaning for default, meaning in rows)

@@ -23,6 +23,7 @@ from smdgen.geometry.frames import rmsd, rmsd_matrix
 from smdgen.io.trajectories.trajectory import open_trajectory
 from smdgen.method.dynamics import SteeredLstm
 from smdgen.method.model import build_vae
+from smdgen.method.presets import DEFAULT, dynamics_settings
 from smdgen.progress import Silent
 from smdgen.stages import prepare, rollout, train_lstm, train_vae
 from smdgen.stages.train_vae import reconstruction_verdict
@@ -130,11 +131,20 @@ def test_a_failure_after_training_leaves_the_model(run_dir, monkeypatch):
     assert read_model(run_dir / "lstm.safetensors", "lstm")[1]["epochs"] == 3
 
 
+def test_a_negative_weight_is_refused_and_none_is_a_weight(tmp_path):
+    with pytest.raises(ConfigError, match="kl_weight is -2, expected 0 or more"):
+        train_vae.run(dataclasses.replace(VAE, kl_weight=-2.0), tmp_path / "run", Silent())
+    with pytest.raises(ArtifactError, match="not found"):
+        train_vae.run(dataclasses.replace(VAE, kl_weight=0.0), tmp_path / "run", Silent())
+
+
 @pytest.mark.parametrize("name", ["epochs", "hidden_size", "batch_size", "learning_rate", "threads"])
 @pytest.mark.parametrize(("stage", "config"), [(train_vae, VAE), (train_lstm, LSTM)])
 def test_a_negative_setting_is_refused(tmp_path, stage, config, name):
-    with pytest.raises(ConfigError, match=f"{name} is -2, expected 0"):
+    with pytest.raises(ConfigError, match=f"{name} is -2, expected more than 0"):
         stage.run(dataclasses.replace(config, **{name: -2}), tmp_path / "run", Silent())
+    with pytest.raises(ConfigError, match=f"{name} is 0, expected more than 0, or nothing"):
+        stage.run(dataclasses.replace(config, **{name: 0}), tmp_path / "run", Silent())
     assert not (tmp_path / "run").exists()
     with pytest.raises(ArtifactError, match="not found"):
         stage.run(dataclasses.replace(config, seed=-2), tmp_path / "run", Silent())
@@ -473,7 +483,7 @@ def test_blocks_of_one_trajectory_are_one_pull_in_the_schedule():
 def test_few_frames_and_large_proteins_have_fewer_epochs_and_smaller_batches():
     sizes = {"n_features": 3, "n_kinds": 2, "n_soft": 1}
     small, large = (SteeredLstm(3, 8, 16, 1, n_residues=n_residues, **sizes) for n_residues in (10, 320))
-    preset = train_lstm.PRESETS["default"]
+    preset = dynamics_settings(DEFAULT)
 
     def found(lstm, n_frames, **own):
         settings = train_lstm.fitted_to(lstm, n_frames, preset, TrainLstmConfig(**own))
@@ -489,7 +499,7 @@ def test_few_frames_and_large_proteins_have_fewer_epochs_and_smaller_batches():
 
 def test_wide_layers_and_small_batches_have_a_lower_rate_unless_the_user_gave_one():
     sizes = {"n_features": 3, "n_kinds": 2, "n_soft": 1}
-    preset = train_lstm.PRESETS["default"]
+    preset = dynamics_settings(DEFAULT)
 
     def rate(n_latents, n_residues, **own):
         lstm = SteeredLstm(n_latents, 8, 16, 1, n_residues=n_residues, **sizes)

@@ -100,13 +100,13 @@ def _joined(name: str, stem: str, suffix: str = "") -> list[str]:
     return [f"{first}{mark}{second}{suffix}" for mark in "_.-" for first, second in pairs]
 
 
-def read_labels(tables: tuple[Path, ...], frames: LabelledFrames, units: str = "") -> PullLabels:
+def read_labels(tables: tuple[Path, ...], frames: LabelledFrames, units: str | None = None) -> PullLabels:
     """Labels of frames, whose rows are found by step or time and tried against the CV of the frames.
 
     Args:
         tables: What `tables_beside` found.
         frames: The frames that are kept.
-        units: Units of a Colvars or PLUMED table, see `read_plumed`.
+        units: Units of a Colvars or PLUMED table, see `read_plumed`; None: those that fit.
 
     Returns:
         (n,) labels. Work and centre are left out, with a note, where rows cannot be told or no variable of
@@ -116,7 +116,7 @@ def read_labels(tables: tuple[Path, ...], frames: LabelledFrames, units: str = "
         ConfigError: Units that are not known.
         TrajectoryError: The table cannot be read.
     """
-    table = _read_table(tables, units, frames.cv_unit)
+    table = _read_table(tables, units or "", frames.cv_unit)
     candidates = _row_candidates(table, frames)
     if not candidates:
         what = "steps" if table.clock == "step" else "times"

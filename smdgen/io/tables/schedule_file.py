@@ -58,12 +58,12 @@ def read_schedule_file(path: Path) -> ScheduleFile:
     return ScheduleFile(path, column, places, values)
 
 
-def n_steps_of(schedule: ScheduleFile, asked: int, default: int) -> int:
+def n_steps_of(schedule: ScheduleFile, asked: int | None, default: int) -> int:
     """Steps of a rollout: those asked for, else those of the file.
 
     Args:
         schedule: The file.
-        asked: `--steps`; 0 if not given.
+        asked: `--steps`; None if not given.
         default: For a file of fractions.
 
     Raises:
@@ -72,7 +72,7 @@ def n_steps_of(schedule: ScheduleFile, asked: int, default: int) -> int:
     if schedule.column == "fraction":
         return asked or default
     last = int(schedule.places[-1])
-    if asked not in (0, last):
+    if asked not in (None, last):
         raise ConfigError(
             f"{schedule.path} ends at step {last}, --steps is {asked}; leave --steps out or make them agree"
         )
