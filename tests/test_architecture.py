@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+
+from smdgen.cli.app import app
+from smdgen.config import STAGES, stage_name
 
 PACKAGE = Path(__file__).parents[1] / "smdgen"
 
@@ -154,3 +158,15 @@ def test_info_loads_no_torch():
         env=os.environ.copy(),
     )
     assert set(child.stderr.splitlines()[-1].split()) <= {"LOADED", "h5py"}
+
+
+def test_a_stage_is_a_file_a_command_a_page_and_a_test():
+    """`ls smdgen/stages` is the pipeline and nothing else."""
+    root, stages = PACKAGE.parent, [stage_name(kind).replace("-", "_") for kind in STAGES]
+    commands = [name.replace("-", "_") for name in typer.main.get_command(app).commands]
+    pages = {path.stem.replace("-", "_") for path in (root / "docs").glob("*.md")}
+    tests = {path.stem.removeprefix("test_") for path in (root / "tests" / "stages").glob("*.py")}
+    assert {path.stem for path in (PACKAGE / "stages").glob("*.py")} == {*stages, "__init__"}
+    assert commands == [*stages, "info", "check", "config"]
+    assert pages >= set(commands)
+    assert tests == set(stages)

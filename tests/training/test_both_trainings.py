@@ -1,4 +1,4 @@
-"""The two training stages on small pulls: files, resuming, refusals."""
+"""What both trainings do on small pulls: files, resuming, refusals."""
 
 import dataclasses
 import json
@@ -11,63 +11,23 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.speed import large_protein
 from smdgen.about.run_folder import describe_run
-from smdgen.config import PrepareConfig, RolloutConfig, TrainLstmConfig, TrainVaeConfig
-from smdgen.dataset.dataset import Pull, open_dataset, write_dataset
+from smdgen.config import PrepareConfig, TrainLstmConfig, TrainVaeConfig
+from smdgen.dataset.dataset import open_dataset
 from smdgen.errors import ArtifactError, ConfigError, WriteError
-from smdgen.forcefield.bonded_terms import geometry_terms
-from smdgen.geometry.cvs import end_to_end as end_to_end_cv
-from smdgen.geometry.cvs import evaluate
-from smdgen.geometry.frames import rmsd, rmsd_matrix
-from smdgen.io.trajectories.trajectory import open_trajectory
+from smdgen.geometry.frames import rmsd
 from smdgen.method.dynamics import SteeredLstm
 from smdgen.method.model import build_vae
 from smdgen.method.presets import DEFAULT, dynamics_settings
 from smdgen.progress import Silent
-from smdgen.stages import prepare, rollout, train_lstm, train_vae
-from smdgen.stages.train_vae import reconstruction_verdict
+from smdgen.stages import prepare, train_lstm, train_vae
 from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.latents import Latents, read_latents, write_latents
 from smdgen.store.run_record import RunFolder
 from smdgen.training.fit import FitState
 from smdgen.training.history import loss_verdict
+from tests.tools.trainings import LSTM, VAE, Notes, StopAfter
 from tests.tools.two_processes import run_two
-
-VAE = TrainVaeConfig(epochs=3, hidden_size=16)
-LSTM = TrainLstmConfig(epochs=3, hidden_size=8, critic_samples=0)
-
-
-class Notes(Silent):
-    """Keeps the notes."""
-
-    def __init__(self):
-        super().__init__()
-        self.texts = []
-
-    def note(self, text):
-        self.texts.append(text)
-
-
-class StopAtRollouts(Silent):
-    """Presses Ctrl-C when the network is written and its errors are measured."""
-
-    def start(self, label, total=None):
-        if label == "validation rollouts":
-            raise KeyboardInterrupt
-
-
-class StopAfter(Silent):
-    """Presses Ctrl-C after some epochs."""
-
-    def __init__(self, epochs):
-        super().__init__()
-        self.left = epochs
-
-    def advance(self, n=1, note=""):
-        self.left -= bool(note)
-        if note and self.left == 0:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("preset", ["default", "paper"])
@@ -131,13 +91,6 @@ def test_a_failure_after_training_leaves_the_model(run_dir, monkeypatch):
     assert read_model(run_dir / "lstm.safetensors", "lstm")[1]["epochs"] == 3
 
 
-def test_a_negative_weight_is_refused_and_none_is_a_weight(tmp_path):
-    with pytest.raises(ConfigError, match="kl_weight is -2, expected 0 or more"):
-        train_vae.run(dataclasses.replace(VAE, kl_weight=-2.0), tmp_path / "run", Silent())
-    with pytest.raises(ArtifactError, match="not found"):
-        train_vae.run(dataclasses.replace(VAE, kl_weight=0.0), tmp_path / "run", Silent())
-
-
 @pytest.mark.parametrize("name", ["epochs", "hidden_size", "batch_size", "learning_rate", "threads"])
 @pytest.mark.parametrize(("stage", "config"), [(train_vae, VAE), (train_lstm, LSTM)])
 def test_a_negative_setting_is_refused(tmp_path, stage, config, name):
@@ -168,13 +121,6 @@ def test_ctrl_c_keeps_the_best_and_resuming_gives_the_undisturbed_model(run_dir,
     assert header["epochs"] == 3
     for name, value in expected.items():
         assert torch.equal(found[name], value), name
-
-
-def test_ctrl_c_after_the_training_says_that_the_network_is_finished(run_dir):
-    train_vae.run(VAE, run_dir, Silent())
-    with pytest.raises(KeyboardInterrupt, match=r"lstm\.safetensors is finished; only its errors"):
-        train_lstm.run(LSTM, run_dir, StopAtRollouts())
-    assert describe_run(run_dir).as_json()["train_lstm"]["state"] == "done"
 
 
 @pytest.mark.parametrize(
@@ -368,24 +314,6 @@ def test_what_is_missing_or_in_the_way_or_of_another_run_is_refused(run_dir, tmp
             train_vae.run(dataclasses.replace(VAE, force=True, device=device), run_dir, Silent())
 
 
-@pytest.mark.parametrize(("split", "other"), [("train", "validation"), ("validation", "train")])
-def test_pulls_shorter_than_a_sequence_of_the_paper_are_refused(run_dir, split, other):
-    """Before anything is trained."""
-    dataset = open_dataset(run_dir / "dataset.h5")
-    n_frames, pulls, rows = {split: 9, other: 12}, [], []
-    for pull in (dataset.of_split("train")[0], dataset.of_split("validation")[0]):
-        rows += range(pull.start, pull.start + n_frames[pull.split])
-        pulls.append(dataclasses.replace(pull, start=len(rows) - n_frames[pull.split], stop=len(rows)))
-    write_dataset(
-        run_dir / "dataset.h5", structure=dataset.structure, positions=dataset.positions(np.array(rows)),
-        terms=dataset.terms, cv=dataset.cv, pulls=pulls, times_ps=dataset.times_ps[rows],
-        cv_values=dataset.cv_values[rows],
-    )  # fmt: skip
-    train_vae.run(dataclasses.replace(VAE, preset="paper"), run_dir, Silent())
-    with pytest.raises(ArtifactError, match=f"longest {split} pull has 9 frames, .* paper 10; prepare"):
-        train_lstm.run(LSTM, run_dir, Silent())
-
-
 def test_two_processes_write_once_what_one_would(run_dir, tmp_path):
     """The command as torchrun starts it: the losses of one process, files and words from the first only."""
     shutil.copytree(run_dir, tmp_path / "two")
@@ -401,66 +329,6 @@ def test_two_processes_write_once_what_one_would(run_dir, tmp_path):
         np.testing.assert_allclose(rows[name.replace(" ", "_")], values, rtol=1e-5, atol=0, err_msg=name)
     assert len(json.loads((tmp_path / "two/record.json").read_text())) == 2
     assert [code for code, *_ in run_two(["-m", "smdgen", "train-vae", *options], tmp_path)] == [2, 2]
-
-
-@pytest.mark.parametrize("n_frames", [200, 201, 199 * 50, 200 * 50, 24 * 201])
-def test_landmarks_are_of_all_pulls_and_all_times(n_frames):
-    """Even steps through 199 or 200 pulls of 50 frames would meet each at the same time."""
-    rows = train_vae._spread(n_frames, 200)
-    assert (rows[0], len(rows.unique())) == (0, 200)
-    assert rows.diff().min() > 0
-    assert rows.diff().max() <= 2 * n_frames / 200 + 1
-    assert rows[-1] < n_frames
-    if n_frames % 50 == 0:
-        assert torch.bincount(rows % 50 // 10, minlength=5).min() > 20
-
-
-def test_frames_read_as_needed_give_the_same_model(run_dir, tmp_path):
-    """No memory for frames: every batch comes from the file."""
-    found = []
-    for name, memory_gb in (("kept", 1.0), ("read", 0.0)):
-        shutil.copytree(run_dir, tmp_path / name)
-        train_vae.run(dataclasses.replace(VAE, memory_gb=memory_gb), tmp_path / name, Silent())
-        found.append(read_model(tmp_path / name / "vae.safetensors", "vae")[0])
-    assert found[0].keys() == found[1].keys()
-    for key, value in found[0].items():
-        assert torch.equal(found[1][key], value), key
-
-
-def test_a_large_fold_is_learned_by_its_places_and_rolled_out(tmp_path):
-    """100 residues that bend as a whole: internal coordinates would not hold the fold."""
-    structure, n_frames = large_protein.chain(100), 40
-    start = structure.positions - structure.positions.mean(0)
-    random, run_dir = np.random.default_rng(0), tmp_path / "run"
-    bend = np.stack([np.zeros(400), 0.004 * start[:, 0] ** 2, np.zeros(400)], 1)
-    pulls = [
-        start + np.linspace(0, 1, n_frames)[:, None, None] * bend + random.normal(0, 0.05, (n_frames, 400, 3))
-        for _ in range(4)
-    ]
-    x = np.concatenate(pulls).astype(np.float32)
-    cv = end_to_end_cv(structure, np.arange(400))
-    run_dir.mkdir()
-    write_dataset(
-        run_dir / "dataset.h5", structure=structure, terms=geometry_terms(structure.bonds, x.astype(float)),
-        cv=cv, positions=x, times_ps=np.tile(np.arange(n_frames, dtype=float), 4),
-        cv_values=evaluate(cv, torch.from_numpy(x).double()).numpy(),
-        pulls=[Pull(f"p{i}", n_frames * i, n_frames * (i + 1), split, "")
-               for i, split in enumerate(("train", "train", "validation", "test"))],
-    )  # fmt: skip
-    result = train_vae.run(VAE, run_dir, Silent())
-    assert "weights.features.pairs" in read_model(run_dir / "vae.safetensors", "vae")[0]
-    assert result.latent_size == 2 * n_frames - 1, "two training pulls span no more"
-    assert result.reconstruction_A < 0.15
-    train_lstm.run(LSTM, run_dir, Silent())
-    rollout.run(RolloutConfig(steps=4), run_dir, Silent())
-    with open_trajectory(run_dir / "rollout/pull_000.dcd", 400) as trajectory:
-        generated = torch.from_numpy(trajectory.read())
-    assert rmsd_matrix(generated, torch.from_numpy(x)).min(1).values.max() < 1
-
-
-def test_a_small_protein_keeps_its_internal_coordinates(run_dir):
-    train_vae.run(VAE, run_dir, Silent())
-    assert "weights.features.wide" in read_model(run_dir / "vae.safetensors", "vae")[0]
 
 
 def test_blocks_of_one_trajectory_are_one_pull_in_the_schedule():
@@ -541,9 +409,3 @@ def test_an_autoencoder_whose_parts_do_not_fit_is_refused_by_train_lstm(run_dir,
     with pytest.raises(ArtifactError, match="not made up as"):
         train_lstm.run(config, run_dir, Silent())
     assert not folder.lstm.exists()
-
-
-def test_an_autoencoder_that_is_worse_than_copies_is_noted():
-    assert reconstruction_verdict(0.8, 1.1) == ()
-    (note,) = reconstruction_verdict(3.9, 1.8)
-    assert "held-out frames come back 3.90 A away, and the nearest training frame is 1.80 A away" in note
