@@ -90,7 +90,7 @@ class AnalyzeResult:
         outputs: Files written.
         n_pulls: Generated pulls.
         n_held_out: Real pulls they were compared with.
-        quality: The rows of the quality table.
+        quality: The rows of the quality table, for JSON, as in report.json.
         met: Goals met.
         goals: Goals there are.
         hints: What to type next.
@@ -100,7 +100,7 @@ class AnalyzeResult:
     outputs: tuple[Path, ...]
     n_pulls: int
     n_held_out: int
-    quality: tuple[Any, ...]
+    quality: tuple[dict[str, Any], ...]
     lines: tuple[tuple[str, str], ...]
     met: int
     goals: int
@@ -128,6 +128,7 @@ def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResu
         TopologyError: The trajectories lack modelled atoms.
         TrajectoryError: A trajectory is damaged, has one frame, or its length differs from the others'.
     """
+    from smdgen.quality.rows import row_dict
     from smdgen.view.report import quality_lines, write_report
 
     began = time.monotonic()
@@ -154,7 +155,7 @@ def run(config: AnalyzeConfig, run_dir: Path, progress: Progress) -> AnalyzeResu
         outputs=tuple(output / name for name in names),
         n_pulls=len(report.names),
         n_held_out=len(report.real_names),
-        quality=report.quality.rows,
+        quality=tuple(map(row_dict, report.quality.rows)),
         lines=tuple(quality_lines(report.quality)),
         met=sum(judged),
         goals=len(judged),

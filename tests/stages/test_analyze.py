@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smdgen.cli.console import result_to_json
 from smdgen.config import AnalyzeConfig
 from smdgen.dataset.dataset import Pull, open_dataset, write_dataset
 from smdgen.dataset.generated import Generated, Way, frames_to_show, places, way_covered, way_of
@@ -210,7 +211,7 @@ def test_atom_order_place_and_orientation_do_not_matter(run_dir, tmp_path):
 def test_report_can_be_read_by_programs_and_people(run_dir):
     """JSON without NaN; the page shows every picture; inputs and dataset are named by their hashes."""
     write_pulls(run_dir / "rollout", PULLS[:2, ::4])
-    analyze.run(AnalyzeConfig(), run_dir, Silent())
+    result = analyze.run(AnalyzeConfig(), run_dir, Silent())
     folder = run_dir / "analysis"
     content = json.loads((folder / "report.json").read_text())
     assert content["dataset_hash"] == open_dataset(run_dir / "dataset.h5").content_hash
@@ -221,6 +222,7 @@ def test_report_can_be_read_by_programs_and_people(run_dir):
         assert f"]({picture.name})" in page
         assert picture.read_bytes().startswith(b"\x89PNG")
     assert json.loads((run_dir / "record.json").read_text())[-1]["command"] == "analyze"
+    assert result_to_json(result, 1.0)["quality"] == content["quality"]["rows"]
 
 
 def test_rollouts_know_what_they_aimed_at(run_dir):
