@@ -27,14 +27,14 @@ from smdgen.geometry.bonds import bonds_or_chain
 from smdgen.geometry.cv_paths import difference
 from smdgen.geometry.cvs import evaluate
 from smdgen.geometry.frames import bond_lengths, rmsd
-from smdgen.method.model import PullModel, build_model
+from smdgen.method.model import PullModel
 from smdgen.method.rollout import generate
 from smdgen.progress import Silent
 from smdgen.quality import similarity
 from smdgen.quality.features import frame_features, joined
 from smdgen.quality.two_sample import two_sample_auc
 from smdgen.stages import prepare
-from smdgen.store.artifacts import read_model
+from smdgen.store.models import AutoencoderFile, DynamicsFile, build_model
 from smdgen.store.run_record import RunFolder
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deca_alanine"
@@ -129,10 +129,10 @@ def _open(run: str | None, temporary: Path) -> tuple[Dataset, PullModel]:
         pulls = tuple(sorted((EXAMPLE / "pulls").glob("*.dcd")))
         config = PrepareConfig(pulls, EXAMPLE / "deca_alanine.psf")
         prepare.run(config, folder.path, Silent())
-    networks = (read_model(models / f"{kind}.safetensors", kind) for kind in ("vae", "lstm"))
-    (vae, vae_header), (lstm, lstm_header) = networks
+    vae = AutoencoderFile.open(models / "vae.safetensors")
+    lstm = DynamicsFile.open(models / "lstm.safetensors")
     dataset = open_dataset(folder.dataset)
-    return dataset, build_model(vae, vae_header, lstm, lstm_header, dataset.structure)
+    return dataset, build_model(vae, lstm, dataset.structure)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

@@ -25,11 +25,11 @@ from benchmarks.quality.baselines import (
 from smdgen.config import TrainLstmConfig, TrainVaeConfig
 from smdgen.dataset.dataset import Dataset, Pull, open_dataset, write_dataset
 from smdgen.method.autoencoder import InternalVae
-from smdgen.method.model import PullModel, build_model, build_vae
+from smdgen.method.model import PullModel
 from smdgen.method.rollout import generate, next_frames
 from smdgen.progress import Silent
 from smdgen.stages import train_lstm, train_vae
-from smdgen.store.artifacts import read_model
+from smdgen.store.models import AutoencoderFile, DynamicsFile, build_model
 from smdgen.store.run_record import RunFolder
 
 N_STEPS = 10
@@ -132,7 +132,7 @@ class Bench:
     def vae(self) -> InternalVae:
         """The default autoencoder."""
         folder = self.trained("default", lstm=False)
-        vae = build_vae(*read_model(folder.vae, "vae"))
+        vae = AutoencoderFile.open(folder.vae).network()
         assert isinstance(vae, InternalVae)
         return vae
 
@@ -170,7 +170,7 @@ _BASELINES: dict[str, Callable[[Bench], Generator]] = {
 def _package(bench: Bench, preset: str) -> Generator:
     """One of the package's own presets."""
     folder = bench.trained(preset, lstm=True)
-    files = *read_model(folder.vae, "vae"), *read_model(folder.lstm, "lstm")
+    files = AutoencoderFile.open(folder.vae), DynamicsFile.open(folder.lstm)
     model = build_model(*files, bench.dataset.structure)
 
     def pulls(start: Tensor, n_samples: int, seed: int) -> tuple[Tensor, Tensor]:

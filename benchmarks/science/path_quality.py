@@ -11,8 +11,7 @@ from smdgen.forcefield.energy import BondedEnergy
 from smdgen.geometry.frames import rmsd, rmsd_matrix
 from smdgen.geometry.validity import clash_limits, clashing
 from smdgen.io.trajectories.trajectory import open_trajectory
-from smdgen.method.model import build_vae
-from smdgen.store.artifacts import read_model
+from smdgen.store.models import AutoencoderFile
 from smdgen.store.run_record import RunFolder
 
 TERMS = ("bonds", "angles", "torsions")
@@ -59,7 +58,7 @@ def read_path(path: Path, dataset: Dataset) -> Tensor:
 @torch.no_grad()
 def reconstruction(held_out: Tensor, training: Tensor, vae_file: Path) -> tuple[float, float]:
     """A. Mean RMSD of held-out frames to their reconstruction, and to the nearest training frame."""
-    vae = build_vae(*read_model(vae_file, "vae")).double()
+    vae = AutoencoderFile.open(vae_file).network().double()
     again = vae.decode(vae.encode(held_out)[0])
     return float(rmsd(again, held_out).mean()), float(rmsd_matrix(held_out, training).min(1).values.mean())
 

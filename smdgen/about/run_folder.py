@@ -12,8 +12,9 @@ from smdgen.dataset.splits import SPLITS
 from smdgen.errors import ArtifactError, ConfigError
 from smdgen.files import read_json, sha256_file
 from smdgen.store.checkpoints import Unfinished, checkpoint_of, is_finished, unfinished
+from smdgen.store.headers import AutoencoderHeader, DynamicsHeader, header_of
 from smdgen.store.latents import read_latents
-from smdgen.store.manifest import read_manifest, taken_apart
+from smdgen.store.manifest import read_manifest
 from smdgen.store.run_record import RunFolder
 
 #: Steps in order, and what is typed for each in a fresh folder.
@@ -154,32 +155,27 @@ def _dataset(folder: RunFolder) -> tuple[_State, str]:
 def _autoencoder(folder: RunFolder, dataset_hash: str | None = None) -> tuple[_State, str]:
     manifest = read_manifest(folder.require(folder.vae, "train-vae"))
     latents = read_latents(folder.require(folder.latents, "train-vae"))
-    header = manifest.header
-    with taken_apart(folder.vae):
-        text = (
-            f"preset {header['preset']}, {_epochs(header)}, "
-            f"reconstruction {header['validation_rmsd_A']:.3f} A"
-        )
+    header = header_of(manifest, AutoencoderHeader)
+    text = f"preset {header.preset}, {_epochs(header)}, reconstruction {header.validation_rmsd_A:.3f} A"
     if latents.vae_hash != manifest.sha256:
         return _State("out of date", f"{text}; latents.h5 is of another autoencoder"), manifest.sha256
-    if header.get("content_hash") != dataset_hash:
+    if header.content_hash != dataset_hash:
         return _State("out of date", f"{text}; it was trained on another dataset.h5"), manifest.sha256
     return _State("done", text), manifest.sha256
 
 
 def _lstm(folder: RunFolder, vae_hash: str | None) -> tuple[_State, str]:
     manifest = read_manifest(folder.lstm)
-    header = manifest.header
-    with taken_apart(folder.lstm):
-        text = f"preset {header['preset']}, {_epochs(header)}, pulls of {header['duration_ps']:.4g} ps"
-    if header.get("vae_sha256") != vae_hash:
+    header = header_of(manifest, DynamicsHeader)
+    text = f"preset {header.preset}, {_epochs(header)}, pulls of {header.duration_ps:.4g} ps"
+    if header.vae_sha256 != vae_hash:
         return _State("out of date", f"{text}; it was trained on another vae.safetensors"), manifest.sha256
     return _State("done", text), manifest.sha256
 
 
-def _epochs(header: dict[str, Any]) -> str:
+def _epochs(header: AutoencoderHeader | DynamicsHeader) -> str:
     """`40 epochs`, or `2 of 40 epochs` of a training that was stopped."""
-    epochs, asked = header["epochs"], header.get("settings", {}).get("epochs", 0)
+    epochs, asked = header.epochs, header.settings.get("epochs", 0)
     return f"{epochs} of {asked:g} epochs" if epochs < asked else f"{epochs} epochs"
 
 

@@ -1,6 +1,7 @@
 """What is in a file that smdgen wrote: a dataset, latents, a model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,13 @@ from smdgen.geometry import cvs
 from smdgen.geometry.atoms import residue_numbers
 from smdgen.geometry.cvs import CollectiveVariable
 from smdgen.io.structures.atoms import structure_from_json
+from smdgen.store.headers import (
+    AutoencoderHeader,
+    CheckpointHeader,
+    CriticScore,
+    DynamicsHeader,
+    header_of,
+)
 from smdgen.store.latents import read_latents
 from smdgen.store.manifest import Manifest, read_manifest, taken_apart
 from smdgen.store.sealed_hdf5 import written_by
@@ -95,6 +103,7 @@ def describe_model(path: Path) -> Description:
         ArtifactError: It is no model, or damaged.
     """
     manifest = read_manifest(path)
+    describers: dict[str, Callable[[Manifest], Sequence[Fact]]]
     describers = {"vae": _vae, "lstm": _lstm, "checkpoint": _checkpoint}
     names = {
         "vae": "autoencoder of smdgen",
@@ -102,7 +111,7 @@ def describe_model(path: Path) -> Description:
         "checkpoint": "checkpoint of a training",
     }
     with taken_apart(path):
-        own = describers.get(manifest.kind, lambda _: ())(manifest)
+        own = describers[manifest.kind](manifest) if manifest.kind in describers else ()
     n_weights = sum(
         int(np.prod(shape)) for name, shape in manifest.shapes.items() if name.startswith(("weights.", "w:"))
     )
@@ -120,57 +129,56 @@ def describe_model(path: Path) -> Description:
 
 
 def _vae(manifest: Manifest) -> Sequence[Fact]:
-    header = manifest.header
-    structure = structure_from_json(header["structure"])
-    cv = cvs.from_dict(header["cv"])
+    header = header_of(manifest, AutoencoderHeader)
+    structure = structure_from_json(header.structure)
+    cv = cvs.from_dict(header.cv)
     n_residues = int(residue_numbers(structure).max()) + 1
     names = some(dict.fromkeys(structure.names.tolist()))
     atoms = {"modelled": structure.n_atoms, "residues": n_residues}
-    error, reach = header["validation_rmsd_A"], header["reach_A"]
+    error, reach = header.validation_rmsd_A, header.reach_A
     return (
-        fact("preset", header["preset"]),
-        fact("sizes", header["sizes"], _listed(header["sizes"])),
-        fact("epochs", header["epochs"]),
+        fact("preset", header.preset),
+        fact("sizes", header.sizes, _listed(header.sizes)),
+        fact("epochs", header.epochs),
         fact("reconstruction", error, f"{error:.3f} A RMSD of validation frames"),
         fact("reach", reach, f"{reach:.2f} A from a training frame, for validation frames"),
         fact("atoms", atoms, f"{structure.n_atoms} ({names}) of {n_residues} residues"),
-        fact("CV", header["cv"], f"{cv.name} ({cv.kind}, {cv.unit})"),
-        fact("bonded terms", header["terms"]),
-        fact("settings", header["settings"], _listed(header["settings"])),
-        fact("dataset", header["content_hash"], header["content_hash"][:_HASH_SHOWN]),
+        fact("CV", header.cv, f"{cv.name} ({cv.kind}, {cv.unit})"),
+        fact("bonded terms", header.terms),
+        fact("settings", header.settings, _listed(header.settings)),
+        fact("dataset", header.content_hash, header.content_hash[:_HASH_SHOWN]),
     )
 
 
 def _lstm(manifest: Manifest) -> Sequence[Fact]:
-    header = manifest.header
+    header = header_of(manifest, DynamicsHeader)
     return (
-        fact("preset", header["preset"]),
-        fact("sizes", header["sizes"], _listed(header["sizes"])),
-        fact("epochs", header["epochs"]),
-        *_critic(header),
-        fact("length of a pull", header["duration_ps"], f"{header['duration_ps']:.4g} ps"),
-        fact("settings", header["settings"], _listed(header["settings"])),
-        fact("autoencoder", header["vae_sha256"], header["vae_sha256"][:_HASH_SHOWN]),
-        fact("dataset", header["content_hash"], header["content_hash"][:_HASH_SHOWN]),
+        fact("preset", header.preset),
+        fact("sizes", header.sizes, _listed(header.sizes)),
+        fact("epochs", header.epochs),
+        *_critic(header.critic),
+        fact("length of a pull", header.duration_ps, f"{header.duration_ps:.4g} ps"),
+        fact("settings", header.settings, _listed(header.settings)),
+        fact("autoencoder", header.vae_sha256, header.vae_sha256[:_HASH_SHOWN]),
+        fact("dataset", header.content_hash, header.content_hash[:_HASH_SHOWN]),
     )
 
 
-def _critic(header: Mapping[str, Any]) -> tuple[Fact, ...]:
+def _critic(score: CriticScore | None) -> tuple[Fact, ...]:
     """How well the critic told sampled frames from true ones; nothing for a model without one."""
-    if "critic" not in header:
+    if score is None:
         return ()
-    found = header["critic"]
-    said = f"AUC {found['auc']:.2f} on validation pulls, learned from {found['n_samples']:,} sampled frames"
-    return (fact("critic", found, said),)
+    said = f"AUC {score.auc:.2f} on validation pulls, learned from {score.n_samples:,} sampled frames"
+    return (fact("critic", asdict(score), said),)
 
 
 def _checkpoint(manifest: Manifest) -> Sequence[Fact]:
-    header = manifest.header
+    header = header_of(manifest, CheckpointHeader)
     return (
-        fact("training", header["identity"]["kind"]),
-        fact("preset", header["identity"]["preset"]),
-        fact("epochs", header["epoch"]),
-        fact("validation loss of the kept weights", header["best_loss"]),
+        fact("training", header.trains),
+        fact("preset", header.preset),
+        fact("epochs", header.epoch),
+        fact("validation loss of the kept weights", header.best_loss),
     )
 
 

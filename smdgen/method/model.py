@@ -1,8 +1,8 @@
 """A trained pair of networks with all that a rollout needs, and what a rollout gives."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from smdgen.geometry.atoms import Molecule
 from smdgen.geometry.cvs import CollectiveVariable
-from smdgen.geometry.cvs import from_dict as cv_from_dict
 from smdgen.geometry.frames import rmsd_matrix
 from smdgen.geometry.internal import spanning_tree
 from smdgen.geometry.validity import clash_limits, clashing
@@ -49,78 +48,66 @@ class PullModel:
     critic: Critic | None = None
 
 
-def build_vae(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> PaperVae | InternalVae:
-    """The autoencoder of a vae.safetensors, from what `read_model` returned."""
-    sizes = _possible_sizes(tensors, header)
+def build_vae(
+    weights: Mapping[str, Tensor], preset: str, sizes: Mapping[str, int], bonds: Sequence[tuple[int, int]]
+) -> PaperVae | InternalVae:
+    """An autoencoder with its weights.
+
+    Args:
+        weights: By name.
+        preset: Name of the method.
+        sizes: `n_atoms`, `latent_size` and `hidden_size`.
+        bonds: Bonded atoms.
+    """
+    _refuse_sizes(sizes, weights)
     vae: PaperVae | InternalVae
-    if header["preset"] == "paper":
+    if preset == "paper":
         vae = PaperVae(sizes["n_atoms"], sizes["latent_size"], sizes["hidden_size"])
     else:
-        vae = InternalVae(_features(tensors, header), sizes["latent_size"], sizes["hidden_size"])
-    return _loaded(vae, tensors)
+        features = _features(weights, sizes["n_atoms"], bonds)
+        vae = InternalVae(features, sizes["latent_size"], sizes["hidden_size"])
+    return _loaded(vae, weights)
 
 
-def _features(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Features:
-    n_atoms = header["sizes"]["n_atoms"]
-    if "weights.features.pairs" in tensors:
-        n_pairs, n_branches = (len(tensors[f"weights.features.{name}"]) for name in ("pairs", "branches"))
+def _features(weights: Mapping[str, Tensor], n_atoms: int, bonds: Sequence[tuple[int, int]]) -> Features:
+    if "features.pairs" in weights:
+        n_pairs, n_branches = (len(weights[f"features.{name}"]) for name in ("pairs", "branches"))
         return PlacedFeatures(n_atoms, n_pairs, n_branches)
-    bonds = np.array(header["bonds"], dtype=np.int64).reshape(-1, 2)
-    wide, rigid = tensors["weights.features.wide"], tensors.get("weights.features.rigid")
-    return InternalFeatures(spanning_tree(n_atoms, bonds), wide, rigid)
+    tree = spanning_tree(n_atoms, np.array(bonds, dtype=np.int64).reshape(-1, 2))
+    return InternalFeatures(tree, weights["features.wide"], weights.get("features.rigid"))
 
 
-def build_lstm(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> PaperLstm | SteeredLstm:
-    """The LSTM of an lstm.safetensors, from what `read_model` returned."""
-    kind = PaperLstm if header["preset"] == "paper" else SteeredLstm
-    return _loaded(kind(**_possible_sizes(tensors, header)), tensors)
+def build_lstm(
+    weights: Mapping[str, Tensor], preset: str, sizes: Mapping[str, int]
+) -> PaperLstm | SteeredLstm:
+    """An LSTM with its weights, by name; `sizes` by the names of its arguments."""
+    _refuse_sizes(sizes, weights)
+    kind = PaperLstm if preset == "paper" else SteeredLstm
+    return _loaded(kind(**sizes), weights)
 
 
-def build_critic(tensors: Mapping[str, Tensor], structure: Molecule) -> Critic | None:
-    """The critic of an lstm.safetensors, if it has one, from what `read_model` returned.
+def build_critic(weights: Mapping[str, Tensor], structure: Molecule) -> Critic | None:
+    """A critic with its weights, by name; None without any.
 
     Raises:
         ValueError: It looks at atoms that the structure does not have.
     """
-    pairs = tensors.get("critic.pairs")
-    if pairs is None:
+    if not weights:
         return None
+    pairs = weights["pairs"]
     if not ((pairs >= 0) & (pairs < len(structure.names))).all():
         raise ValueError("a critic of other atoms")
-    return _loaded(Critic(len(pairs)), tensors, "critic.")
+    return _loaded(Critic(len(pairs)), weights)
 
 
-def _possible_sizes(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> dict[str, int]:
-    """The sizes of a network, if its weights are many enough for them; asked before memory is taken.
+def _refuse_sizes(sizes: Mapping[str, int], weights: Mapping[str, Tensor]) -> None:
+    """Refuse a network whose weights are too few for its sizes, before memory is taken.
 
     Raises:
         ValueError: A size is beyond the number of weights.
     """
-    sizes: dict[str, int] = header["sizes"]
-    if max(sizes.values()) > sum(tensor.numel() for tensor in tensors.values()):
-        raise ValueError(f"sizes {sizes} beyond the number of weights")
-    return sizes
-
-
-def build_model(
-    vae_tensors: Mapping[str, Tensor],
-    vae_header: Mapping[str, Any],
-    lstm_tensors: Mapping[str, Tensor],
-    lstm_header: Mapping[str, Any],
-    structure: Molecule,
-) -> PullModel:
-    """Everything a rollout needs, from what `read_model` returned for both files and the modelled atoms."""
-    critic = build_critic(lstm_tensors, structure)
-    return PullModel(
-        build_vae(vae_tensors, vae_header),
-        build_lstm(lstm_tensors, lstm_header),
-        cv_from_dict(vae_header["cv"]),
-        Schedule(lstm_tensors["paths"], lstm_header["duration_ps"]),
-        vae_tensors["landmarks"],
-        vae_header["reach_A"],
-        nearest_allowed(structure, vae_tensors["landmarks"]),
-        None if critic is None else critic.to(vae_tensors["landmarks"]),
-    )
+    if max(sizes.values()) > sum(tensor.numel() for tensor in weights.values()):
+        raise ValueError(f"sizes {dict(sizes)} beyond the number of weights")
 
 
 def on_device(model: PullModel, device: torch.device) -> PullModel:
@@ -144,8 +131,7 @@ def nearest_allowed(structure: Molecule, landmarks: Tensor) -> Tensor:
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def _loaded(network: Network, tensors: Mapping[str, Tensor], prefix: str = "weights.") -> Network:
-    weights = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def _loaded(network: Network, weights: Mapping[str, Tensor]) -> Network:
     network.to(next(value.dtype for value in weights.values() if value.is_floating_point()))
     network.load_state_dict(weights)
     return network.eval()

@@ -67,7 +67,7 @@ class Models:
     pull_model: "PullModel"
     structure: Structure
     cv: "CollectiveVariable"
-    header: dict[str, Any]
+    content_hash: str  # of the dataset they were trained on
     paths: tuple[Path, Path]
     shipped: bool
 
@@ -208,22 +208,20 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
     Raises:
         ArtifactError: A step of the run is missing, or nothing fits.
     """
-    from smdgen.geometry.cvs import from_dict
-    from smdgen.method.model import build_model, on_device
-    from smdgen.store.artifacts import model_hash, read_model
+    from smdgen.method.model import on_device
+    from smdgen.store.models import AutoencoderFile, DynamicsFile, build_model
     from smdgen.training.devices import choose_device
 
     vae_path, lstm_path, shipped = _model_paths(folder)
     progress.start("models")
-    vae, vae_header = read_model(vae_path, "vae")
-    lstm, lstm_header = read_model(lstm_path, "lstm")
-    if lstm_header.get("vae_sha256") != model_hash(vae_path):
+    vae, lstm = AutoencoderFile.open(vae_path), DynamicsFile.open(lstm_path)
+    if lstm.header.vae_sha256 != vae.sha256:
         raise ArtifactError(
             f"{lstm_path} belongs to another {vae_path.name}; "
             f"run `{folder.next_command('train-lstm --force')}`"
         )
     with taken_apart(vae_path):
-        structure, cv = structure_from_json(vae_header["structure"]), from_dict(vae_header["cv"])
+        structure = structure_from_json(vae.header.structure)
     device = choose_device(config.device, structure.n_atoms, threads=0)
     if shipped:
         _check_shipped_fits(config, folder, structure)
@@ -232,24 +230,10 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
             "train your own with `smdgen prepare`, `smdgen train-vae`, `smdgen train-lstm`"
         )
     with taken_apart(vae_path, lstm_path):
-        model = build_model(vae, vae_header, lstm, lstm_header, structure)
-        if not _is_sound(model, structure.n_atoms) or "content_hash" not in vae_header:
-            raise ValueError("landmarks, paths or times of other shapes or types")
-    model = on_device(model, device)
-    return Models(model, structure, cv, vae_header, (vae_path, lstm_path), shipped)
-
-
-def _is_sound(model: "PullModel", n_atoms: int) -> bool:
-    """Whether the parts of a model are such as training leaves."""
-    paths, duration = model.schedule.paths, model.schedule.duration_ps
-    return (
-        model.landmarks.shape == (len(model.landmarks), n_atoms, 3)
-        and paths.shape == (len(paths), paths[0].numel())
-        and paths[0].numel() > 1
-        and duration > 0  # NaN compares as false
-        and model.reach >= 0
-        and all(x.dtype.itemsize >= 4 for net in (model.vae, model.lstm) for x in net.parameters())
-    )
+        if vae.landmarks.shape[1] != structure.n_atoms:
+            raise ValueError("landmarks of other atoms")
+        model = on_device(build_model(vae, lstm, structure), device)
+    return Models(model, structure, model.cv, vae.header.content_hash, (vae_path, lstm_path), shipped)
 
 
 def check_start(models: Models, start: Start, progress: Progress) -> float:
@@ -360,7 +344,7 @@ def _load_start(config: RolloutConfig, folder: RunFolder, models: Models) -> Sta
     from smdgen.dataset.dataset import open_dataset
 
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
-    if dataset.content_hash != models.header["content_hash"]:
+    if dataset.content_hash != models.content_hash:
         raise ArtifactError(
             f"{models.paths[0]} was trained on another {folder.dataset.name}, so none of "
             f"its pulls is known to be held out; "
@@ -459,7 +443,7 @@ def _real_pull(
     dataset = open_dataset(path)
     held_out = [*dataset.of_split("test"), *dataset.of_split("validation")]
     known = (dataset.content_hash, dataset.provenance.get("part_of"))
-    if models.header["content_hash"] not in known or not held_out:
+    if models.content_hash not in known or not held_out:
         return None
     pull = next((pull for pull in held_out if pull.name == start.pull), held_out[0])
     n_steps = aims.shape[1] - 1
@@ -499,7 +483,7 @@ def _report(
         "version": __version__,
         "units": {"length": "A", "time": "ps", models.cv.name: models.cv.unit},
         "atom_hash": start.structure.atom_hash,
-        "dataset_hash": models.header["content_hash"],
+        "dataset_hash": models.content_hash,
         "models": {path.name: sha256_file(path) for path in models.paths},
         "shipped_models": models.shipped,
         "start": start.source if config.start is None else config.start.name,

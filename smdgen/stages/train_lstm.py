@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from smdgen.geometry.frames import rmsd
 from smdgen.io.structures.structure import Structure
 from smdgen.method.autoencoder import InternalVae
 from smdgen.method.dynamics import SteeredLstm, flow_matching_loss
-from smdgen.method.model import PullModel, build_vae, nearest_allowed
+from smdgen.method.model import PullModel, nearest_allowed
 from smdgen.method.paper import PaperLstm, PaperVae, paper_sequence_loss
 from smdgen.method.presets import CRITIC_SAMPLES, METHODS, dynamics_settings
 from smdgen.method.rollout import generate, next_frames
@@ -29,10 +28,11 @@ from smdgen.method.share import Share, whole
 from smdgen.method.training_paths import Schedule
 from smdgen.method.transformer import residue_layout
 from smdgen.progress import Progress, Silent
-from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.checkpoints import checkpoint_of
+from smdgen.store.headers import DynamicsHeader
 from smdgen.store.latents import Latents, read_latents
 from smdgen.store.manifest import taken_apart
+from smdgen.store.models import AutoencoderFile, DynamicsFile
 from smdgen.store.run_record import RunFolder
 from smdgen.training.checkpoint import (
     Interrupted,
@@ -128,7 +128,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
     """
     began = time.monotonic()
     folder = RunFolder(run_dir)
-    dataset, latents, vae_tensors, vae_header, preset = _inputs(config, folder)
+    dataset, latents, vae_file, preset = _inputs(config, folder)
     latents = replace(latents, cv_values=_without_jumps(latents, dataset))
     with training_group(config.device), lock_once(folder), stopped_by_sigterm():
         device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
@@ -136,7 +136,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         settings = chosen(config, dynamics_settings(METHODS[preset]))
         torch.manual_seed(config.seed)
         with taken_apart(folder.vae):
-            vae, landmarks, reach = _opened(vae_tensors, vae_header, dataset, latents)
+            vae = _opened(vae_file, dataset, latents)
         if isinstance(vae, PaperVae):
             _refuse_short(parts)
         lstm, sizes = _new_lstm(vae, settings, parts["train"], dataset.structure)
@@ -153,8 +153,8 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             progress.note(note)
         schedule = cv_schedule(latents, [pull.source for pull in dataset.pulls])
         model = PullModel(
-            vae.to(device), lstm, dataset.cv, schedule, landmarks, reach,
-            nearest_allowed(dataset.structure, landmarks),
+            vae.to(device), lstm, dataset.cv, schedule, vae_file.landmarks, vae_file.header.reach_A,
+            nearest_allowed(dataset.structure, vae_file.landmarks),
         )  # fmt: skip
         judge = CriticOutcome()
         if stop is None and isinstance(lstm, SteeredLstm):
@@ -166,15 +166,12 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
                 keep_finished(stop, folder.lstm)
         model = replace(model, vae=vae.cpu(), lstm=lstm.cpu(), critic=judge.critic)
         files = history_files(folder.path, "lstm")
-        header = {
-            "preset": preset, "sizes": sizes, "settings": settings, "config": _plain(config),
-            "vae_sha256": latents.vae_hash, "content_hash": dataset.content_hash,
-            "duration_ps": schedule.duration_ps, "interval_ps": parts["train"].interval_ps,
-            "epochs": state.epoch, **judge.header(),
-        }  # fmt: skip
-        tensors = {f"weights.{name}": value for name, value in lstm.state_dict().items()}
+        header = DynamicsHeader(
+            preset, sizes, settings, _plain(config), latents.vae_hash, dataset.content_hash,
+            schedule.duration_ps, parts["train"].interval_ps, state.epoch, judge.score(),
+        )  # fmt: skip
         if leads():
-            write_model(folder.lstm, "lstm", {**tensors, **judge.tensors(), "paths": schedule.paths}, header)
+            DynamicsFile(header, lstm.state_dict(), schedule.paths, judge.weights()).save(folder.lstm)
             write_history(folder.path, "lstm", state.history)
             folder.record("train-lstm", time.monotonic() - began, [folder.vae, folder.latents])
         if stop is not None:
@@ -200,35 +197,29 @@ def plan(config: TrainLstmConfig, run_dir: Path) -> list[tuple[str, str]]:
     return training_plan(dataset, preset, (folder.lstm, *history_files(folder.path, "lstm")))
 
 
-def _inputs(
-    config: TrainLstmConfig, folder: RunFolder
-) -> tuple[Dataset, Latents, dict[str, Tensor], dict[str, Any], str]:
-    """Dataset, latents, the autoencoder's tensors and header, and the preset, if they belong together."""
+def _inputs(config: TrainLstmConfig, folder: RunFolder) -> tuple[Dataset, Latents, AutoencoderFile, str]:
+    """Dataset, latents, the autoencoder's file, and the preset, if they belong together."""
     refuse_out_of_range(config)
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
     latents = read_latents(folder.require(folder.latents, "train-vae"))
-    vae_tensors, vae_header = read_model(folder.require(folder.vae, "train-vae"), "vae")
-    with taken_apart(folder.vae):
-        _check_same_run(folder, dataset, latents, vae_header)
-        preset = vae_header["preset"] if config.preset is None else config.preset
-    if preset != vae_header["preset"]:
+    vae = AutoencoderFile.open(folder.require(folder.vae, "train-vae"))
+    _check_same_run(folder, dataset, latents, vae)
+    preset = vae.header.preset if config.preset is None else config.preset
+    if preset != vae.header.preset:
         raise ArtifactError(
-            f"{folder.vae} is of preset {vae_header['preset']}, asked for {preset}; "
+            f"{folder.vae} is of preset {vae.header.preset}, asked for {preset}; "
             f"run `{folder.next_command(f'train-vae --preset {preset} --force')}` first"
         )
     refuse_to_begin(config, folder.lstm, latents.vae_hash)
-    return dataset, latents, vae_tensors, vae_header, preset
+    return dataset, latents, vae, preset
 
 
-def _opened(
-    tensors: dict[str, Tensor], header: dict[str, Any], dataset: Dataset, latents: Latents
-) -> tuple[PaperVae | InternalVae, Tensor, float]:
-    """The autoencoder with its landmarks and reach, if these fit each other, the atoms and the latents."""
-    vae, landmarks, reach = build_vae(tensors, header), tensors["landmarks"], float(header["reach_A"])
-    fits = landmarks.shape == (len(landmarks), dataset.structure.n_atoms, 3)
-    if not fits or vae.latent_size != latents.means.shape[1] or not reach >= 0:
-        raise ValueError("landmarks, latents or reach of other shapes or types")
-    return vae, landmarks, reach
+def _opened(file: AutoencoderFile, dataset: Dataset, latents: Latents) -> PaperVae | InternalVae:
+    """The autoencoder, if it fits the atoms and the latents."""
+    vae = file.network()
+    if file.landmarks.shape[1] != dataset.structure.n_atoms or vae.latent_size != latents.means.shape[1]:
+        raise ValueError("landmarks or latents of other shapes")
+    return vae
 
 
 def _without_jumps(latents: Latents, dataset: Dataset) -> NDArray[np.float64]:
@@ -426,15 +417,13 @@ def _rest_of(pull: Pull, dataset: Dataset, model: PullModel) -> tuple[float | No
     return float(dataset.cv_values[pull.stop - 1]), float(duration)
 
 
-def _check_same_run(
-    folder: RunFolder, dataset: Dataset, latents: Latents, vae_header: dict[str, object]
-) -> None:
-    if vae_header["content_hash"] != dataset.content_hash:
+def _check_same_run(folder: RunFolder, dataset: Dataset, latents: Latents, vae: AutoencoderFile) -> None:
+    if vae.header.content_hash != dataset.content_hash:
         raise ArtifactError(
             f"{folder.vae} was trained on another {folder.dataset.name}; "
             f"run `{folder.next_command('train-vae --force')}`"
         )
-    if latents.vae_hash != model_hash(folder.vae):
+    if latents.vae_hash != vae.sha256:
         raise ArtifactError(
             f"{folder.latents} belongs to another {folder.vae.name}; "
             f"run `{folder.next_command('train-vae --force')}`"

@@ -31,9 +31,11 @@ from smdgen.method.paper import PaperVae, paper_losses
 from smdgen.method.presets import METHODS, autoencoder_settings
 from smdgen.method.share import Share, whole
 from smdgen.progress import Progress
-from smdgen.store.artifacts import model_hash, write_model
+from smdgen.store.artifacts import model_hash
 from smdgen.store.checkpoints import checkpoint_of
+from smdgen.store.headers import AutoencoderHeader
 from smdgen.store.latents import write_latents
+from smdgen.store.models import AutoencoderFile
 from smdgen.store.run_record import RunFolder
 from smdgen.training.checkpoint import (
     Interrupted,
@@ -300,25 +302,28 @@ def _save(
     )  # fmt: skip
     if not leads():
         return result
-    header = {
-        "preset": config.preset,
-        "sizes": {"n_atoms": dataset.structure.n_atoms, "latent_size": vae.latent_size,
-                  "hidden_size": _hidden_size(vae)},
-        "settings": settings,
-        "config": {name: value for name, value in asdict(config).items() if name not in {"resume", "force"}},
-        "structure": structure_to_json(dataset.structure),
-        "atom_hash": dataset.structure.atom_hash,
-        "bonds": dataset.structure.bonds.tolist(),
-        "cv": cv_to_dict(dataset.cv),
-        "content_hash": dataset.content_hash,
-        "terms": dataset.terms.source,
-        "units": {"length": "A", "energy": "kcal/mol"},
-        "epochs": state.epoch,
-        "validation_rmsd_A": reconstruction,
-        "reach_A": float(reach.max()),
-    }  # fmt: skip
-    tensors = {f"weights.{name}": value for name, value in vae.state_dict().items()}
-    write_model(folder.vae, "vae", {**tensors, "landmarks": landmarks.cpu()}, header)
+    structure = dataset.structure
+    header = AutoencoderHeader(
+        preset=config.preset,
+        sizes={
+            "n_atoms": structure.n_atoms,
+            "latent_size": vae.latent_size,
+            "hidden_size": _hidden_size(vae),
+        },
+        settings=settings,
+        config={name: value for name, value in asdict(config).items() if name not in {"resume", "force"}},
+        structure=structure_to_json(structure),
+        atom_hash=structure.atom_hash,
+        bonds=tuple((int(i), int(j)) for i, j in structure.bonds),
+        cv=cv_to_dict(dataset.cv),
+        content_hash=dataset.content_hash,
+        terms=dataset.terms.source,
+        units={"length": "A", "energy": "kcal/mol"},
+        epochs=state.epoch,
+        validation_rmsd_A=reconstruction,
+        reach_A=float(reach.max()),
+    )
+    AutoencoderFile(header, vae.state_dict(), landmarks).save(folder.vae)
     _encode_all(folder, dataset, vae)
     write_history(folder.path, "vae", state.history)
     return result

@@ -12,7 +12,16 @@ from torch import Tensor
 from smdgen import __version__
 from smdgen.errors import ArtifactError
 from smdgen.files import atomic_path
-from smdgen.store.manifest import KEY, SCHEMA, Part, content_hash, not_a_model, read_bytes, read_manifest
+from smdgen.store.manifest import (
+    KEY,
+    SCHEMA,
+    Manifest,
+    Part,
+    content_hash,
+    not_a_model,
+    read_bytes,
+    read_manifest,
+)
 
 
 def write_model(path: Path, kind: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
@@ -39,7 +48,7 @@ def write_model(path: Path, kind: str, tensors: Mapping[str, Tensor], header: Ma
         temporary.write_bytes(safetensors.torch.save(stored, metadata={KEY: text}))
 
 
-def read_model(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_model(path: Path, kind: str) -> tuple[dict[str, Tensor], Manifest]:
     """Read what `write_model` wrote.
 
     Args:
@@ -47,7 +56,7 @@ def read_model(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]
         kind: The kind expected.
 
     Returns:
-        Tensors by name, on the CPU, and the header.
+        Tensors by name, on the CPU, and what stands beside them.
 
     Raises:
         ArtifactError: No such file, not a model of smdgen, of another kind, newer than this
@@ -66,7 +75,7 @@ def read_model(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]
     bad = [name for name, x in tensors.items() if x.is_floating_point() and not x.isfinite().all()]
     if bad:
         raise ArtifactError(f"{path} holds numbers that are not finite (in {bad[0]}); train the model again")
-    return tensors, manifest.header
+    return tensors, manifest
 
 
 def model_hash(path: Path) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smdgen.errors import ArtifactError
+from smdgen.store.headers import AutoencoderHeader, CheckpointHeader, DynamicsHeader, header_of
 from smdgen.store.manifest import read_manifest
 
 #: Flags that say how to begin, not what to train.
@@ -42,14 +43,12 @@ def unfinished(model: Path) -> Unfinished | None:
         None if there is no sound checkpoint, or that of a training that ended.
     """
     try:
-        header = read_manifest(checkpoint_of(model)).header
-        identity, epoch = header["identity"], int(header["epoch"])
-        epochs, source = int(identity["settings"]["epochs"]), identity.get("dataset", identity.get("vae"))
-        command = tuple(str(word) for word in header.get("command", []))
+        header = header_of(read_manifest(checkpoint_of(model)), CheckpointHeader)
+        epochs, made_from = header.epochs, header.made_from
     except (ArtifactError, LookupError, TypeError, ValueError, AttributeError):
         return None
-    ended = epoch >= epochs and model.exists()
-    return None if ended else Unfinished(epoch, epochs, str(source), command)
+    ended = header.epoch >= epochs and model.exists()
+    return None if ended else Unfinished(header.epoch, epochs, made_from, header.command)
 
 
 def checkpoint_of(model: Path) -> Path:
@@ -65,7 +64,12 @@ def without_beginning(command: list[str]) -> list[str]:
 def is_finished(model: Path) -> bool:
     """Whether a network of a training that ran to its end is there."""
     try:
-        header = read_manifest(model).header
-        return int(header["epochs"]) >= int(header["settings"]["epochs"])
-    except (ArtifactError, LookupError, TypeError, ValueError):
+        manifest = read_manifest(model)
+        header: AutoencoderHeader | DynamicsHeader
+        if manifest.kind == "vae":
+            header = header_of(manifest, AutoencoderHeader)
+        else:
+            header = header_of(manifest, DynamicsHeader)
+        return header.epochs >= header.settings["epochs"]
+    except (ArtifactError, LookupError):
         return False

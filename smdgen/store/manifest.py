@@ -29,6 +29,7 @@ _TYPES = {
 class Manifest:
     """A sound model file, without its weights."""
 
+    path: Path
     kind: str  # "vae", "lstm" or "checkpoint"
     version: str  # of the smdgen that wrote it
     header: dict[str, Any]
@@ -73,9 +74,8 @@ def read_manifest(path: Path, content: bytes | None = None) -> Manifest:
             f"{path} is damaged: its checksum does not fit; take a sound copy or train the model again"
         )
     shapes = {name: tuple(shape) for name, _, shape, _ in parts}
-    return Manifest(
-        str(manifest.get("kind")), str(manifest.get("version")), manifest["header"], claimed, shapes
-    )
+    kind, version = str(manifest.get("kind")), str(manifest.get("version"))
+    return Manifest(Path(path), kind, version, manifest["header"], claimed, shapes)
 
 
 @contextmanager

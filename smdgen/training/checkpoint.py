@@ -4,7 +4,7 @@ import contextlib
 import math
 import shlex
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from smdgen.files import refuse_overwrite, refuse_unwritable
 from smdgen.progress import Progress
 from smdgen.store.artifacts import read_model, write_model
 from smdgen.store.checkpoints import checkpoint_of, is_finished, unfinished, without_beginning
+from smdgen.store.headers import CheckpointHeader, header_of
 from smdgen.store.manifest import taken_apart
+from smdgen.store.plain import to_plain
 from smdgen.store.run_record import RunFolder, command_line
 from smdgen.training.distributed import leads
 from smdgen.training.fit import BatchLosses, FitSettings, FitState, fit
@@ -151,41 +153,35 @@ def _write(path: Path, state: FitState, identity: dict[str, Any]) -> None:
     groups = {"w": state.weights, "a": state.averaged, "o": state.optimiser, "b": state.best}
     tensors = {f"{letter}:{name}": value for letter, group in groups.items() for name, value in group.items()}
     best, first = (None if math.isinf(loss) else loss for loss in (state.best_loss, state.first_loss))
-    history = list(state.history.items())  # a JSON object would come back in another order
-    header = {
-        "epoch": state.epoch, "best_loss": best, "first_loss": first, "history": history,
-        "identity": identity, "command": without_beginning(command_line()),
-    }  # fmt: skip
-    write_model(path, "checkpoint", tensors, header)
+    history = tuple((name, tuple(values)) for name, values in state.history.items())
+    command = tuple(without_beginning(command_line()))
+    header = CheckpointHeader(state.epoch, best, first, history, identity, command)
+    write_model(path, "checkpoint", tensors, to_plain(header))
 
 
 def _read(job: Job, identity: dict[str, Any]) -> FitState:
     path = job.checkpoint
     if not path.exists():
         raise ArtifactError(f"{path} not found: there is no training to resume; leave --resume out")
-    tensors, header = read_model(path, "checkpoint")
+    tensors, manifest = read_model(path, "checkpoint")
+    header = header_of(manifest, CheckpointHeader)
     with taken_apart(path):
-        made_from = dict(header["identity"])
+        made_from = header.identity
         if made_from != identity:
-            raise ArtifactError(_of_another_training(path, made_from, identity, header.get("command") or []))
+            raise ArtifactError(_of_another_training(path, made_from, identity, header.command))
 
         def group(letter: str) -> dict[str, Tensor]:
             return {name[2:]: value for name, value in tensors.items() if name.startswith(f"{letter}:")}
 
-        best, first = (
-            math.inf if header.get(name) is None else float(header[name])
-            for name in ("best_loss", "first_loss")
-        )
-        history = {str(name): [float(value) for value in values] for name, values in header["history"]}
-        state = FitState(
-            header["epoch"], group("w"), group("a"), group("o"), group("b"), best, history, first
-        )
+        best, first = (math.inf if loss is None else loss for loss in (header.best_loss, header.first_loss))
+        history = {name: [float(value) for value in values] for name, values in header.history}
+        state = FitState(header.epoch, group("w"), group("a"), group("o"), group("b"), best, history, first)
         _refuse_misfit(state, job)
         return state
 
 
 def _of_another_training(
-    path: Path, made_from: dict[str, Any], identity: dict[str, Any], command: Sequence[str]
+    path: Path, made_from: Mapping[str, Any], identity: Mapping[str, Any], command: Sequence[str]
 ) -> str:
     """Why a checkpoint is not continued: other data, or which settings differ and the line that had them."""
     anew = "give --force in place of --resume to begin anew"
@@ -209,8 +205,8 @@ def _refuse_misfit(state: FitState, job: Job) -> None:
         ValueError: Epochs, losses or tensors are not those that training leaves.
     """
     epochs, losses = state.epoch, state.history.values()
-    if type(epochs) is not int or not 0 < epochs <= job.settings.epochs:
-        raise ValueError(f"epoch {epochs!r} of {job.settings.epochs}")
+    if not 0 < epochs <= job.settings.epochs:
+        raise ValueError(f"epoch {epochs} of {job.settings.epochs}")
     if "validation loss" not in state.history or any(len(values) != epochs for values in losses):
         raise ValueError(f"losses of other than {epochs} epochs")
     lowest = min(*state.history["validation loss"], state.first_loss)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ from smdgen.method.model import PullModel
 from smdgen.method.rollout import draw_next
 from smdgen.method.share import Share, whole
 from smdgen.progress import Progress
+from smdgen.store.headers import CriticScore
 from smdgen.training.fit import FitSettings, fit
 from smdgen.training.sequences import Sequences, draw_batch, draw_stride
 
@@ -64,15 +64,13 @@ class CriticOutcome:
             return "none"
         return f"chooses among {N_CANDIDATES} candidates a step, AUC {self.auc:.2f} on validation pulls"
 
-    def header(self) -> dict[str, Any]:
+    def score(self) -> CriticScore | None:
         """For the model file."""
-        return {} if self.critic is None else {"critic": {"auc": self.auc, "n_samples": self.n_samples}}
+        return None if self.critic is None else CriticScore(self.auc, self.n_samples)
 
-    def tensors(self) -> Mapping[str, Tensor]:
+    def weights(self) -> Mapping[str, Tensor]:
         """For the model file."""
-        if self.critic is None:
-            return {}
-        return {f"critic.{name}": value for name, value in self.critic.state_dict().items()}
+        return {} if self.critic is None else self.critic.state_dict()
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,12 @@ from smdgen.io.trajectories.dcd import write_dcd
 from smdgen.progress import Silent
 from smdgen.stages import prepare
 from smdgen.store.artifacts import write_model
+from smdgen.store.headers import CheckpointHeader
 from smdgen.store.latents import write_latents
+from smdgen.store.plain import to_plain
 from smdgen.store.run_record import RunFolder
 from tests.conftest import write_pull
+from tests.tools.models import autoencoder_header, dynamics_header, write_autoencoder, write_dynamics
 from tests.tools.other_formats import write_netcdf
 from tests.tools.pulls import make_pull
 
@@ -118,9 +121,7 @@ def test_a_run_folder_tells_what_is_done_what_fits_and_what_comes_next(run_dir):
         return [found[step.replace("-", "_")]["state"] for step in steps], found["next"]
 
     def models(content_hash):
-        header = {"preset": "paper", "epochs": 2, "validation_rmsd_A": 0.5, "content_hash": content_hash}
-        write_model(folder.vae, "vae", {"weights.a": torch.ones(2)}, header)
-        found = values_of_manifest(folder.vae)
+        found = write_autoencoder(folder.vae, autoencoder_header(content_hash=content_hash))
         pulls = [(p.name, p.start, p.stop, p.split) for p in dataset.pulls]
         z = np.zeros((dataset.n_frames, 3), dtype=np.float32)
         write_latents(folder.latents, z, dataset.cv_values, dataset.times_ps, pulls, found, "A")
@@ -134,19 +135,12 @@ def test_a_run_folder_tells_what_is_done_what_fits_and_what_comes_next(run_dir):
     )
     vae_hash = models(dataset.content_hash)
     assert state() == (["done"] * 2 + 3 * ["not done"], (f"smdgen train-lstm --run {run_dir}",))
-    header = {"preset": "paper", "epochs": 2, "duration_ps": 10.0, "vae_sha256": "0" * 64}
-    write_model(folder.lstm, "lstm", {"weights.a": torch.ones(2)}, header)
+    write_dynamics(folder.lstm, dynamics_header(vae_sha256="0" * 64))
     assert state()[0][2] == "out of date"
-    write_model(folder.lstm, "lstm", {"weights.a": torch.ones(2)}, {**header, "vae_sha256": vae_hash})
+    write_dynamics(folder.lstm, dynamics_header(vae_sha256=vae_hash))
     assert state() == (["done"] * 3 + 2 * ["not done"], (f"smdgen rollout --steps 10 --run {run_dir}",))
     folder.lstm.write_bytes(folder.lstm.read_bytes()[:-1])
     assert state()[0][2] == "damaged"
-
-
-def values_of_manifest(path):
-    from smdgen.store.manifest import read_manifest
-
-    return read_manifest(path).sha256
 
 
 def test_latents_and_checkpoints_are_known(tmp_path):
@@ -156,8 +150,8 @@ def test_latents_and_checkpoints_are_known(tmp_path):
     found = values_of(tmp_path / "latents.h5")
     assert (found["frames"], found["latent_size"], found["autoencoder"]) == (5, 4, "ab" * 32)
     assert found["pulls"] == {"train": 1, "validation": 0, "test": 1}
-    header = {"epoch": 7, "best_loss": 0.5, "identity": {"kind": "vae", "preset": "default"}}
-    write_model(tmp_path / "vae.checkpoint", "checkpoint", {"w:a": torch.ones(3, 2)}, header)
+    header = CheckpointHeader(7, 0.5, None, (), {"kind": "vae", "preset": "default"})
+    write_model(tmp_path / "vae.checkpoint", "checkpoint", {"w:a": torch.ones(3, 2)}, to_plain(header))
     found = values_of(tmp_path / "vae.checkpoint")
     assert (found["epochs"], found["weights"], found["training"]) == (7, 6, "vae")
 

@@ -10,6 +10,7 @@ from smdgen.cli.app import main
 from smdgen.config import AnalyzeConfig
 from smdgen.dataset.dataset import open_dataset
 from smdgen.stages.analyze import _dataset_path
+from smdgen.store.headers import AutoencoderHeader, header_of
 from smdgen.store.manifest import read_manifest
 from smdgen.store.run_record import RunFolder
 from tests.stages.test_simulate import EXAMPLE
@@ -29,8 +30,8 @@ def test_rollout_and_analyze_without_a_run_of_ones_own(tmp_path, monkeypatch, ca
     (tmp_path / "smdgen-run").rename(tmp_path / "other")
     elsewhere = AnalyzeConfig(tuple((tmp_path / "other/rollout").glob("pull_*.dcd")))
     assert _dataset_path(folder, elsewhere) == reference.path
-    model = read_manifest(reference.path.with_name("vae.safetensors")).header
-    assert reference.provenance["part_of"] == model["content_hash"]
+    manifest = read_manifest(reference.path.with_name("vae.safetensors"))
+    assert reference.provenance["part_of"] == header_of(manifest, AutoencoderHeader).content_hash
     assert np.isfinite(reference.positions()).all()
 
 

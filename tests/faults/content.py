@@ -105,8 +105,8 @@ def _latents(path: Path) -> Content:
 
 
 def _model(path: Path) -> Content:
-    tensors, header = read_model(path, "vae")
-    return Content((str(header),), (), {name: tensor.numpy() for name, tensor in tensors.items()})
+    tensors, manifest = read_model(path, "vae")
+    return Content((str(manifest.header),), (), {name: tensor.numpy() for name, tensor in tensors.items()})
 
 
 def _names(structure: Structure) -> tuple[object, ...]:

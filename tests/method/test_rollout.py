@@ -207,7 +207,7 @@ def test_training_frames_that_clash_lift_the_limits():
     assert not nearest_allowed(molecule, torch.cat([straight, curled])).any()
 
 
-@pytest.mark.parametrize("build", [build_vae, build_lstm])
+@pytest.mark.parametrize("build", [lambda *args: build_vae(*args, []), build_lstm])
 def test_sizes_beyond_the_weights_are_refused_before_memory_is_taken(build):
     with pytest.raises(ValueError, match="beyond the number of weights"):
-        build({"w": torch.zeros(1)}, {"preset": "default", "sizes": {"hidden_size": 10**9}})
+        build({"w": torch.zeros(1)}, "default", {"hidden_size": 10**9})

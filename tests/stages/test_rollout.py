@@ -29,16 +29,18 @@ from smdgen.method import rollout as method
 from smdgen.method.training_paths import Schedule
 from smdgen.progress import Silent
 from smdgen.stages import rollout
+from smdgen.store import models
 from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.run_record import RunFolder
 from smdgen.training.devices import choose_device
+from tests.tools.models import autoencoder_header, dynamics_header, write_autoencoder, write_dynamics
 from tests.tools.other_formats import write_netcdf
 from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure
 from tests.tools.vmd import Vmd
 
 STRUCTURE, CV = make_structure(), make_cv()
 START = make_pull(2, 0)[0]
-BUILD_MODEL, START_DISTANCE = built.build_model, built.start_distance
+BUILD_MODEL, START_DISTANCE = models.build_model, built.start_distance
 
 
 @pytest.fixture
@@ -47,10 +49,10 @@ def run_dir(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     folder.mkdir()
     write_models(folder)
-    net, schedule = torch.nn.Linear(1, 1), Schedule(torch.zeros(1, 2), 1.0)
     landmarks = torch.from_numpy(START)[None]
-    model = SimpleNamespace(vae=net, lstm=net, schedule=schedule, landmarks=landmarks, reach=1.0, cv=CV)
-    monkeypatch.setattr(built, "build_model", lambda *_: model, raising=False)
+    schedule = Schedule(torch.zeros(1, 2), 1.0)
+    model = SimpleNamespace(schedule=schedule, landmarks=landmarks, reach=1.0, cv=CV)
+    monkeypatch.setattr(models, "build_model", lambda *_: model)
     monkeypatch.setattr(built, "on_device", lambda model, _: model)
     monkeypatch.setattr(built, "start_distance", lambda *_: 0.5)
     monkeypatch.setattr(method, "generate", stretch)
@@ -58,10 +60,18 @@ def run_dir(tmp_path, monkeypatch):
 
 
 def write_models(folder: Path, structure=STRUCTURE, content_hash="0" * 64) -> None:
-    header = {"structure": structure_to_json(structure), "cv": cvs.to_dict(CV), "content_hash": content_hash}
-    write_model(folder / "vae.safetensors", "vae", {"w": torch.zeros(1)}, {**header, "sizes": {"n_atoms": 1}})
-    own = {"vae_sha256": model_hash(folder / "vae.safetensors"), "sizes": {"hidden_size": 1}}
-    write_model(folder / "lstm.safetensors", "lstm", {"w": torch.zeros(1)}, own)
+    header = autoencoder_header(structure, CV, content_hash=content_hash)
+    own = write_autoencoder(folder / "vae.safetensors", header)
+    write_dynamics(folder / "lstm.safetensors", dynamics_header(vae_sha256=own))
+
+
+def forge(folder: Path, name: str, tensors=(), header=()) -> None:
+    """Other tensors or fields in a model file, sealed anew; a new autoencoder gets dynamics of its own."""
+    path = folder / f"{name}.safetensors"
+    found, manifest = read_model(path, name)
+    write_model(path, name, {**found, **dict(tensors)}, {**manifest.header, **dict(header)})
+    if name == "vae":
+        write_dynamics(folder / "lstm.safetensors", dynamics_header(vae_sha256=model_hash(path)))
 
 
 def stretch(model, start, n_steps, n_samples, target=None, seed=0, progress=None, values=None):
@@ -89,32 +99,32 @@ def test_models_of_another_make_up_are_refused(tmp_path, header):
 
 
 @pytest.mark.parametrize(
-    ("part", "value"),
+    ("name", "tensors", "header"),
     [
-        ("landmarks", torch.zeros(39, 3)),
-        ("landmarks", torch.zeros(2, 39, 3)),
-        ("reach", math.nan),
-        ("reach", "far"),
-        ("schedule", Schedule(torch.zeros(2), 1.0)),
-        ("schedule", Schedule(torch.zeros(0, 2), 1.0)),
-        ("schedule", Schedule(torch.zeros(1, 2), 0.0)),
-        ("schedule", Schedule(torch.zeros(1, 2), "long")),
-        ("lstm", torch.nn.Linear(1, 1).half()),
+        ("vae", {"landmarks": torch.zeros(39, 3)}, {}),
+        ("vae", {"landmarks": torch.zeros(2, 39, 3)}, {}),
+        ("vae", {"landmarks": torch.zeros(0, 40, 3)}, {}),
+        ("vae", {"landmarks": torch.zeros(2, 39, 3)}, {"sizes": {"n_atoms": 39}}),
+        ("vae", {}, {"reach_A": math.nan}),
+        ("vae", {}, {"reach_A": "far"}),
+        ("lstm", {"paths": torch.zeros(2)}, {}),
+        ("lstm", {"paths": torch.zeros(0, 2)}, {}),
+        ("lstm", {"paths": torch.zeros(1, 1)}, {}),
+        ("lstm", {}, {"duration_ps": 0.0}),
+        ("lstm", {}, {"duration_ps": "long"}),
+        ("lstm", {"weights.w": torch.zeros(1).half()}, {}),
     ],
 )
-def test_models_with_parts_of_another_make_up_are_refused(run_dir, part, value):
-    setattr(built.build_model(), part, value)
+def test_models_with_parts_of_another_make_up_are_refused(run_dir, name, tensors, header):
+    forge(run_dir, name, tensors, header)
     with pytest.raises(ArtifactError, match="whole, but not made up as"):
         rollout.run(RolloutConfig(write_start(run_dir)), run_dir, Silent())
 
 
 def test_sizes_beyond_the_weights_take_no_memory(run_dir, monkeypatch):
     """Building such a network would fill the memory before its weights could be found missing."""
-    monkeypatch.setattr(built, "build_model", BUILD_MODEL)
-    tensors, header = read_model(run_dir / "vae.safetensors", "vae")
-    write_model(run_dir / "vae.safetensors", "vae", tensors, {**header, "sizes": {"hidden_size": 10**9}})
-    own = {"vae_sha256": model_hash(run_dir / "vae.safetensors"), "sizes": {"hidden_size": 1}}
-    write_model(run_dir / "lstm.safetensors", "lstm", {"w": torch.zeros(1)}, own)
+    monkeypatch.setattr(models, "build_model", BUILD_MODEL)
+    forge(run_dir, "vae", header={"sizes": {"n_atoms": 40, "latent_size": 1, "hidden_size": 10**9}})
     with pytest.raises(ArtifactError, match="beyond the number of weights"):
         rollout.run(RolloutConfig(write_start(run_dir)), run_dir, Silent())
 
@@ -143,12 +153,12 @@ OUT_OF_MEMORY = [
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY)
-@pytest.mark.parametrize("place", ["build_model", "on_device"])
-def test_no_memory_left_says_nothing_of_the_model(run_dir, monkeypatch, error, place):
+@pytest.mark.parametrize(("module", "place"), [(models, "build_model"), (built, "on_device")])
+def test_no_memory_left_says_nothing_of_the_model(run_dir, monkeypatch, error, module, place):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(built, place, fail)
+    monkeypatch.setattr(module, place, fail)
     with pytest.raises(RuntimeError) as caught:
         rollout.run(RolloutConfig(write_start(run_dir)), run_dir, Silent())
     assert caught.value is error
@@ -436,7 +446,7 @@ def test_missing_step_is_named(run_dir, tmp_path):
 
 def test_models_of_different_runs_are_refused(run_dir, tmp_path):
     """An LSTM moves in the latent space of one VAE only."""
-    write_model(run_dir / "lstm.safetensors", "lstm", {"w": torch.zeros(1)}, {"vae_sha256": "1" * 64})
+    write_dynamics(run_dir / "lstm.safetensors", dynamics_header(vae_sha256="1" * 64))
     with pytest.raises(ArtifactError, match=r"another vae\.safetensors.*smdgen train-lstm --force"):
         rollout.run(RolloutConfig(start=write_start(tmp_path)), run_dir, Silent())
 

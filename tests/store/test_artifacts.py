@@ -23,8 +23,9 @@ HEADER = {"atoms": ["N", "CA"], "units": {"length": "Å"}, "scale": 0.1, "nested
 
 def test_round_trip_keeps_tensors_and_header(tmp_path, tensors):
     write_model(tmp_path / "m.safetensors", "vae", tensors, HEADER)
-    read, header = read_model(tmp_path / "m.safetensors", "vae")
-    assert header == HEADER
+    read, manifest = read_model(tmp_path / "m.safetensors", "vae")
+    assert manifest.header == HEADER
+    assert manifest.sha256 == model_hash(tmp_path / "m.safetensors")
     assert read.keys() == tensors.keys()
     for name, tensor in tensors.items():
         assert read[name].dtype == tensor.dtype
@@ -48,10 +49,10 @@ def test_every_flipped_byte_is_found(tmp_path, tensors):
         damaged[place] ^= 1 << (place % 8)
         broken.write_bytes(damaged)
         try:
-            read, header = read_model(broken, "vae")
+            read, manifest = read_model(broken, "vae")
         except ArtifactError:
             continue
-        assert header == HEADER, place  # such as a blank of the padding, without a meaning
+        assert manifest.header == HEADER, place  # such as a blank of the padding, without a meaning
         assert all(torch.equal(read[name], tensors[name]) for name in tensors), place
 
 

@@ -17,12 +17,12 @@ from smdgen.dataset.dataset import open_dataset
 from smdgen.errors import ArtifactError, ConfigError, WriteError
 from smdgen.geometry.frames import rmsd
 from smdgen.method.dynamics import SteeredLstm
-from smdgen.method.model import build_vae
 from smdgen.method.presets import DEFAULT, dynamics_settings
 from smdgen.progress import Silent
 from smdgen.stages import prepare, train_lstm, train_vae
 from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.latents import Latents, read_latents, write_latents
+from smdgen.store.models import AutoencoderFile, DynamicsFile
 from smdgen.store.run_record import RunFolder
 from smdgen.training.fit import FitState
 from smdgen.training.history import loss_verdict
@@ -36,13 +36,13 @@ def test_both_stages_leave_models_that_belong_together(run_dir, preset):
     dynamics = train_lstm.run(LSTM, run_dir, Silent())
     assert dynamics.preset == preset
     dataset, latents = open_dataset(run_dir / "dataset.h5"), read_latents(run_dir / "latents.h5")
-    tensors, header = read_model(run_dir / "vae.safetensors", "vae")
-    assert header["content_hash"] == dataset.content_hash
+    file = AutoencoderFile.open(run_dir / "vae.safetensors")
+    assert file.header.content_hash == dataset.content_hash
     assert latents.vae_hash == model_hash(run_dir / "vae.safetensors")
-    assert read_model(run_dir / "lstm.safetensors", "lstm")[1]["vae_sha256"] == latents.vae_hash
+    assert DynamicsFile.open(run_dir / "lstm.safetensors").header.vae_sha256 == latents.vae_hash
     np.testing.assert_array_equal(latents.cv_values, dataset.cv_values)
     assert [pull[3] for pull in latents.pulls] == [pull.split for pull in dataset.pulls]
-    vae = build_vae(tensors, header)
+    vae = file.network()
     x = torch.from_numpy(dataset.positions())
     with torch.no_grad():
         torch.testing.assert_close(torch.from_numpy(latents.means), vae.encode(x)[0], atol=1e-3, rtol=0)
@@ -77,7 +77,7 @@ def test_a_validation_pull_that_begins_beyond_the_training_pulls_loses_no_traini
     (note,) = [text for text in notes.texts if "no rollout" in text]
     assert "the training pulls cover" in note
     assert ";" not in note, "nothing that the user could give"
-    assert read_model(tmp_path / "run/lstm.safetensors", "lstm")[1]["epochs"] == 3
+    assert DynamicsFile.open(tmp_path / "run/lstm.safetensors").header.epochs == 3
     assert len(result.not_rolled_out) == 1
     assert "not known" in dict(result.summary())["free-running error"]
     assert result.one_step_A > 0
@@ -88,7 +88,7 @@ def test_a_failure_after_training_leaves_the_model(run_dir, monkeypatch):
     monkeypatch.setattr(train_lstm, "generate", None)
     with pytest.raises(TypeError):
         train_lstm.run(LSTM, run_dir, Silent())
-    assert read_model(run_dir / "lstm.safetensors", "lstm")[1]["epochs"] == 3
+    assert DynamicsFile.open(run_dir / "lstm.safetensors").header.epochs == 3
 
 
 @pytest.mark.parametrize("name", ["epochs", "hidden_size", "batch_size", "learning_rate", "threads"])
@@ -114,11 +114,11 @@ def test_ctrl_c_keeps_the_best_and_resuming_gives_the_undisturbed_model(run_dir,
     file.unlink()
     with pytest.raises(KeyboardInterrupt, match="kept what 2 epochs reached; --resume continues"):
         run(config, run_dir, StopAfter(2))
-    assert read_model(file, stage)[1]["epochs"] == 2
+    assert read_model(file, stage)[1].header["epochs"] == 2
     assert "2 of 3 epochs" in dict(describe_run(run_dir).summary())[f"train-{stage}"]
     run(dataclasses.replace(config, resume=True), run_dir, Silent())
-    found, header = read_model(file, stage)
-    assert header["epochs"] == 3
+    found, manifest = read_model(file, stage)
+    assert manifest.header["epochs"] == 3
     for name, value in expected.items():
         assert torch.equal(found[name], value), name
 
@@ -248,8 +248,8 @@ def test_a_forged_checkpoint_is_refused(run_dir, change):
     """All are sealed anew; what was there stays."""
     train_vae.run(VAE, run_dir, Silent())
     before, checkpoint = (run_dir / "vae.safetensors").read_bytes(), run_dir / "vae.checkpoint"
-    tensors, header = read_model(checkpoint, "checkpoint")
-    tensors, header = dict(tensors), json.loads(json.dumps(header))
+    found, manifest = read_model(checkpoint, "checkpoint")
+    tensors, header = dict(found), json.loads(json.dumps(manifest.header))
     change(tensors, header)
     write_model(
         checkpoint, "checkpoint", tensors, {k: v for k, v in header.items() if k not in {"kind", "hash"}}
@@ -385,8 +385,8 @@ def test_an_autoencoder_whose_parts_do_not_fit_is_refused_by_train_lstm(run_dir,
     """All are sealed anew, as somebody who forges would do."""
     train_vae.run(TrainVaeConfig(epochs=1, hidden_size=16, latent_size=8, batch_size=16), run_dir, Silent())
     folder = RunFolder(run_dir)
-    found, header = read_model(folder.vae, "vae")
-    tensors = {**found}
+    found, manifest = read_model(folder.vae, "vae")
+    tensors, header = {**found}, manifest.header
     if forged == "weights":
         tensors["weights.linear_in.weight"] = tensors["weights.linear_in.weight"][:-1].clone()
     elif forged == "landmarks":

@@ -9,7 +9,7 @@ from smdgen.about.stored import describe_model
 from smdgen.config import RolloutConfig, TrainLstmConfig, TrainVaeConfig
 from smdgen.progress import Silent
 from smdgen.stages import rollout, train_lstm, train_vae
-from smdgen.store.artifacts import read_model
+from smdgen.store.models import DynamicsFile
 from smdgen.training import critic
 
 CONFIG = TrainLstmConfig(epochs=1, hidden_size=8, critic_samples=1000)
@@ -45,11 +45,11 @@ def sampled(spread):
 def test_blurred_frames_are_told_apart_and_the_critic_goes_into_the_model(trained, monkeypatch):
     monkeypatch.setattr(critic, "draw_next", sampled(2.0))
     result = train_lstm.run(CONFIG, trained, Silent())
-    tensors, header = read_model(trained / "lstm.safetensors", "lstm")
-    assert header["critic"]["n_samples"] == 1000
-    assert header["critic"]["auc"] > 0.7
-    assert f"AUC {header['critic']['auc']:.2f}" in dict(result.summary())["critic"]
-    assert tensors["critic.pairs"].shape[1] == 2
+    file = DynamicsFile.open(trained / "lstm.safetensors")
+    assert file.header.critic.n_samples == 1000
+    assert file.header.critic.auc > 0.7
+    assert f"AUC {file.header.critic.auc:.2f}" in dict(result.summary())["critic"]
+    assert file.critic["pairs"].shape[1] == 2
     told = {fact.label: fact.text for fact in describe_model(trained / "lstm.safetensors").facts}
     assert told["critic"].endswith("learned from 1,000 sampled frames")
     first, again = (
@@ -69,7 +69,8 @@ def test_a_critic_that_holds_for_no_validation_pull_is_not_kept(trained, monkeyp
     monkeypatch.setattr(critic, "_sample", sample)
     result = train_lstm.run(CONFIG, trained, Silent())
     assert dict(result.summary())["critic"] == "none"
-    assert not any(name.startswith("critic") for name in read_model(trained / "lstm.safetensors", "lstm")[0])
+    file = DynamicsFile.open(trained / "lstm.safetensors")
+    assert (file.critic, file.header.critic) == ({}, None)
 
 
 SAMPLE = critic._sample
@@ -84,15 +85,16 @@ def test_too_few_samples_make_no_critic(trained, n_samples):
 def test_ctrl_c_in_the_critic_keeps_the_dynamics_and_resuming_gives_all_of_it(trained, monkeypatch):
     monkeypatch.setattr(critic, "draw_next", sampled(2.0))
     train_lstm.run(CONFIG, trained, Silent())
-    expected, header = read_model(trained / "lstm.safetensors", "lstm")
+    expected = DynamicsFile.open(trained / "lstm.safetensors")
     with pytest.raises(KeyboardInterrupt, match="still the finished one"):
         train_lstm.run(dataclasses.replace(CONFIG, force=True), trained, StopInCritic())
-    assert "critic" in read_model(trained / "lstm.safetensors", "lstm")[1]
+    assert DynamicsFile.open(trained / "lstm.safetensors").header.critic is not None
     (trained / "lstm.safetensors").unlink()
     with pytest.raises(KeyboardInterrupt, match="resume"):
         train_lstm.run(dataclasses.replace(CONFIG, force=True), trained, StopInCritic())
-    assert "critic" not in read_model(trained / "lstm.safetensors", "lstm")[1]
+    assert DynamicsFile.open(trained / "lstm.safetensors").header.critic is None
     train_lstm.run(dataclasses.replace(CONFIG, resume=True), trained, Silent())
-    found, again = read_model(trained / "lstm.safetensors", "lstm")
-    assert again["critic"] == header["critic"]
-    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    found = DynamicsFile.open(trained / "lstm.safetensors")
+    assert found.header.critic == expected.header.critic
+    for mine, theirs in ((found.weights, expected.weights), (found.critic, expected.critic)):
+        assert all(torch.equal(mine[name], value) for name, value in theirs.items())

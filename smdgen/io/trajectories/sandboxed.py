@@ -135,22 +135,22 @@ class SandboxedTrajectory:
         timer.start()
         try:
             line = self._child.stdout.readline()
-            header: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {}
-            content = self._child.stdout.read(header.get("n_bytes", 0)) if header else b""
+            answer: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {}
+            content = self._child.stdout.read(answer.get("n_bytes", 0)) if answer else b""
         except (ValueError, OSError) as error:
             raise self._failure("its reader answered nonsense") from error
         finally:
             timer.cancel()
         if expired.is_set():
             raise self._failure(f"its reader took longer than {self._limit:.0f} s and was stopped")
-        if not header or len(content) != header.get("n_bytes", 0):
+        if not answer or len(content) != answer.get("n_bytes", 0):
             self._child.wait()
             if self._child.returncode == -getattr(signal, "SIGPROF", 0):
                 raise self._failure(f"its reader computed for {self._cpu_limit:.0f} s and was stopped")
             raise self._failure(f"the library that reads it crashed (status {self._child.returncode})")
-        if "error" in header:
-            raise self._failure(header["error"])
-        return header, content
+        if "error" in answer:
+            raise self._failure(answer["error"])
+        return answer, content
 
     def _failure(self, reason: str) -> TrajectoryError:
         return TrajectoryError(

@@ -62,8 +62,7 @@ def test_an_autoencoder_with_rigid_bonds_comes_back_from_its_weights(x, tree):
     lengths[:, 2] = 1.08
     x = to_cartesian(lengths, angles, torsions, tree).float()
     vae = InternalVae(InternalFeatures.fit(lambda: x.split(70), tree), 5, 32)
-    tensors = {f"weights.{name}": value for name, value in vae.state_dict().items()}
     sizes = {"n_atoms": tree.n_atoms, "latent_size": 5, "hidden_size": 32}
-    again = build_vae(tensors, {"preset": "default", "sizes": sizes, "bonds": tree.bonds.tolist()})
+    again = build_vae(vae.state_dict(), "default", sizes, tree.bonds.tolist())
     z = torch.randn(3, 5)
     torch.testing.assert_close(again.decode(z), vae.decode(z), atol=0, rtol=0)
