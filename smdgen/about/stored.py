@@ -135,7 +135,7 @@ def _vae(manifest: Manifest) -> Sequence[Fact]:
     n_residues = int(residue_numbers(structure).max()) + 1
     names = some(dict.fromkeys(structure.names.tolist()))
     atoms = {"modelled": structure.n_atoms, "residues": n_residues}
-    error, reach = header.validation_rmsd_A, header.reach_A
+    error, reach = header.validation_rmsd_A, header.training_radius_A
     return (
         fact("preset", header.preset),
         fact("sizes", header.sizes, _listed(header.sizes)),

@@ -90,13 +90,22 @@ def clashing(x: Tensor, limits: Tensor) -> Tensor:
     return torch.cat(parts).double() if parts else x.new_zeros(0, dtype=torch.float64)
 
 
-def clash_limits(structure: Molecule) -> Tensor:
-    """(n_atoms, n_atoms), A. Least distance of atoms four or more bonds apart; 0 for nearer relatives."""
+def clash_limits(structure: Molecule, heavy: float = CLASH_HEAVY, hydrogen: float = CLASH_HYDROGEN) -> Tensor:
+    """Nearer than this atoms clash.
+
+    Args:
+        structure: Elements and bonds of the atoms.
+        heavy: A. Least distance of heavy atoms four or more bonds apart.
+        hydrogen: A. The same where one is a hydrogen.
+
+    Returns:
+        (n_atoms, n_atoms), A; 0 for nearer relatives.
+    """
     n_atoms = len(structure.names)
     near, _ = bonds_apart(n_atoms, bonds_or_chain(structure), most=3)
-    hydrogen = torch.tensor([_is_hydrogen(structure, i) for i in range(n_atoms)])
-    limit = torch.full((n_atoms, n_atoms), CLASH_HEAVY, dtype=torch.float64)
-    limit[hydrogen[:, None] | hydrogen] = CLASH_HYDROGEN
+    light = torch.tensor([_is_hydrogen(structure, i) for i in range(n_atoms)])
+    limit = torch.full((n_atoms, n_atoms), heavy, dtype=torch.float64)
+    limit[light[:, None] | light] = hydrogen
     limit[near[:, 0], near[:, 1]] = limit[near[:, 1], near[:, 0]] = 0.0
     limit.fill_diagonal_(0.0)
     return limit

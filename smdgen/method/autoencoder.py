@@ -7,10 +7,8 @@ from torch import Tensor, nn
 
 from smdgen.method.components import Blocks, principal_components
 from smdgen.method.features.base import Features
+from smdgen.method.presets import DEFAULT, AutoencoderNumbers
 from smdgen.method.share import Share
-
-#: Least deviation of the decoder's noise, in standardised features.
-LEAST_NOISE = 1e-6
 
 
 class InternalVae(nn.Module):
@@ -21,8 +19,15 @@ class InternalVae(nn.Module):
     starts from a (nearly) lossless latent space and can only bend it.
     """
 
-    def __init__(self, features: Features, latent_size: int, hidden_size: int, n_layers: int = 2) -> None:
+    def __init__(
+        self,
+        features: Features,
+        latent_size: int,
+        hidden_size: int,
+        numbers: AutoencoderNumbers = DEFAULT.autoencoder,
+    ) -> None:
         super().__init__()
+        self.numbers, n_layers = numbers, numbers.n_layers
         n_features = features.n_features
         self.features, self.latent_size = features, latent_size
         self.linear_in, self.linear_out = (
@@ -31,14 +36,14 @@ class InternalVae(nn.Module):
         )
         self.network_in = _zero_last(_layers(n_features, hidden_size, latent_size, n_layers))
         self.network_out = _zero_last(_layers(latent_size, hidden_size, n_features, n_layers))
-        self.latent_log_variance = nn.Parameter(torch.full((latent_size,), -4.0))
-        self.log_deviation = nn.Parameter(torch.full((n_features,), -2.5))
+        self.latent_log_variance = nn.Parameter(torch.full((latent_size,), numbers.first_log_variance))
+        self.log_deviation = nn.Parameter(torch.full((n_features,), numbers.first_log_deviation))
 
     @torch.no_grad()
     def start_from_components(self, blocks: Blocks) -> None:
         """Set the linear maps to the whitened principal components of features (n, n_features)."""
         variance, axes = principal_components(blocks, self.features.n_features, self.latent_size)
-        deviation = variance.clamp_min(1e-3).sqrt()
+        deviation = variance.clamp_min(self.numbers.least_variance).sqrt()
         self.linear_in.weight.copy_((axes / deviation).T)
         self.linear_out.weight.copy_(axes * deviation)
         self.linear_in.bias.zero_()
@@ -57,7 +62,7 @@ class InternalVae(nn.Module):
             f = self.features.encode(x)
             squares += (f - self.decode_features(self.encode_features(f)[0])).square().sum(0)
             n_frames += len(x)
-        lost = (squares / n_frames).sqrt().clamp_min(LEAST_NOISE)
+        lost = (squares / n_frames).sqrt().clamp_min(self.numbers.least_noise)
         self.log_deviation.copy_(torch.minimum(self.log_deviation, lost.log()))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,7 +158,8 @@ def internal_losses(
     deviation = vae.log_deviation
     terms = {"recon": share.mean((0.5 * ((again - f) / deviation.exp()).square() + deviation).mean(-1))}
     frames = vae.features.decode(again)
-    atoms = torch.randperm(x.shape[-2], generator=share.generator)[:MOST_SHAPE_ATOMS].to(x.device)
+    atoms = torch.randperm(x.shape[-2], generator=share.generator)
+    atoms = atoms[: vae.numbers.most_shape_atoms].to(x.device)
     shape_error = _distances(frames[:, atoms]) - _distances(x[:, atoms])
     terms["shape"] = share.mean(shape_error.square().mean(-1))
     off = share.mean((energies(frames) - energies(x)).abs()) / energy_scale
@@ -161,10 +167,6 @@ def internal_losses(
     terms["cv"] = share.mean((cv(frames) - cv(x)).square())
     terms["kl"] = share.mean(kl_to_standard_normal(mean, log_variance)) / f.shape[-1]
     return terms
-
-
-#: Atoms whose mutual distances enter the shape term; a larger system draws as many anew each batch.
-MOST_SHAPE_ATOMS = 64
 
 
 def _distances(x: Tensor) -> Tensor:

@@ -7,22 +7,7 @@ from torch import Tensor, nn
 
 from smdgen.geometry.frames import bond_lengths
 from smdgen.method.dynamics import N_CONDITIONS
-
-#: Candidates drawn for each next frame.
-N_CANDIDATES = 8
-
-#: Most distances that the critic sees, an even choice of all.
-MOST_DISTANCES = 2000
-
-#: A. Distances at which it looks closely, and how wide each of these places is.
-CENTRES = (4.0, 5.0, 6.0, 7.5, 9.5, 12.0, 16.0)
-WIDTHS = (0.7, 0.7, 0.8, 1.0, 1.5, 2.0, 3.0)
-
-#: Width of the layers, and the share of their values that training drops.
-WIDTH, DROPOUT = 128, 0.4
-
-#: Standard deviations beyond which an input counts no further.
-FARTHEST = 5.0
+from smdgen.method.presets import DEFAULT, CriticNumbers
 
 
 class Critic(nn.Module):
@@ -39,32 +24,40 @@ class Critic(nn.Module):
     centre: Tensor  # (n_inputs,) mean of what the first layer reads
     scale: Tensor  # (n_inputs,) its standard deviation
 
-    def __init__(self, n_pairs: int) -> None:
+    def __init__(self, n_pairs: int, numbers: CriticNumbers = DEFAULT.critic) -> None:
         super().__init__()
-        n_inputs = n_pairs * (len(CENTRES) + 1) + N_CONDITIONS
+        self.numbers, width, dropout = numbers, numbers.width, numbers.dropout
+        n_inputs = n_pairs * (len(numbers.centres) + 1) + N_CONDITIONS
         self.layers = nn.Sequential(
-            nn.Linear(n_inputs, WIDTH), nn.SiLU(), nn.Dropout(DROPOUT),
-            nn.Linear(WIDTH, WIDTH), nn.SiLU(), nn.Dropout(DROPOUT),
-            nn.Linear(WIDTH, 1),
+            nn.Linear(n_inputs, width), nn.SiLU(), nn.Dropout(dropout),
+            nn.Linear(width, width), nn.SiLU(), nn.Dropout(dropout),
+            nn.Linear(width, 1),
         )  # fmt: skip
         self.register_buffer("pairs", torch.zeros(n_pairs, 2, dtype=torch.long))
         self.register_buffer("centre", torch.zeros(n_inputs))
         self.register_buffer("scale", torch.ones(n_inputs))
 
     @classmethod
-    def of(cls, pairs: NDArray[np.int64], distances: Tensor, conditions: Tensor) -> "Critic":
+    def of(
+        cls,
+        pairs: NDArray[np.int64],
+        distances: Tensor,
+        conditions: Tensor,
+        numbers: CriticNumbers = DEFAULT.critic,
+    ) -> "Critic":
         """An untrained critic, its inputs standardised.
 
         Args:
             pairs: (n_pairs, 2). Atoms whose distances it sees.
             distances: (n, n_pairs), A. Of frames.
             conditions: (n, N_CONDITIONS). What the dynamics were told of them.
+            numbers: Its layers, and where it looks closely.
         """
-        critic = cls(len(pairs)).to(distances)
+        critic = cls(len(pairs), numbers).to(distances)
         critic.pairs.copy_(torch.from_numpy(pairs))
-        inputs = _inputs(distances, conditions)
+        inputs = critic._inputs(distances, conditions)
         critic.centre.copy_(inputs.mean(0))
-        critic.scale.copy_(inputs.std(0) + 1e-3)
+        critic.scale.copy_(inputs.std(0) + numbers.least_deviation)
         return critic
 
     def distances(self, x: Tensor) -> Tensor:
@@ -73,12 +66,12 @@ class Critic(nn.Module):
 
     def forward(self, distances: Tensor, conditions: Tensor) -> Tensor:
         """(..., n_pairs), A, and (..., N_CONDITIONS) -> (...), nat."""
-        inputs = (_inputs(distances, conditions) - self.centre) / self.scale
-        odds: Tensor = self.layers(inputs.clamp(-FARTHEST, FARTHEST))[..., 0]
+        inputs = (self._inputs(distances, conditions) - self.centre) / self.scale
+        farthest = self.numbers.farthest
+        odds: Tensor = self.layers(inputs.clamp(-farthest, farthest))[..., 0]
         return odds
 
-
-def _inputs(distances: Tensor, conditions: Tensor) -> Tensor:
-    centres, widths = distances.new_tensor(CENTRES), distances.new_tensor(WIDTHS)
-    near = torch.exp(-(((distances[..., None] - centres) / widths).square()))
-    return torch.cat([near.flatten(-2), distances / 10, conditions], -1)
+    def _inputs(self, distances: Tensor, conditions: Tensor) -> Tensor:
+        centres, widths = (distances.new_tensor(x) for x in (self.numbers.centres, self.numbers.widths))
+        near = torch.exp(-(((distances[..., None] - centres) / widths).square()))
+        return torch.cat([near.flatten(-2), distances / self.numbers.distance_scale, conditions], -1)

@@ -7,19 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from smdgen.method.autoencoder import InternalVae
+from smdgen.method.presets import DEFAULT, DefaultNumbers, SamplingNumbers
 from smdgen.method.share import Share
 from smdgen.method.transformer import ResidueLayout, ResidueNet
 
-#: Frequencies with which the flow time enters the head.
-N_FREQUENCIES = 8
-
-
 #: Numbers that steer a step: CV now, CV aimed at, their difference, time to the next frame.
 N_CONDITIONS = 4
-
-
-#: Flow times between which samples are pulled to where they should be.
-PULLED = (0.3, 0.9)
 
 
 @dataclass(frozen=True)
@@ -70,11 +63,13 @@ class SteeredLstm(nn.Module):
         n_residues: int,
         n_kinds: int,
         n_soft: int,
+        numbers: DefaultNumbers = DEFAULT,
     ) -> None:
         super().__init__()
         self.latent_size, self.n_soft = latent_size, n_soft
+        self.numbers, n_frequencies = numbers, numbers.dynamics.n_frequencies
         self.lstm = nn.LSTM(n_soft + N_CONDITIONS, hidden_size, batch_first=True)
-        n_told = hidden_size + N_CONDITIONS + 2 * N_FREQUENCIES
+        n_told = hidden_size + N_CONDITIONS + 2 * n_frequencies
         n_in = latent_size + n_soft + n_told
         self.enter = nn.Linear(n_in, head_size)
         self.blocks = nn.ModuleList(_Block(head_size) for _ in range(n_blocks))
@@ -83,7 +78,7 @@ class SteeredLstm(nn.Module):
         for last in (self.leave, self.straight):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
-        self.residues = ResidueNet(n_features, n_residues, n_kinds, n_soft, n_told)
+        self.residues = ResidueNet(n_features, n_residues, n_kinds, n_soft, n_told, numbers.transformer)
         self.register_buffer("cv_centre", torch.zeros(()))
         self.register_buffer("cv_scale", torch.ones(()))
         self.register_buffer("z_centre", torch.zeros(latent_size))
@@ -92,7 +87,7 @@ class SteeredLstm(nn.Module):
         self.register_buffer("to_latents", torch.zeros(latent_size, n_features))
         self.register_buffer("soft", torch.zeros(n_soft, dtype=torch.long))
         self.frequencies: Tensor
-        self.register_buffer("frequencies", torch.pi * torch.arange(1, N_FREQUENCIES + 1) / 2)
+        self.register_buffer("frequencies", torch.pi * torch.arange(1, n_frequencies + 1) / 2)
 
     @torch.no_grad()
     def read_features(self, vae: InternalVae, layout: ResidueLayout) -> None:
@@ -154,7 +149,7 @@ class SteeredLstm(nn.Module):
         self,
         context: Tensor,
         noise: Tensor,
-        n_ode_steps: int,
+        numbers: SamplingNumbers,
         pull: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Next latents, standardised: Heun's method from noise (n, latent_size) at s = 0 to s = 1.
@@ -162,16 +157,17 @@ class SteeredLstm(nn.Module):
         Args:
             context: (n, ...). Of `remember`.
             noise: (n, latent_size).
-            n_ode_steps: Steps of the method.
+            numbers: Steps of the method, and the window of guidance.
             pull: By how much the next latents expected now (n, latent_size) miss where they should be; asked
-                while s is within `PULLED`, so that what is left of the flow brings the rest in line.
+                while s is within the window of guidance, so that what is left of the flow brings the rest in
+                line.
         """
-        u, step = noise, 1.0 / n_ode_steps
-        for i in range(n_ode_steps):
+        u, step = noise, 1.0 / numbers.n_ode_steps
+        for i in range(numbers.n_ode_steps):
             at = i * step
             s = torch.full(u.shape[:-1], at, dtype=u.dtype, device=u.device)
             first = self.velocity(u, s, context)
-            if pull is not None and PULLED[0] <= at <= PULLED[1]:
+            if pull is not None and numbers.guidance_from <= at <= numbers.guidance_to:
                 u = u + at * pull(u + (1 - at) * first)
                 first = self.velocity(u, s, context)
             second = self.velocity(u + step * first, s + step, context)
@@ -181,7 +177,9 @@ class SteeredLstm(nn.Module):
     def _conditions(self, steering: Steering) -> Tensor:
         now = (steering.now - self.cv_centre) / self.cv_scale
         aim = (steering.aim - self.cv_centre) / self.cv_scale
-        return torch.stack([now, aim, 3 * (aim - now), steering.stride_ps.log()], -1)
+        return torch.stack(
+            [now, aim, self.numbers.dynamics.step_factor * (aim - now), steering.stride_ps.log()], -1
+        )
 
 
 def _normal_velocity(s: Tensor) -> Tensor:
@@ -225,14 +223,9 @@ def flow_matching_loss(lstm: SteeredLstm, z: Tensor, steering: Steering, share: 
 
     z = (z - lstm.z_centre) / lstm.z_scale
     target = z[:, 1:]
-    disturbance = MEMORY_NOISE * normal(target.shape[1], lstm.n_soft)
+    disturbance = lstm.numbers.dynamics.memory_noise * normal(target.shape[1], lstm.n_soft)
     context, _ = lstm.remember(z[:, :-1], steering, disturbance=disturbance)
     s = share.uniform(target.shape[1], dtype=z.dtype).to(z.device)
     noise = normal(*target.shape[1:])
     u = torch.lerp(noise, target, s[..., None])
     return share.mean((lstm.velocity(u, s, context) - (target - noise)).square().mean((-2, -1)))
-
-
-#: Standard deviation of the disturbance of the (standardised) soft torsions that the LSTM sees in training: a
-#: free-running sequence must bear its own errors, and must not know training pulls by heart.
-MEMORY_NOISE = 0.3

@@ -5,15 +5,17 @@ from torch import Tensor
 
 from smdgen.geometry.cvs import CollectiveVariable, difference, evaluate
 from smdgen.method.autoencoder import InternalVae
-
-#: Most Newton steps that bring the CV onto its target after each sampled step, and how near is enough.
-N_NEWTON_STEPS = 10
+from smdgen.method.presets import DEFAULT, SamplingNumbers
 
 
-ON_TARGET = 1e-3
-
-
-def steer(vae: InternalVae, cv: CollectiveVariable, z: Tensor, noise: Tensor, aim: Tensor) -> Tensor:
+def steer(
+    vae: InternalVae,
+    cv: CollectiveVariable,
+    z: Tensor,
+    noise: Tensor,
+    aim: Tensor,
+    numbers: SamplingNumbers = DEFAULT.sampling,
+) -> Tensor:
     """Move latents the least way that brings the CV of their frames to its target.
 
     Args:
@@ -22,13 +24,14 @@ def steer(vae: InternalVae, cv: CollectiveVariable, z: Tensor, noise: Tensor, ai
         z: (n, latent_size).
         noise: (n, n_features). The decoder noise the frames will carry.
         aim: (n,). Target of each.
+        numbers: Most steps, and how near is enough.
 
     Returns:
         (n, latent_size).
     """
-    for _ in range(N_NEWTON_STEPS):
+    for _ in range(numbers.n_newton_steps):
         step, off = newton_step(vae, cv, z, noise, aim)
-        if off.abs().max() < ON_TARGET:
+        if off.abs().max() < numbers.on_target:
             break
         z = z + step
     return z.detach()

@@ -1,17 +1,16 @@
 """A trained pair of networks with all that a rollout needs, and what a rollout gives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from smdgen.geometry.atoms import Molecule
 from smdgen.geometry.cvs import CollectiveVariable
 from smdgen.geometry.frames import rmsd_matrix
-from smdgen.geometry.internal import spanning_tree
+from smdgen.geometry.internal import InternalTree
 from smdgen.geometry.validity import clash_limits, clashing
 from smdgen.method.autoencoder import InternalVae
 from smdgen.method.critic import Critic
@@ -20,6 +19,13 @@ from smdgen.method.features.aligned import PlacedFeatures
 from smdgen.method.features.base import Features
 from smdgen.method.features.internal import InternalFeatures
 from smdgen.method.paper import PaperLstm, PaperVae
+from smdgen.method.presets import (
+    DEFAULT,
+    CriticNumbers,
+    DefaultNumbers,
+    Numbers,
+    PaperNumbers,
+)
 from smdgen.method.training_paths import Schedule
 
 
@@ -49,55 +55,75 @@ class PullModel:
 
 
 def build_vae(
-    weights: Mapping[str, Tensor], preset: str, sizes: Mapping[str, int], bonds: Sequence[tuple[int, int]]
+    weights: Mapping[str, Tensor],
+    sizes: Mapping[str, int],
+    numbers: Numbers,
+    representation: str,
+    tree: InternalTree | None,
 ) -> PaperVae | InternalVae:
     """An autoencoder with its weights.
 
     Args:
         weights: By name.
-        preset: Name of the method.
         sizes: `n_atoms`, `latent_size` and `hidden_size`.
-        bonds: Bonded atoms.
+        numbers: Of its method.
+        representation: What it reads; see `representation_of`.
+        tree: Spanning tree of the atoms, for internal coordinates.
     """
     _refuse_sizes(sizes, weights)
     vae: PaperVae | InternalVae
-    if preset == "paper":
-        vae = PaperVae(sizes["n_atoms"], sizes["latent_size"], sizes["hidden_size"])
+    if isinstance(numbers, PaperNumbers):
+        vae = PaperVae(sizes["n_atoms"], sizes["latent_size"], sizes["hidden_size"], numbers.dropout)
     else:
-        features = _features(weights, sizes["n_atoms"], bonds)
-        vae = InternalVae(features, sizes["latent_size"], sizes["hidden_size"])
+        features = _features(weights, sizes["n_atoms"], numbers, representation, tree)
+        vae = InternalVae(features, sizes["latent_size"], sizes["hidden_size"], numbers.autoencoder)
     return _loaded(vae, weights)
 
 
-def _features(weights: Mapping[str, Tensor], n_atoms: int, bonds: Sequence[tuple[int, int]]) -> Features:
-    if "features.pairs" in weights:
+def _features(
+    weights: Mapping[str, Tensor],
+    n_atoms: int,
+    numbers: DefaultNumbers,
+    representation: str,
+    tree: InternalTree | None,
+) -> Features:
+    if representation == PlacedFeatures.representation:
         n_pairs, n_branches = (len(weights[f"features.{name}"]) for name in ("pairs", "branches"))
-        return PlacedFeatures(n_atoms, n_pairs, n_branches)
-    tree = spanning_tree(n_atoms, np.array(bonds, dtype=np.int64).reshape(-1, 2))
-    return InternalFeatures(tree, weights["features.wide"], weights.get("features.rigid"))
+        return PlacedFeatures(n_atoms, n_pairs, n_branches, numbers.aligned)
+    if representation != InternalFeatures.representation or tree is None:
+        raise ValueError(f"a representation {representation!r}")
+    wide, rigid = weights["features.wide"], weights.get("features.rigid")
+    return InternalFeatures(tree, wide, rigid, numbers.internal)
+
+
+def representation_of(vae: PaperVae | InternalVae) -> tuple[str, InternalTree | None]:
+    """What an autoencoder reads, and the spanning tree of the atoms where that is internal coordinates."""
+    if isinstance(vae, PaperVae):
+        return "cartesian", None
+    features = vae.features
+    return features.representation, features.tree if isinstance(features, InternalFeatures) else None
 
 
 def build_lstm(
-    weights: Mapping[str, Tensor], preset: str, sizes: Mapping[str, int]
+    weights: Mapping[str, Tensor], sizes: Mapping[str, int], numbers: Numbers
 ) -> PaperLstm | SteeredLstm:
     """An LSTM with its weights, by name; `sizes` by the names of its arguments."""
     _refuse_sizes(sizes, weights)
-    kind = PaperLstm if preset == "paper" else SteeredLstm
-    return _loaded(kind(**sizes), weights)
+    if isinstance(numbers, PaperNumbers):
+        return _loaded(PaperLstm(**sizes), weights)
+    return _loaded(SteeredLstm(**sizes, numbers=numbers), weights)
 
 
-def build_critic(weights: Mapping[str, Tensor], structure: Molecule) -> Critic | None:
-    """A critic with its weights, by name; None without any.
+def build_critic(weights: Mapping[str, Tensor], structure: Molecule, numbers: CriticNumbers) -> Critic:
+    """A critic with its weights, by name.
 
     Raises:
         ValueError: It looks at atoms that the structure does not have.
     """
-    if not weights:
-        return None
     pairs = weights["pairs"]
     if not ((pairs >= 0) & (pairs < len(structure.names))).all():
         raise ValueError("a critic of other atoms")
-    return _loaded(Critic(len(pairs)), weights)
+    return _loaded(Critic(len(pairs), numbers), weights)
 
 
 def _refuse_sizes(sizes: Mapping[str, int], weights: Mapping[str, Tensor]) -> None:
@@ -122,9 +148,15 @@ def on_device(model: PullModel, device: torch.device) -> PullModel:
     )
 
 
-def nearest_allowed(structure: Molecule, landmarks: Tensor) -> Tensor:
-    """(n_atoms, n_atoms), A. Limits of a clash, or zeros where training frames (the landmarks) clash too."""
-    limits = clash_limits(structure)
+def nearest_allowed(structure: Molecule, landmarks: Tensor, numbers: Numbers = DEFAULT) -> Tensor:
+    """(n_atoms, n_atoms), A. Limits of a clash; zeros where training frames (the landmarks) clash too.
+
+    The published method knows of no clashes.
+    """
+    if isinstance(numbers, PaperNumbers):
+        return landmarks.new_zeros(len(structure.names), len(structure.names), dtype=torch.float64)
+    own = numbers.sampling
+    limits = clash_limits(structure, own.clash_heavy, own.clash_hydrogen)
     return limits if not clashing(landmarks, limits).any() else torch.zeros_like(limits)
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from smdgen.method.autoencoder import TERM_NAMES, Cv, Energies, kl_to_standard_normal
+from smdgen.method.presets import PAPER
 from smdgen.method.share import Share
 
 
@@ -15,7 +16,9 @@ class PaperVae(nn.Module):
     not given there; ReLU is the plainest.
     """
 
-    def __init__(self, n_atoms: int, latent_size: int, hidden_size: int, dropout: float = 0.05) -> None:
+    def __init__(
+        self, n_atoms: int, latent_size: int, hidden_size: int, dropout: float = PAPER.dropout
+    ) -> None:
         super().__init__()
         self.n_atoms, self.latent_size = n_atoms, latent_size
         self.encoder = _paper_layers(3 * n_atoms, hidden_size, 2 * latent_size, dropout)

@@ -11,29 +11,12 @@ from smdgen.geometry.cvs import difference, evaluate, nearest_turn
 from smdgen.geometry.frames import rotation_onto, superpose
 from smdgen.geometry.validity import clashing
 from smdgen.method.autoencoder import InternalVae
-from smdgen.method.critic import N_CANDIDATES
 from smdgen.method.dynamics import N_CONDITIONS, SteeredLstm, Steering
 from smdgen.method.guidance import newton_step, steer
 from smdgen.method.model import PullModel, Rollout
 from smdgen.method.paper import PaperLstm, PaperVae
 from smdgen.method.target_path import Aims, draw_aims, follow
 from smdgen.progress import Progress, Silent
-
-#: Steps of Heun's method from noise to the next latent.
-N_ODE_STEPS = 20
-
-
-#: Most times that candidates are drawn again where all clash, or where their odds add up to less than this.
-MOST_REDRAWS, ENOUGH = 10, 4.0
-
-
-#: Share of the critic's log odds that counts: in full they narrow pulls, most likely because it knows true
-#: frames of the training pulls alone and not the memory of each candidate.
-TEMPER = 0.5
-
-
-#: Log odds of a candidate that clashes.
-UNLIKELY = -1e9
 
 
 def can_begin(model: PullModel, value: float) -> bool:
@@ -207,9 +190,11 @@ def _sample_next(
     Where all candidates clash or are unlikely, more are drawn: what remains is the model's distribution of
     frames without a clash, made as much like the real one as the critic can tell.
     """
+    assert isinstance(model.lstm, SteeredLstm)
+    own = model.lstm.numbers.sampling
     z, frames, odds = _choose_next(model, context, aim, generator)
-    enough = 0.0 if model.critic is None else math.log(ENOUGH)
-    for _ in range(MOST_REDRAWS):
+    enough = 0.0 if model.critic is None else math.log(own.min_total_weight)
+    for _ in range(own.most_redraws):
         again = odds < enough
         if not again.any():
             break
@@ -227,13 +212,16 @@ def _choose_next(
     model: PullModel, context: Tensor, aim: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One of several candidates each, taken by its odds, and the logarithm of the sum of all odds (n,)."""
-    n = 1 if model.critic is None else N_CANDIDATES
+    assert isinstance(model.lstm, SteeredLstm)
+    own = model.lstm.numbers.sampling
+    n = 1 if model.critic is None else own.n_candidates
     contexts, aims = (part.repeat_interleave(n, 0) for part in (context, aim))
     z, frames = draw_next(model, contexts, aims, generator)
     odds = torch.zeros(len(aims), dtype=torch.float64, device=aims.device)
     if model.critic is not None:
-        odds += TEMPER * model.critic(model.critic.distances(frames), contexts[:, -N_CONDITIONS:])
-    odds = odds.masked_fill(clashing(frames, model.limits).bool(), UNLIKELY).view(-1, n)
+        log_odds = model.critic(model.critic.distances(frames), contexts[:, -N_CONDITIONS:])
+        odds += own.critic_exponent * log_odds
+    odds = odds.masked_fill(clashing(frames, model.limits).bool(), own.clash_log_weight).view(-1, n)
     rows = torch.arange(len(aim), device=aim.device) * n
     if n > 1:
         taken = torch.multinomial(odds.softmax(-1).cpu(), 1, generator=generator)[:, 0]
@@ -264,6 +252,6 @@ def draw_next(
     def pull(u: Tensor) -> Tensor:
         return newton_step(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, aim)[0] / lstm.z_scale
 
-    u = lstm.sample(context, start, N_ODE_STEPS, pull)
-    z = steer(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, aim)
+    u = lstm.sample(context, start, lstm.numbers.sampling, pull)
+    z = steer(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, aim, lstm.numbers.sampling)
     return z, vae.decode(z, noise)

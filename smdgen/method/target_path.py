@@ -9,9 +9,6 @@ from torch import Tensor
 from smdgen.errors import ConfigError
 from smdgen.method.training_paths import Schedule, goes, interpolate, one_way, turns, wobble
 
-#: Uncertainty of a CV that is given (start, target), in the CV's unit.
-_GIVEN_DEVIATION = 0.05
-
 
 @dataclass(frozen=True)
 class Aims:
@@ -66,7 +63,9 @@ def draw_aims(
     given = [0] if target is None else [0, n_steps]
     wanted = torch.tensor([start] if target is None else [start, target], dtype=torch.float64)
     covariance = spread[:, given].T @ spread
-    known = covariance[:, given] + _GIVEN_DEVIATION**2 * torch.eye(len(given), dtype=torch.float64)
+    known = covariance[:, given] + schedule.numbers.given_deviation**2 * torch.eye(
+        len(given), dtype=torch.float64
+    )
     gain = torch.linalg.solve(known, covariance).T
     values = values + (wanted - values[:, given]) @ gain.T
     values[:, given] = wanted
@@ -163,14 +162,14 @@ def _covering(schedule: Schedule, first: float, last: float, what: str) -> Sched
 def _way(schedule: Schedule, mean: Tensor, start: float, target: float | None) -> tuple[float, float]:
     """Where on the mean path (in its own index) a rollout begins and ends.
 
-    A start within twice the usual spread of where the pulls begin is their beginning, because a mean path
+    A start within a few usual spreads of where the pulls begin is their beginning, because a mean path
     may first fall back (a slack spring) and pass the same value much later.
     """
     sign = 1.0 if mean[-1] >= mean[0] else -1.0
     climb = torch.cummax(sign * mean, 0).values
     end = mean.numel() - 1
-    spread = _usual_spread(schedule)
-    first = int((climb < sign * start).sum()) if sign * start > float(climb[0]) + 2 * spread else 0
+    near = schedule.numbers.near_start * _usual_spread(schedule)
+    first = int((climb < sign * start).sum()) if sign * start > float(climb[0]) + near else 0
     last = end if target is None else min(int((climb < sign * target).sum()), end)
     if first >= end and target is None:
         raise ConfigError(

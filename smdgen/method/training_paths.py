@@ -1,20 +1,12 @@
 """In which directions of the CV the training pulls go, and how far."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-#: A pull goes one way if it ends at least this share of its own range from where it began.
-_NET_SHARE = 0.5
-
-#: A part of a pull goes the other way if it covers at least this share of the range of all pulls; less is a
-#: fluctuation (a slack spring lets deca-alanine fall back by a sixth of the range).
-_PART_SHARE = 0.25
-
-#: Least share of the pulls that has to go a way, so that it counts as covered.
-_LEAST_PULLS = 0.1
+from smdgen.method.presets import DEFAULT, PathNumbers
 
 
 @dataclass(frozen=True)
@@ -25,10 +17,12 @@ class Schedule:
         paths: (n_pulls, n_times). CV of each pull at even times from its first to its last frame; dihedrals
             without jumps.
         duration_ps: ps. From first to last frame.
+        numbers: What counts as a way of the pulls.
     """
 
     paths: Tensor
     duration_ps: float
+    numbers: PathNumbers = DEFAULT.paths
 
 
 def one_way(schedule: Schedule, sign: float, *, whole: bool = False) -> Schedule | None:
@@ -43,21 +37,24 @@ def one_way(schedule: Schedule, sign: float, *, whole: bool = False) -> Schedule
         None if too few pulls go that way. As many times as in `schedule`, and the typical duration.
     """
     n_pulls, n_times = schedule.paths.shape
-    least = _PART_SHARE * float(schedule.paths.max() - schedule.paths.min())
+    own = schedule.numbers
+    least = own.part_share * float(schedule.paths.max() - schedule.paths.min())
     parts, shares = [], []
     for path in schedule.paths:
         ahead = sign * path
         first, last = _longest_rise(ahead)
-        if ahead[-1] - ahead[0] >= _NET_SHARE * (path.max() - path.min()):
+        if ahead[-1] - ahead[0] >= own.net_share * (path.max() - path.min()):
             first, last = 0, n_times - 1
         elif whole or ahead[last] - ahead[first] < least or last == first:
             continue
         even = torch.linspace(first, last, n_times, dtype=path.dtype)
         parts.append(interpolate(path[None], even)[0])
         shares.append((last - first) / (n_times - 1))
-    if len(parts) < max(1, _LEAST_PULLS * n_pulls):
+    if len(parts) < max(1, own.least_pulls * n_pulls):
         return None
-    return Schedule(torch.stack(parts), schedule.duration_ps * sum(shares) / len(shares))
+    return replace(
+        schedule, paths=torch.stack(parts), duration_ps=schedule.duration_ps * sum(shares) / len(shares)
+    )
 
 
 def wobble(schedule: Schedule) -> float:
@@ -65,7 +62,7 @@ def wobble(schedule: Schedule) -> float:
     falls = []
     for path in schedule.paths:
         for ahead in (path, -path):
-            if ahead[-1] - ahead[0] >= _NET_SHARE * (path.max() - path.min()):
+            if ahead[-1] - ahead[0] >= schedule.numbers.net_share * (path.max() - path.min()):
                 first, last = _longest_rise(-ahead)
                 falls.append(float(ahead[first] - ahead[last]))
     return float(torch.tensor(falls).median()) if falls else 0.0

@@ -9,12 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from smdgen.method.features.base import Features
-
-#: Width, layers and attention heads.
-WIDTH, N_LAYERS, N_HEADS = 64, 4, 4
-
-#: Residues further apart in the file than this share one learned attention bias.
-MOST_APART = 32
+from smdgen.method.presets import DEFAULT, TransformerNumbers
 
 
 @dataclass(frozen=True)
@@ -75,18 +70,27 @@ class ResidueNet(nn.Module):
     soft_place: Tensor  # (n_soft,) the same for the soft features alone
     offset: Tensor  # (n_residues, n_residues) row of the attention bias
 
-    def __init__(self, n_features: int, n_residues: int, n_kinds: int, n_soft: int, n_told: int) -> None:
+    def __init__(
+        self,
+        n_features: int,
+        n_residues: int,
+        n_kinds: int,
+        n_soft: int,
+        n_told: int,
+        numbers: TransformerNumbers = DEFAULT.transformer,
+    ) -> None:
         super().__init__()
+        width, most_apart = numbers.width, numbers.most_apart
         self.n_residues, self.n_kinds = n_residues, n_kinds
-        self.enter, self.tell = nn.Linear(2 * n_kinds, WIDTH), nn.Linear(n_told, WIDTH)
-        self.residue = nn.Parameter(0.1 * torch.randn(n_residues, WIDTH))
-        self.layers = nn.ModuleList(_Layer() for _ in range(N_LAYERS))
-        self.norm, self.leave = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, n_kinds)
+        self.enter, self.tell = nn.Linear(2 * n_kinds, width), nn.Linear(n_told, width)
+        self.residue = nn.Parameter(numbers.first_deviation * torch.randn(n_residues, width))
+        self.layers = nn.ModuleList(_Layer(numbers) for _ in range(numbers.n_layers))
+        self.norm, self.leave = nn.LayerNorm(width), nn.Linear(width, n_kinds)
         _zero(self.leave)
         self.register_buffer("place", torch.zeros(n_features, dtype=torch.long))
         self.register_buffer("soft_place", torch.zeros(n_soft, dtype=torch.long))
         row = torch.arange(n_residues)
-        offset = (row[:, None] - row).clamp(-MOST_APART, MOST_APART) + MOST_APART
+        offset = (row[:, None] - row).clamp(-most_apart, most_apart) + most_apart
         self.register_buffer("offset", offset, persistent=False)
 
     @torch.no_grad()
@@ -116,23 +120,26 @@ class ResidueNet(nn.Module):
 class _Layer(nn.Module):
     """Attention between residues, then a network on each; both are added to what came in."""
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: TransformerNumbers) -> None:
         super().__init__()
-        self.before_attention, self.before_network = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-        self.ask, self.answer = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
-        self.widen, self.narrow = nn.Linear(WIDTH, 2 * WIDTH), nn.Linear(2 * WIDTH, WIDTH)
-        self.bias = nn.Parameter(torch.zeros(N_HEADS, 2 * MOST_APART + 1))
+        width, wider, self.n_heads = numbers.width, numbers.wider * numbers.width, numbers.n_heads
+        self.before_attention, self.before_network = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.ask, self.answer = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.widen, self.narrow = nn.Linear(width, wider), nn.Linear(wider, width)
+        self.bias = nn.Parameter(torch.zeros(numbers.n_heads, 2 * numbers.most_apart + 1))
         for last in (self.answer, self.narrow):
             _zero(last)
 
     def forward(self, x: Tensor, offset: Tensor) -> Tensor:
-        lead, n_residues = x.shape[:-2], x.shape[-2]
-        asked = self.ask(self.before_attention(x)).reshape(-1, n_residues, 3, N_HEADS, WIDTH // N_HEADS)
+        lead, n_residues, width = x.shape[:-2], *x.shape[-2:]
+        asked = self.ask(self.before_attention(x)).reshape(
+            -1, n_residues, 3, self.n_heads, width // self.n_heads
+        )
         query, key, value = asked.permute(2, 0, 3, 1, 4)
         found = nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask=self.bias[:, offset][None]
         )
-        x = x + self.answer(found.transpose(1, 2).reshape(*lead, n_residues, WIDTH))
+        x = x + self.answer(found.transpose(1, 2).reshape(*lead, n_residues, width))
         widened = nn.functional.silu(self.widen(self.before_network(x)))
         out: Tensor = x + self.narrow(widened)
         return out

@@ -230,8 +230,8 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
             "train your own with `smdgen prepare`, `smdgen train-vae`, `smdgen train-lstm`"
         )
     with taken_apart(vae_path, lstm_path):
-        if vae.landmarks.shape[1] != structure.n_atoms:
-            raise ValueError("landmarks of other atoms")
+        if vae.reference_frames.shape[1] != structure.n_atoms:
+            raise ValueError("reference frames of other atoms")
         model = on_device(build_model(vae, lstm, structure), device)
     return Models(model, structure, model.cv, vae.header.content_hash, (vae_path, lstm_path), shipped)
 

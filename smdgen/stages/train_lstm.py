@@ -22,7 +22,14 @@ from smdgen.method.autoencoder import InternalVae
 from smdgen.method.dynamics import SteeredLstm, flow_matching_loss
 from smdgen.method.model import PullModel, nearest_allowed
 from smdgen.method.paper import PaperLstm, PaperVae, paper_sequence_loss
-from smdgen.method.presets import CRITIC_SAMPLES, METHODS, dynamics_settings
+from smdgen.method.presets import (
+    CRITIC_SAMPLES,
+    METHODS,
+    Numbers,
+    PaperNumbers,
+    PathNumbers,
+    dynamics_settings,
+)
 from smdgen.method.rollout import generate, next_frames
 from smdgen.method.share import Share, whole
 from smdgen.method.training_paths import Schedule
@@ -45,29 +52,13 @@ from smdgen.training.checkpoint import (
 from smdgen.training.critic import CriticOutcome, train_critic
 from smdgen.training.devices import choose_device
 from smdgen.training.distributed import leads, lock_once, training_group
-from smdgen.training.fit import FitSettings
+from smdgen.training.fit import fit_settings
 from smdgen.training.history import history_files, loss_verdict, write_history
-from smdgen.training.sequences import N_STEPS, Sequences, draw_batch, draw_stride, sequences, windows
+from smdgen.training.sequences import Sequences, draw_batch, draw_stride, sequences, windows
 from smdgen.training.settings import chosen, refuse_out_of_range, training_plan
 
-#: Residual blocks of the flow-matching head, and its width.
-N_BLOCKS, HEAD_SIZE = 2, 256
-
-#: Batches that count as an epoch of the default preset, whose sequences are drawn anew each time.
-BATCHES_PER_EPOCH = 40
-
-#: Most passes over the training frames, for which the default preset takes fewer epochs, down to these:
-#: few pulls would soon be known by heart.
-MOST_PASSES, FEWEST_EPOCHS = 160, 5
-
-#: Sequences in each of the four validation batches of the preset "paper".
-PAPER_CHECKED = 128
-
-#: Most frames x residues in a batch of the default preset; a large protein has smaller batches.
-MOST_RESIDUES = 6_400
-
-#: Numbers that a layer reads from which on the default rate falls as their inverse.
-MOST_READ = 512
+#: Steps in which the trained networks are compared with validation pulls.
+CHECKED_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -137,12 +128,13 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         torch.manual_seed(config.seed)
         with taken_apart(folder.vae):
             vae = _opened(vae_file, dataset, latents)
-        if isinstance(vae, PaperVae):
-            _refuse_short(parts)
-        lstm, sizes = _new_lstm(vae, settings, parts["train"], dataset.structure)
+        numbers = METHODS[preset]
+        if isinstance(numbers, PaperNumbers):
+            _refuse_short(parts, numbers.n_steps)
+        lstm, sizes = _new_lstm(vae, numbers, settings, parts["train"], dataset.structure)
         if isinstance(lstm, SteeredLstm):
             settings = fitted_to(lstm, len(parts["train"].z), settings, config)
-        job = _job(config, preset, settings, folder, latents, lstm.to(device), parts, device)
+        job = _job(config, preset, numbers, settings, folder, latents, lstm.to(device), parts, device)
         try:
             state, stop = train(job, resume=config.resume, progress=progress), None
         except Interrupted as interruption:
@@ -151,10 +143,11 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         row, notes = loss_verdict(state, job.settings.last)
         for note in notes:
             progress.note(note)
-        schedule = cv_schedule(latents, [pull.source for pull in dataset.pulls])
+        schedule = cv_schedule(latents, [pull.source for pull in dataset.pulls], numbers.paths)
         model = PullModel(
-            vae.to(device), lstm, dataset.cv, schedule, vae_file.landmarks, vae_file.header.reach_A,
-            nearest_allowed(dataset.structure, vae_file.landmarks),
+            vae.to(device), lstm, dataset.cv, schedule, vae_file.reference_frames,
+            vae_file.header.training_radius_A,
+            nearest_allowed(dataset.structure, vae_file.reference_frames, numbers),
         )  # fmt: skip
         judge = CriticOutcome()
         if stop is None and isinstance(lstm, SteeredLstm):
@@ -167,7 +160,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         model = replace(model, vae=vae.cpu(), lstm=lstm.cpu(), critic=judge.critic)
         files = history_files(folder.path, "lstm")
         header = DynamicsHeader(
-            preset, sizes, settings, _plain(config), latents.vae_hash, dataset.content_hash,
+            preset, numbers, sizes, settings, _plain(config), latents.vae_hash, dataset.content_hash,
             schedule.duration_ps, parts["train"].interval_ps, state.epoch, judge.score(),
         )  # fmt: skip
         if leads():
@@ -217,8 +210,9 @@ def _inputs(config: TrainLstmConfig, folder: RunFolder) -> tuple[Dataset, Latent
 def _opened(file: AutoencoderFile, dataset: Dataset, latents: Latents) -> PaperVae | InternalVae:
     """The autoencoder, if it fits the atoms and the latents."""
     vae = file.network()
-    if file.landmarks.shape[1] != dataset.structure.n_atoms or vae.latent_size != latents.means.shape[1]:
-        raise ValueError("landmarks or latents of other shapes")
+    n_atoms = file.reference_frames.shape[1]
+    if n_atoms != dataset.structure.n_atoms or vae.latent_size != latents.means.shape[1]:
+        raise ValueError("reference frames or latents of other shapes")
     return vae
 
 
@@ -236,7 +230,7 @@ def critic_samples(config: TrainLstmConfig, preset: str) -> int:
     return round(CRITIC_SAMPLES * min(1.0, chosen(config, own)["epochs"] / own["epochs"]))
 
 
-def cv_schedule(latents: Latents, sources: Sequence[str]) -> Schedule:
+def cv_schedule(latents: Latents, sources: Sequence[str], numbers: PathNumbers) -> Schedule:
     """CV against time of the training pulls, at as many even times as the typical pull has frames.
 
     Training blocks of one trajectory are parts of one pull: its CV goes straight across what is held back.
@@ -244,6 +238,7 @@ def cv_schedule(latents: Latents, sources: Sequence[str]) -> Schedule:
     Args:
         latents: Encoded pulls.
         sources: Trajectory of each pull; "" for one of its own.
+        numbers: What counts as a way of the pulls.
     """
     pulls: dict[str | int, list[NDArray[np.int64]]] = {}
     for number, ((_, start, stop, split), source) in enumerate(zip(latents.pulls, sources, strict=True)):
@@ -253,7 +248,7 @@ def cv_schedule(latents: Latents, sources: Sequence[str]) -> Schedule:
     even = np.linspace(0, 1, int(np.median([n_frames for n_frames, *_ in paths])))
     durations = [duration for _, duration, *_ in paths]
     values = [np.interp(even, place, cv) for *_, place, cv in paths]
-    return Schedule(torch.from_numpy(np.stack(values)).float(), float(np.median(durations)))
+    return Schedule(torch.from_numpy(np.stack(values)).float(), float(np.median(durations)), numbers)
 
 
 def _path(
@@ -273,26 +268,33 @@ def fitted_to(
     lstm: SteeredLstm, n_frames: int, settings: dict[str, float], config: TrainLstmConfig
 ) -> dict[str, float]:
     """Settings with batches, a rate and epochs that the residues, the widest layer and the frames bear."""
-    most = MOST_RESIDUES // (N_STEPS * lstm.residues.n_residues)
+    own = lstm.numbers.dynamics
+    most = own.most_residues // (own.n_steps * lstm.residues.n_residues)
     batch_size = max(1, min(int(settings["batch_size"]), most))
-    share = (batch_size / settings["batch_size"]) ** 0.5 * min(1.0, MOST_READ / lstm.enter.in_features)
-    bearable = MOST_PASSES * n_frames // (BATCHES_PER_EPOCH * batch_size * N_STEPS)
-    epochs = min(settings["epochs"], max(bearable, FEWEST_EPOCHS))
+    share = (batch_size / settings["batch_size"]) ** 0.5 * min(1.0, own.most_read / lstm.enter.in_features)
+    bearable = own.most_passes * n_frames // (own.batches_per_epoch * batch_size * own.n_steps)
+    epochs = min(settings["epochs"], max(bearable, own.fewest_epochs))
     rate, epochs = config.learning_rate or share * settings["learning_rate"], config.epochs or epochs
     return {**settings, "batch_size": batch_size, "learning_rate": rate, "epochs": epochs}
 
 
 def _new_lstm(
-    vae: PaperVae | InternalVae, settings: dict[str, float], data: Sequences, structure: Structure
+    vae: PaperVae | InternalVae,
+    numbers: Numbers,
+    settings: dict[str, float],
+    data: Sequences,
+    structure: Structure,
 ) -> tuple[PaperLstm | SteeredLstm, dict[str, int]]:
     latent, hidden = vae.latent_size, int(settings["hidden_size"])
-    if isinstance(vae, PaperVae):
+    if isinstance(numbers, PaperNumbers):
         sizes = {"latent_size": latent, "hidden_size": hidden or latent}
         return PaperLstm(**sizes).to(data.z.dtype), sizes
+    assert isinstance(vae, InternalVae)
     layout = residue_layout(vae.features, structure.names.tolist(), residue_rows(structure))
     sizes = {"latent_size": latent, "hidden_size": hidden,
-             "head_size": max(HEAD_SIZE, latent), "n_blocks": N_BLOCKS, **layout.sizes}  # fmt: skip
-    lstm = SteeredLstm(**sizes).to(data.z.dtype)
+             "head_size": max(numbers.dynamics.head_size, latent), "n_blocks": numbers.dynamics.n_blocks,
+             **layout.sizes}  # fmt: skip
+    lstm = SteeredLstm(**sizes, numbers=numbers).to(data.z.dtype)
     lstm.read_features(vae, layout)
     lstm.standardise(data.z, data.cv)
     return lstm, sizes
@@ -301,6 +303,7 @@ def _new_lstm(
 def _job(
     config: TrainLstmConfig,
     preset: str,
+    numbers: Numbers,
     settings: dict[str, float],
     folder: RunFolder,
     latents: Latents,
@@ -308,13 +311,16 @@ def _job(
     parts: dict[str, Sequences],
     device: torch.device,
 ) -> Job:
-    losses = _paper_losses(lstm, device) if isinstance(lstm, PaperLstm) else _steered_losses(lstm, device)
     batch_size = int(settings["batch_size"])
     if isinstance(lstm, SteeredLstm):
-        n_items, n_checked = BATCHES_PER_EPOCH * batch_size, 2 * batch_size
+        own = lstm.numbers.dynamics
+        fit, losses = own.fit, _steered_losses(lstm, device)
+        n_items, n_checked = own.batches_per_epoch * batch_size, own.n_validation_batches * batch_size
     else:
-        n_checked = PAPER_CHECKED
-        n_items = len(windows(parts["train"].ranges, N_STEPS, _paper_stride(parts["train"])))
+        assert isinstance(numbers, PaperNumbers)
+        fit, losses = numbers.dynamics_fit, _paper_losses(lstm, numbers.n_steps, device)
+        n_checked, n_steps = numbers.n_checked, numbers.n_steps
+        n_items = len(windows(parts["train"].ranges, n_steps, _paper_stride(parts["train"], n_steps)))
 
     def validate() -> dict[str, float]:
         generator = torch.Generator().manual_seed(0)
@@ -326,12 +332,7 @@ def _job(
         losses=lambda _, share: losses(parts["train"], share),
         validate=validate,
         n_items=n_items,
-        settings=FitSettings(
-            int(settings["epochs"]), batch_size, settings["learning_rate"],
-            muon=preset != "paper", one_cycle=preset != "paper", average=0.0 if preset == "paper" else 0.995,
-            last=preset != "paper",
-            gradient_norm=math.inf if preset == "paper" else 1.0, seed=config.seed,
-        ),
+        settings=fit_settings(fit, settings, config.seed),
         identity={"kind": "lstm", "preset": preset, "values": settings, "vae": latents.vae_hash},
         checkpoint=checkpoint_of(folder.lstm),
         label="train-lstm",
@@ -343,15 +344,16 @@ Losses = Callable[[Sequences, Share], dict[str, Tensor]]
 
 def _steered_losses(lstm: SteeredLstm, device: torch.device) -> Losses:
     def losses(data: Sequences, share: Share) -> dict[str, Tensor]:
-        z, steering = draw_batch(data, draw_stride(data, share.generator), share)
+        stride = draw_stride(data, share.generator)
+        z, steering = draw_batch(data, stride, lstm.numbers.dynamics.n_steps, share)
         return {"loss": flow_matching_loss(lstm, z.to(device), steering.to(device), share)}
 
     return losses
 
 
-def _paper_losses(lstm: PaperLstm, device: torch.device) -> Losses:
+def _paper_losses(lstm: PaperLstm, n_steps: int, device: torch.device) -> Losses:
     def losses(data: Sequences, share: Share) -> dict[str, Tensor]:
-        table = torch.from_numpy(windows(data.ranges, N_STEPS, _paper_stride(data)))
+        table = torch.from_numpy(windows(data.ranges, n_steps, _paper_stride(data, n_steps)))
         rows = table[torch.randint(len(table), (share.n,), generator=share.generator)[share.rows]]
         terms = paper_sequence_loss(lstm, data.z[rows].to(device), share)
         return {"loss": terms["sequence"] + terms["end"], **terms}
@@ -359,18 +361,18 @@ def _paper_losses(lstm: PaperLstm, device: torch.device) -> Losses:
     return losses
 
 
-def _refuse_short(parts: dict[str, Sequences]) -> None:
+def _refuse_short(parts: dict[str, Sequences], n_steps: int) -> None:
     for split, data in parts.items():
-        if data.longest < N_STEPS:
+        if data.longest < n_steps:
             raise ArtifactError(
                 f"the longest {split} pull has {data.longest} frames, a sequence of the preset paper "
-                f"{N_STEPS}; prepare longer pulls or take the preset default"
+                f"{n_steps}; prepare longer pulls or take the preset default"
             )
 
 
-def _paper_stride(data: Sequences) -> int:
-    """Frames between two of the 10 frames of a sequence that spans a pull."""
-    return max(1, (data.longest - 1) // N_STEPS)
+def _paper_stride(data: Sequences, n_steps: int) -> int:
+    """Frames between two frames of a sequence that spans a pull."""
+    return max(1, (data.longest - 1) // n_steps)
 
 
 @torch.no_grad()
@@ -384,14 +386,14 @@ def _errors(
     pulls = dataset.of_split("validation")
     real = []
     for pull in pulls:
-        frames = np.linspace(pull.start, pull.stop - 1, N_STEPS + 1).round().astype(np.int64)
+        frames = np.linspace(pull.start, pull.stop - 1, CHECKED_STEPS + 1).round().astype(np.int64)
         real.append(torch.from_numpy(dataset.positions(frames)).to(model.landmarks.dtype))
     progress.start("validation rollouts", len(pulls))
     one_step, free, without = [], [], []
     for number, (pull, x) in enumerate(zip(pulls, real, strict=True)):
         target, duration_ps = _rest_of(pull, dataset, model)
         try:
-            path = generate(model, x[0], N_STEPS, 1, target, number, Silent()).positions[0]
+            path = generate(model, x[0], CHECKED_STEPS, 1, target, number, Silent()).positions[0]
             free.append(rmsd(path[1:], x[1:]).mean())
         except ConfigError:
             first, last = dataset.cv_values[[pull.start, pull.stop - 1]].tolist()
@@ -401,7 +403,7 @@ def _errors(
                 f"{dataset.cv.unit}, the training pulls cover {low:.2f} to {high:.2f}"
             )
             without.append(pull.name)
-        following = next_frames(model, x[None], duration_ps / N_STEPS, number)[0]
+        following = next_frames(model, x[None], duration_ps / CHECKED_STEPS, number)[0]
         one_step.append(rmsd(following, x[1:]).mean())
         progress.advance()
     apart = [rmsd(a[1:], b[1:]).mean() for i, a in enumerate(real) for b in real[:i]]

@@ -1,6 +1,5 @@
 """Stage 1: dataset.h5 -> vae.safetensors and latents.h5."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -27,8 +26,9 @@ from smdgen.method.autoencoder import TERM_NAMES, InternalVae, internal_losses
 from smdgen.method.features.aligned import PlacedFeatures
 from smdgen.method.features.base import Features
 from smdgen.method.features.internal import InternalFeatures
+from smdgen.method.model import representation_of
 from smdgen.method.paper import PaperVae, paper_losses
-from smdgen.method.presets import METHODS, autoencoder_settings
+from smdgen.method.presets import METHODS, PaperNumbers, autoencoder_settings
 from smdgen.method.share import Share, whole
 from smdgen.progress import Progress
 from smdgen.store.artifacts import model_hash
@@ -47,15 +47,9 @@ from smdgen.training.checkpoint import (
 )
 from smdgen.training.devices import choose_device
 from smdgen.training.distributed import leads, lock_once, training_group
-from smdgen.training.fit import FitSettings, FitState
+from smdgen.training.fit import FitState, fit_settings
 from smdgen.training.history import history_files, loss_verdict, write_history
 from smdgen.training.settings import chosen, refuse_out_of_range, training_plan
-
-#: Frames kept with the model to judge how near a start is to the training data.
-N_LANDMARKS = 200
-
-#: Most latents of the default preset; a smaller system has as many as internal features.
-MOST_LATENTS = 512
 
 
 @dataclass(frozen=True)
@@ -178,25 +172,27 @@ def _frames(dataset: Dataset, split: Split, config: TrainVaeConfig, device: torc
 
 
 def _new_vae(config: TrainVaeConfig, dataset: Dataset, frames: dict[str, Frames]) -> PaperVae | InternalVae:
-    values = chosen(config, autoencoder_settings(METHODS[config.preset]))
+    values, numbers = chosen(config, autoencoder_settings(METHODS[config.preset])), METHODS[config.preset]
     latent, hidden = int(values["latent_size"]), int(values["hidden_size"])
     dtype = getattr(torch, config.precision)
-    if config.preset == "paper":
-        return PaperVae(dataset.structure.n_atoms, latent, hidden).to(dtype)
-    train, structure = frames["train"], dataset.structure
-    internal = InternalFeatures.fit(train.blocks, spanning_tree(structure.n_atoms, structure.bonds))
+    if isinstance(numbers, PaperNumbers):
+        return PaperVae(dataset.structure.n_atoms, latent, hidden, numbers.dropout).to(dtype)
+    train, structure, own = frames["train"], dataset.structure, numbers.autoencoder
+    tree = spanning_tree(structure.n_atoms, structure.bonds)
+    internal = InternalFeatures.fit(train.blocks, tree, numbers.internal)
 
     spanned = max(len(train) - 1, 1)  # frames have no variance in more directions
 
     def start(features: Features) -> InternalVae:
-        size = min(latent or MOST_LATENTS, features.n_features, spanned)
-        vae = InternalVae(features, size, hidden or min(max(256, 2 * features.n_features), 1024)).to(dtype)
+        size = min(latent or own.most_latents, features.n_features, spanned)
+        width = min(max(own.least_hidden, own.hidden_per_feature * features.n_features), own.most_hidden)
+        vae = InternalVae(features, size, hidden or width, own).to(dtype)
         vae.start_from_components(lambda: (features.encode(x) for x in train.blocks()))
         return vae
 
-    if internal.n_features <= MOST_LATENTS:
+    if internal.n_features <= own.most_latents:
         return start(internal)
-    placed = PlacedFeatures.fit(train.blocks, structure.n_atoms, structure.bonds)
+    placed = PlacedFeatures.fit(train.blocks, structure.n_atoms, structure.bonds, numbers.aligned)
     return min(
         (start(features) for features in (placed, internal)),
         key=lambda vae: _reconstruction(vae, frames["validation"]),
@@ -235,17 +231,14 @@ def _job(
                 sums[name] = sums.get(name, 0.0) + value.item() * len(x) / len(frames["validation"])
         return sums
 
-    paper = config.preset == "paper"
+    numbers = METHODS[config.preset]
+    fit = numbers.autoencoder_fit if isinstance(numbers, PaperNumbers) else numbers.autoencoder.fit
     return Job(
         model=vae,
         losses=lambda batch, share: losses(frames["train"][batch], share),
         validate=validate,
         n_items=len(frames["train"]),
-        settings=FitSettings(
-            int(settings["epochs"]), int(settings["batch_size"]), settings["learning_rate"],
-            one_cycle=not paper, average=0.0 if paper else 0.99,
-            gradient_norm=math.inf if paper else 5.0, seed=config.seed,
-        ),
+        settings=fit_settings(fit, settings, config.seed),
         identity={"kind": "vae", "preset": config.preset, "values": settings, "dataset": dataset.content_hash,
                   "precision": config.precision},
         checkpoint=checkpoint_of(folder.vae),
@@ -291,7 +284,8 @@ def _save(
 ) -> TrainVaeResult:
     if isinstance(vae, InternalVae):
         vae.lower_noise(frames["validation"].blocks)
-    landmarks = _landmarks(frames["train"])
+    numbers = METHODS[config.preset]
+    landmarks = _landmarks(frames["train"], numbers.n_landmarks)
     reach = torch.cat([rmsd_matrix(x, landmarks).min(1).values for x in frames["validation"].blocks()])
     reconstruction = _reconstruction(vae, frames["validation"])
     vae.cpu()
@@ -302,9 +296,11 @@ def _save(
     )  # fmt: skip
     if not leads():
         return result
-    structure = dataset.structure
+    structure, (representation, tree) = dataset.structure, representation_of(vae)
     header = AutoencoderHeader(
         preset=config.preset,
+        numbers=numbers,
+        representation=representation,
         sizes={
             "n_atoms": structure.n_atoms,
             "latent_size": vae.latent_size,
@@ -314,24 +310,23 @@ def _save(
         config={name: value for name, value in asdict(config).items() if name not in {"resume", "force"}},
         structure=structure_to_json(structure),
         atom_hash=structure.atom_hash,
-        bonds=tuple((int(i), int(j)) for i, j in structure.bonds),
         cv=cv_to_dict(dataset.cv),
         content_hash=dataset.content_hash,
         terms=dataset.terms.source,
         units={"length": "A", "energy": "kcal/mol"},
         epochs=state.epoch,
         validation_rmsd_A=reconstruction,
-        reach_A=float(reach.max()),
+        training_radius_A=float(reach.max()),
     )
-    AutoencoderFile(header, vae.state_dict(), landmarks).save(folder.vae)
+    AutoencoderFile(header, vae.state_dict(), landmarks, tree).save(folder.vae)
     _encode_all(folder, dataset, vae)
     write_history(folder.path, "vae", state.history)
     return result
 
 
-def _landmarks(frames: Frames) -> Tensor:
+def _landmarks(frames: Frames, most: int) -> Tensor:
     """(n, n_atoms, 3), A. Training frames spread over the pulls and their times, on the first."""
-    chosen = frames[_spread(len(frames), min(N_LANDMARKS, len(frames)))]
+    chosen = frames[_spread(len(frames), min(most, len(frames)))]
     first = chosen[0] - chosen[0].mean(0)
     return superpose(chosen, first)
 

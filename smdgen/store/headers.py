@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from smdgen.method.presets import Numbers
 from smdgen.store.manifest import Manifest, taken_apart
+from smdgen.store.migrations import header_of_today
 from smdgen.store.plain import from_plain
 
 
@@ -14,39 +16,41 @@ class AutoencoderHeader:
 
     Attributes:
         preset: Name of the method.
+        numbers: All numbers of the method, as they were when it was trained.
+        representation: What the network reads: "internal", "aligned" or "cartesian" coordinates.
         sizes: Sizes of the network: `n_atoms`, `latent_size`, `hidden_size`.
         settings: Numbers of the training: epochs, batch size, rate, weights of the loss.
         config: The user's settings.
         structure: The modelled atoms, as `structure_to_json` gives them.
         atom_hash: SHA-256 over the names of the atoms.
-        bonds: Bonded atoms, from 0.
         cv: The collective variable, as `cvs.to_dict` gives it.
         content_hash: Of the dataset it was trained on.
         terms: Where the bonded terms came from.
         units: Of lengths and energies.
         epochs: How many were trained.
         validation_rmsd_A: A. Mean RMSD of validation frames to their reconstruction.
-        reach_A: A. Largest RMSD of a validation frame to its nearest landmark.
+        training_radius_A: A. Largest RMSD of a validation frame to the nearest of the reference frames.
     """
 
     preset: str
+    numbers: Numbers
+    representation: str
     sizes: Mapping[str, int]
     settings: Mapping[str, float]
     config: Mapping[str, Any]
     structure: str
     atom_hash: str
-    bonds: tuple[tuple[int, int], ...]
     cv: Mapping[str, Any]
     content_hash: str
     terms: str
     units: Mapping[str, str]
     epochs: int
     validation_rmsd_A: float
-    reach_A: float
+    training_radius_A: float
 
     def __post_init__(self) -> None:
-        if not self.reach_A >= 0:
-            raise ValueError(f"reach_A is {self.reach_A}")
+        if not self.training_radius_A >= 0:
+            raise ValueError(f"training_radius_A is {self.training_radius_A}")
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class DynamicsHeader:
 
     Attributes:
         preset: Name of the method.
+        numbers: All numbers of the method, as they were when it was trained.
         sizes: Sizes of the network, by the names of its arguments.
         settings: Numbers of the training: epochs, batch size, rate, width.
         config: The user's settings.
@@ -80,6 +85,7 @@ class DynamicsHeader:
     """
 
     preset: str
+    numbers: Numbers
     sizes: Mapping[str, int]
     settings: Mapping[str, float]
     config: Mapping[str, Any]
@@ -143,10 +149,10 @@ KINDS = {AutoencoderHeader: "vae", DynamicsHeader: "lstm", CheckpointHeader: "ch
 
 
 def header_of(manifest: Manifest, kind: type[Header]) -> Header:
-    """The header of a sound model file.
+    """The header of a sound model file, brought to today's layout.
 
     Raises:
         ArtifactError: A field is missing, unknown or of another type: no smdgen of this layout wrote it.
     """
     with taken_apart(manifest.path):
-        return from_plain(kind, manifest.header, "its header")
+        return from_plain(kind, header_of_today(manifest), "its header")

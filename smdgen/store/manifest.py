@@ -12,8 +12,8 @@ from smdgen import __version__
 from smdgen.errors import ArtifactError, is_out_of_memory
 from smdgen.files import require_regular_file
 
-#: Number of the layout of model files; a reader refuses newer ones and migrates older ones.
-SCHEMA = 1
+#: Number of the layout of model files. Newer ones are refused; `store.migrations` brings older ones up.
+SCHEMA = 2
 
 #: Name of our entry among the metadata of a safetensors file.
 KEY = "smdgen"
@@ -30,6 +30,7 @@ class Manifest:
     """A sound model file, without its weights."""
 
     path: Path
+    schema: int
     kind: str  # "vae", "lstm" or "checkpoint"
     version: str  # of the smdgen that wrote it
     header: dict[str, Any]
@@ -75,7 +76,7 @@ def read_manifest(path: Path, content: bytes | None = None) -> Manifest:
         )
     shapes = {name: tuple(shape) for name, _, shape, _ in parts}
     kind, version = str(manifest.get("kind")), str(manifest.get("version"))
-    return Manifest(Path(path), kind, version, manifest["header"], claimed, shapes)
+    return Manifest(Path(path), schema, kind, version, manifest["header"], claimed, shapes)
 
 
 @contextmanager

@@ -1,20 +1,26 @@
 """Model files: the autoencoder's and the dynamics', opened whole and checked, or saved."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
 
+from smdgen.errors import ArtifactError
 from smdgen.geometry.atoms import Molecule
 from smdgen.geometry.cvs import from_dict as cv_from_dict
+from smdgen.geometry.internal import InternalTree
 from smdgen.method.autoencoder import InternalVae
 from smdgen.method.model import PullModel, build_critic, build_lstm, build_vae, nearest_allowed
 from smdgen.method.paper import PaperVae
+from smdgen.method.presets import DefaultNumbers
 from smdgen.method.training_paths import Schedule
 from smdgen.store.artifacts import read_model, write_model
 from smdgen.store.headers import KINDS, AutoencoderHeader, DynamicsHeader, Header, header_of
 from smdgen.store.manifest import taken_apart
+from smdgen.store.migrations import tensors_of_today
 from smdgen.store.plain import to_plain
 
 
@@ -25,13 +31,15 @@ class AutoencoderFile:
     Attributes:
         header: What it says of itself.
         weights: Of the network, by name.
-        landmarks: (n_landmarks, n_atoms, 3), A. Some training frames, on the first one.
+        reference_frames: (n_frames, n_atoms, 3), A. Some training frames, on the first one.
+        tree: Spanning tree of the atoms, for internal coordinates; else None.
         sha256: Content hash of the file it was read from; empty for a new one.
     """
 
     header: AutoencoderHeader
     weights: Mapping[str, Tensor]
-    landmarks: Tensor
+    reference_frames: Tensor
+    tree: InternalTree | None
     sha256: str = ""
 
     @classmethod
@@ -43,10 +51,10 @@ class AutoencoderFile:
         """
         tensors, header, sha256 = _read(path, AutoencoderHeader)
         with taken_apart(path):
-            landmarks = tensors["landmarks"]
-            if landmarks.shape != (len(landmarks), header.sizes["n_atoms"], 3) or not len(landmarks):
-                raise ValueError(f"landmarks of shape {tuple(landmarks.shape)}")
-            return cls(header, _group(tensors, "weights."), landmarks, sha256)
+            frames, n_atoms = tensors["reference_frames"], header.sizes["n_atoms"]
+            if frames.shape != (len(frames), n_atoms, 3) or not len(frames):
+                raise ValueError(f"reference frames of shape {tuple(frames.shape)}")
+            return cls(header, _group(tensors, "weights."), frames, _read_tree(tensors, n_atoms), sha256)
 
     def save(self, path: Path) -> None:
         """Write it, whole or not at all.
@@ -54,7 +62,11 @@ class AutoencoderFile:
         Raises:
             ArtifactError: The folder cannot be written.
         """
-        _write(path, self.header, {**_named("weights.", self.weights), "landmarks": self.landmarks})
+        tensors = {**_named("weights.", self.weights), "reference_frames": self.reference_frames}
+        if self.tree is not None:
+            parts = (torch.from_numpy(getattr(self.tree, name)) for name in _TREE)
+            tensors |= _named("tree.", dict(zip(_TREE, parts, strict=True)))
+        _write(path, self.header, tensors)
 
     def network(self) -> PaperVae | InternalVae:
         """The autoencoder, ready to use.
@@ -62,7 +74,8 @@ class AutoencoderFile:
         Raises:
             ValueError: Or the like, where weights do not fit the header; see `taken_apart`.
         """
-        return build_vae(self.weights, self.header.preset, self.header.sizes, self.header.bonds)
+        header = self.header
+        return build_vae(self.weights, header.sizes, header.numbers, header.representation, self.tree)
 
 
 @dataclass(frozen=True)
@@ -105,27 +118,76 @@ def build_model(vae: AutoencoderFile, lstm: DynamicsFile, structure: Molecule) -
     Raises:
         ValueError: Or the like, where weights do not fit a header; see `taken_apart`.
     """
-    critic = build_critic(lstm.critic, structure)
+    numbers, frames = lstm.header.numbers, vae.reference_frames
+    critic = None
+    if lstm.critic:
+        assert isinstance(numbers, DefaultNumbers)
+        critic = build_critic(lstm.critic, structure, numbers.critic).to(frames)
     return PullModel(
         vae.network(),
-        build_lstm(lstm.weights, lstm.header.preset, lstm.header.sizes),
+        build_lstm(lstm.weights, lstm.header.sizes, numbers),
         cv_from_dict(vae.header.cv),
-        Schedule(lstm.paths, lstm.header.duration_ps),
-        vae.landmarks,
-        vae.header.reach_A,
-        nearest_allowed(structure, vae.landmarks),
-        None if critic is None else critic.to(vae.landmarks),
+        Schedule(lstm.paths, lstm.header.duration_ps, numbers.paths),
+        frames,
+        vae.header.training_radius_A,
+        nearest_allowed(structure, frames, numbers),
+        critic,
     )
+
+
+def migrate(folder: Path) -> None:
+    """Write both model files of a folder anew, in today's layout; they stay the same model.
+
+    Raises:
+        ArtifactError: One is missing, damaged, or they do not belong together.
+    """
+    vae_path, lstm_path = folder / "vae.safetensors", folder / "lstm.safetensors"
+    vae, lstm = AutoencoderFile.open(vae_path), DynamicsFile.open(lstm_path)
+    if lstm.header.vae_sha256 != vae.sha256:
+        raise ArtifactError(f"{lstm_path} belongs to another {vae_path.name}; take the one it was made from")
+    vae.save(vae_path)
+    header = replace(lstm.header, vae_sha256=AutoencoderFile.open(vae_path).sha256)
+    replace(lstm, header=header).save(lstm_path)
+
+
+#: Parts of the spanning tree.
+_TREE = ("parent", "primary", "depth")
+
+
+def _read_tree(tensors: Mapping[str, Tensor], n_atoms: int) -> InternalTree | None:
+    """The spanning tree in a file, if it has one.
+
+    Raises:
+        ValueError: It is of other atoms.
+    """
+    parts = _group(tensors, "tree.")
+    if not parts:
+        return None
+    tree = InternalTree(*(parts[name].numpy() for name in _TREE))
+    parent, primary, depth = tree.parent, tree.primary, tree.depth
+    child = depth > 0
+    sound = (
+        all(x.shape == (n_atoms,) and x.dtype == np.int64 for x in (parent, primary, depth))
+        and child.sum() == n_atoms - 1
+        and ((parent[child] >= 0) & (parent[child] < n_atoms)).all()
+        and ((primary[child] >= 0) & (primary[child] < n_atoms)).all()
+        and (depth[parent[child]] == depth[child] - 1).all()
+        and (parent[primary[child]] == parent[child]).all()
+    )
+    if not sound:
+        raise ValueError("a spanning tree of other atoms")
+    return tree
 
 
 def _read(path: Path, kind: type[Header]) -> tuple[dict[str, Tensor], Header, str]:
     """Tensors, header and content hash of a model file."""
-    tensors, manifest = read_model(path, KINDS[kind])
+    stored, manifest = read_model(path, KINDS[kind])
     header = header_of(manifest, kind)
-    coarse = [name for name, x in tensors.items() if x.is_floating_point() and x.dtype.itemsize < 4]
+    coarse = [name for name, x in stored.items() if x.is_floating_point() and x.dtype.itemsize < 4]
     with taken_apart(path):
+        tensors = tensors_of_today(manifest, stored)
         if coarse:
-            raise ValueError(f"{coarse[0]} is {tensors[coarse[0]].dtype}")
+            raise ValueError(f"{coarse[0]} is {stored[coarse[0]].dtype}")
     return tensors, header, manifest.sha256
 
 

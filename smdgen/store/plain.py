@@ -19,7 +19,7 @@ def to_plain(record: Any) -> dict[str, Any]:
 
 
 def from_plain(kind: type[Record], value: Any, name: str = "it") -> Record:
-    """The dataclass that `to_plain` took apart.
+    """The dataclass that `to_plain` took apart; only a field that is None by default may be absent.
 
     Args:
         kind: A frozen dataclass of numbers, texts, tuples, mappings and other such dataclasses.
@@ -35,14 +35,10 @@ def from_plain(kind: type[Record], value: Any, name: str = "it") -> Record:
     unknown = sorted(value.keys() - hints.keys())
     if unknown:
         raise ValueError(f"{name} has an unknown {unknown[0]!r}")
-    missing = [field.name for field in fields if _has_no_default(field) and field.name not in value]
+    missing = [field.name for field in fields if field.default is not None and field.name not in value]
     if missing:
         raise ValueError(f"{name} has no {missing[0]!r}")
     return kind(**{key: _read(hints[key], item, key) for key, item in value.items()})
-
-
-def _has_no_default(field: "dataclasses.Field[Any]") -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _plain(value: Any) -> Any:
@@ -62,7 +58,7 @@ def _read(kind: Any, value: Any, name: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return from_plain(kind, value, name)  # type: ignore[arg-type]
     if origin is UnionType:
-        return None if value is None else _read(inner[0], value, name)
+        return _union(inner, value, name)
     if origin is tuple:
         return _tuple(inner, value, name)
     if origin is Mapping:
@@ -70,6 +66,15 @@ def _read(kind: Any, value: Any, name: str) -> Any:
             raise ValueError(f"{name} is {_short(value)}, expected an object")
         return {str(key): _read(inner[1], item, f"{name}.{key}") for key, item in value.items()}
     return _scalar(kind, value, name)
+
+
+def _union(inner: tuple[Any, ...], value: Any, name: str) -> Any:
+    """None, if that is one of the kinds; of several dataclasses the one that has these fields."""
+    if value is None and type(None) in inner:
+        return None
+    keys = set(value) if isinstance(value, Mapping) else set()
+    fitting = [kind for kind in inner if keys and keys <= get_type_hints(kind).keys()]
+    return _read((fitting or inner)[0], value, name)
 
 
 def _tuple(inner: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:

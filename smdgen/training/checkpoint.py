@@ -18,7 +18,7 @@ from smdgen.progress import Progress
 from smdgen.store.artifacts import read_model, write_model
 from smdgen.store.checkpoints import checkpoint_of, is_finished, unfinished, without_beginning
 from smdgen.store.headers import CheckpointHeader, header_of
-from smdgen.store.manifest import taken_apart
+from smdgen.store.manifest import SCHEMA, taken_apart
 from smdgen.store.plain import to_plain
 from smdgen.store.run_record import RunFolder, command_line
 from smdgen.training.distributed import leads
@@ -164,6 +164,11 @@ def _read(job: Job, identity: dict[str, Any]) -> FitState:
     if not path.exists():
         raise ArtifactError(f"{path} not found: there is no training to resume; leave --resume out")
     tensors, manifest = read_model(path, "checkpoint")
+    if manifest.schema < SCHEMA:
+        raise ArtifactError(
+            f"{path} is of a training that smdgen {manifest.version} began, in an earlier layout; "
+            "leave --resume out and add --force to begin anew"
+        )
     header = header_of(manifest, CheckpointHeader)
     with taken_apart(path):
         made_from = header.identity

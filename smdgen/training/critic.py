@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -13,32 +13,15 @@ from smdgen.geometry.bonds import ca_pairs, even_choice
 from smdgen.geometry.frames import bond_lengths
 from smdgen.io.structures.structure import Structure
 from smdgen.method.autoencoder import InternalVae
-from smdgen.method.critic import MOST_DISTANCES, N_CANDIDATES, Critic
+from smdgen.method.critic import Critic
 from smdgen.method.dynamics import N_CONDITIONS, SteeredLstm
 from smdgen.method.model import PullModel
 from smdgen.method.rollout import draw_next
 from smdgen.method.share import Share, whole
 from smdgen.progress import Progress
 from smdgen.store.headers import CriticScore
-from smdgen.training.fit import FitSettings, fit
+from smdgen.training.fit import fit, fit_settings
 from smdgen.training.sequences import Sequences, draw_batch, draw_stride
-
-#: Next frames sampled: so many for each training frame, at most so many frames x residues, and none at all
-#: where these are too few to learn from.
-SAMPLES_A_FRAME, MOST_RESIDUES, FEWEST_SAMPLES = 2, 200_000, 1000
-
-
-#: Sequences sampled at a time.
-N_ROWS = 32
-
-
-#: Validation samples for each training sample.
-VALIDATION_SHARE = 1 / 8
-
-
-#: How the critic is trained.
-SETTINGS = FitSettings(epochs=20, batch_size=128, learning_rate=5e-4, weight_decay=0.01, average=0.99)
-
 
 #: The loss of a critic that says "one or the other" to everything.
 CHANCE = 2 * math.log(2)
@@ -52,17 +35,19 @@ class CriticOutcome:
         critic: Chooses among candidates; None: there were too few frames, or it learned nothing that holds.
         auc: How well it tells true from sampled next frames of validation pulls, 0.5 for not at all.
         n_samples: Sampled frames it learned from.
+        n_candidates: Among which it chooses.
     """
 
     critic: Critic | None = None
     auc: float = math.nan
     n_samples: int = 0
+    n_candidates: int = 0
 
     def text(self) -> str:
         """For the console."""
         if self.critic is None:
             return "none"
-        return f"chooses among {N_CANDIDATES} candidates a step, AUC {self.auc:.2f} on validation pulls"
+        return f"chooses among {self.n_candidates} candidates a step, AUC {self.auc:.2f} on validation pulls"
 
     def score(self) -> CriticScore | None:
         """For the model file."""
@@ -102,20 +87,21 @@ def train_critic(
         seed: Of the samples and the training.
         progress: Told of samples and epochs.
     """
-    pairs = even_choice(ca_pairs(find_backbone(structure)), MOST_DISTANCES)
     assert isinstance(model.lstm, SteeredLstm)
-    data, most = parts["train"], MOST_RESIDUES // model.lstm.residues.n_residues
-    n = min(most_samples, SAMPLES_A_FRAME * len(data.z), most)
-    if n < FEWEST_SAMPLES or not len(pairs):
+    own = model.lstm.numbers.critic
+    pairs = even_choice(ca_pairs(find_backbone(structure)), own.most_distances)
+    data, most = parts["train"], own.most_residues // model.lstm.residues.n_residues
+    n = min(most_samples, own.samples_per_frame * len(data.z), most)
+    if n < own.fewest_samples or not len(pairs):
         return CriticOutcome()
     generator = torch.Generator().manual_seed(seed)
     atoms = torch.from_numpy(pairs).to(model.lstm.z_scale.device)
-    n_checked = round(VALIDATION_SHARE * n)
+    n_checked = round(own.validation_share * n)
     progress.start("samples for the critic", n + n_checked)
     examples = _sample(model, data, n, atoms, generator, progress)
     checked = _sample(model, parts["validation"], n_checked, atoms, generator, progress)
     torch.manual_seed(seed)
-    critic = Critic.of(pairs, examples.true, examples.told)
+    critic = Critic.of(pairs, examples.true, examples.told, own)
 
     def terms(of: _Examples, share: Share) -> dict[str, Tensor]:
         true, made = critic(of.true, of.told), critic(of.made, of.told)
@@ -129,13 +115,14 @@ def train_critic(
         found = terms(checked, whole(n_checked, generator))
         return {name: value.item() for name, value in found.items()}
 
-    settings = replace(SETTINGS, seed=seed)
+    settings = fit_settings(own.fit, asdict(own.fit), seed)
     state = fit(critic, losses, n, validate, settings, progress, label="critic")
     if state.best_loss >= CHANCE:
         return CriticOutcome()
     with torch.no_grad():
         true, made = (critic(x, checked.told) for x in (checked.true, checked.made))
-    return CriticOutcome(critic.cpu(), float((true[:, None] > made).float().mean()), n)
+    n_candidates = model.lstm.numbers.sampling.n_candidates
+    return CriticOutcome(critic.cpu(), float((true[:, None] > made).float().mean()), n, n_candidates)
 
 
 @torch.no_grad()
@@ -147,7 +134,8 @@ def _sample(
     assert isinstance(vae, InternalVae)
     true, made, told, n_done = [], [], [], 0
     while n_done < n:
-        z, steering = draw_batch(data, draw_stride(data, generator), whole(N_ROWS, generator))
+        rows = whole(lstm.numbers.critic.n_rows, generator)
+        z, steering = draw_batch(data, draw_stride(data, generator), lstm.numbers.dynamics.n_steps, rows)
         z, steering = z.to(pairs.device), steering.to(pairs.device)
         context, _ = lstm.remember((z[:, :-1] - lstm.z_centre) / lstm.z_scale, steering)
         context, following, aim = context.flatten(0, 1), z[:, 1:].flatten(0, 1), steering.aim.flatten()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from smdgen.errors import TrainingError
+from smdgen.method.presets import Fitting
 from smdgen.method.share import Share, average_gradients, own_share
 from smdgen.progress import Progress
 
@@ -46,6 +47,22 @@ class FitSettings:
     last: bool = False
     gradient_norm: float = math.inf
     seed: int = 0
+
+
+def fit_settings(numbers: Fitting, settings: Mapping[str, float], seed: int) -> FitSettings:
+    """How to train: a preset's numbers, with the epochs, batch size and rate that were settled on."""
+    return FitSettings(
+        epochs=int(settings["epochs"]),
+        batch_size=int(settings["batch_size"]),
+        learning_rate=settings["learning_rate"],
+        muon=numbers.muon,
+        one_cycle=numbers.one_cycle,
+        weight_decay=numbers.weight_decay,
+        average=numbers.average,
+        last=numbers.last,
+        gradient_norm=math.inf if numbers.gradient_norm is None else numbers.gradient_norm,
+        seed=seed,
+    )
 
 
 #: A last validation loss of more than so many times the lowest is that of a training that diverged.

@@ -13,9 +13,6 @@ from smdgen.method.dynamics import Steering
 from smdgen.method.share import Share
 from smdgen.store.latents import Latents
 
-#: Steps of a training sequence, where the pulls are long enough.
-N_STEPS = 10
-
 
 @dataclass(frozen=True)
 class Sequences:
@@ -46,18 +43,19 @@ def sequences(latents: Latents, split: str) -> Sequences:
     )
 
 
-def draw_batch(data: Sequences, stride: int, share: Share) -> tuple[Tensor, Steering]:
+def draw_batch(data: Sequences, stride: int, most_steps: int, share: Share) -> tuple[Tensor, Steering]:
     """Sequences with one stride from anywhere in the pulls.
 
     Args:
         data: Encoded pulls.
         stride: Frames between two steps.
+        most_steps: Steps of a sequence, where the pulls are long enough.
         share: How many to draw, and from where.
 
     Returns:
         Latents (n_rows, n_steps + 1, latent_size) and what steers them, (n_rows, n_steps) each.
     """
-    n_steps = max(1, min(N_STEPS, (data.longest - 1) // stride))
+    n_steps = max(1, min(most_steps, (data.longest - 1) // stride))
     table = torch.from_numpy(windows(data.ranges, n_steps + 1, stride))
     rows = table[torch.randint(len(table), (share.n,), generator=share.generator)[share.rows]]
     cv = data.cv[rows]

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from smdgen.geometry.bonds import even_choice
-from smdgen.method.critic import MOST_DISTANCES, Critic
+from smdgen.method.critic import Critic
 from smdgen.method.model import build_critic
+from smdgen.method.presets import DEFAULT
 from tests.method.test_rollout import turn
 
 PAIRS = np.array([[0, 3], [1, 5], [2, 6]])
@@ -38,17 +39,17 @@ def test_an_input_far_from_all_training_frames_counts_no_more_than_a_little_outs
 
 
 def test_it_comes_back_from_a_model_file_and_one_of_other_atoms_is_refused(critic, x):
-    again = build_critic(critic.state_dict(), SimpleNamespace(names=["C"] * 7))
+    again = build_critic(critic.state_dict(), SimpleNamespace(names=["C"] * 7), DEFAULT.critic)
     told = torch.zeros(300, 4, dtype=x.dtype)
     assert torch.equal(again(again.distances(x), told), critic(critic.distances(x), told))
-    assert build_critic({}, SimpleNamespace(names=["C"] * 7)) is None
     with pytest.raises(ValueError, match="other atoms"):
-        build_critic(critic.state_dict(), SimpleNamespace(names=["C"] * 6))
+        build_critic(critic.state_dict(), SimpleNamespace(names=["C"] * 6), DEFAULT.critic)
 
 
 def test_of_too_many_pairs_an_even_choice_is_watched():
     pairs = np.stack(np.triu_indices(100, 2), 1)
-    watched = even_choice(pairs, MOST_DISTANCES)
-    assert len(pairs) > len(watched) == len(np.unique(watched, axis=0)) == MOST_DISTANCES
+    most = DEFAULT.critic.most_distances
+    watched = even_choice(pairs, most)
+    assert len(pairs) > len(watched) == len(np.unique(watched, axis=0)) == most
     np.testing.assert_array_equal(watched[[0, -1]], pairs[[0, -1]])
-    np.testing.assert_array_equal(even_choice(PAIRS, MOST_DISTANCES), PAIRS)
+    np.testing.assert_array_equal(even_choice(PAIRS, most), PAIRS)

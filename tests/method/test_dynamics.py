@@ -3,6 +3,7 @@
 import torch
 
 from smdgen.method.dynamics import SteeredLstm, Steering, flow_matching_loss
+from smdgen.method.presets import SamplingNumbers
 from smdgen.method.share import whole
 
 
@@ -51,7 +52,7 @@ def test_sampling_follows_the_flow_of_a_known_gaussian():
 
     lstm.velocity = velocity
     noise = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
-    found = lstm.sample(torch.zeros(9, 1, dtype=torch.float64), noise, 50)
+    found = lstm.sample(torch.zeros(9, 1, dtype=torch.float64), noise, SamplingNumbers(n_ode_steps=50))
     torch.testing.assert_close(found, m + sd * noise, atol=2e-3, rtol=0)
 
 
@@ -82,7 +83,7 @@ def test_sampling_is_pulled_on_the_way_and_what_is_left_of_the_flow_keeps_to_it(
 
     lstm.velocity = lambda u, s, context: u / s[..., None].clamp_min(0.05)
     noise = torch.tensor([[0.4], [0.1]], dtype=torch.float64)
-    found = lstm.sample(torch.zeros(2, 1, dtype=torch.float64), noise, 20, pull)
+    found = lstm.sample(torch.zeros(2, 1, dtype=torch.float64), noise, SamplingNumbers(), pull)
     assert len(asked) == 13, "at 0.30, 0.35 .. 0.90"
     assert (asked[0] - wanted).abs().min() > 1
     torch.testing.assert_close(found, wanted, atol=2e-2, rtol=0)

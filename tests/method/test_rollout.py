@@ -15,6 +15,7 @@ from smdgen.method.dynamics import SteeredLstm
 from smdgen.method.guidance import steer
 from smdgen.method.model import PullModel, build_lstm, build_vae, nearest_allowed, start_distance
 from smdgen.method.paper import PaperLstm, PaperVae
+from smdgen.method.presets import DEFAULT
 from smdgen.method.rollout import generate, next_frames
 from smdgen.method.training_paths import Schedule
 from smdgen.method.transformer import residue_layout
@@ -207,7 +208,7 @@ def test_training_frames_that_clash_lift_the_limits():
     assert not nearest_allowed(molecule, torch.cat([straight, curled])).any()
 
 
-@pytest.mark.parametrize("build", [lambda *args: build_vae(*args, []), build_lstm])
+@pytest.mark.parametrize("build", [lambda *args: build_vae(*args, "internal", None), build_lstm])
 def test_sizes_beyond_the_weights_are_refused_before_memory_is_taken(build):
     with pytest.raises(ValueError, match="beyond the number of weights"):
-        build({"w": torch.zeros(1)}, "default", {"hidden_size": 10**9})
+        build({"w": torch.zeros(1)}, {"hidden_size": 10**9}, DEFAULT)

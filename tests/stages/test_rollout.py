@@ -101,12 +101,12 @@ def test_models_of_another_make_up_are_refused(tmp_path, header):
 @pytest.mark.parametrize(
     ("name", "tensors", "header"),
     [
-        ("vae", {"landmarks": torch.zeros(39, 3)}, {}),
-        ("vae", {"landmarks": torch.zeros(2, 39, 3)}, {}),
-        ("vae", {"landmarks": torch.zeros(0, 40, 3)}, {}),
-        ("vae", {"landmarks": torch.zeros(2, 39, 3)}, {"sizes": {"n_atoms": 39}}),
-        ("vae", {}, {"reach_A": math.nan}),
-        ("vae", {}, {"reach_A": "far"}),
+        ("vae", {"reference_frames": torch.zeros(39, 3)}, {}),
+        ("vae", {"reference_frames": torch.zeros(2, 39, 3)}, {}),
+        ("vae", {"reference_frames": torch.zeros(0, 40, 3)}, {}),
+        ("vae", {"reference_frames": torch.zeros(2, 39, 3)}, {"sizes": {"n_atoms": 39}}),
+        ("vae", {}, {"training_radius_A": math.nan}),
+        ("vae", {}, {"training_radius_A": "far"}),
         ("lstm", {"paths": torch.zeros(2)}, {}),
         ("lstm", {"paths": torch.zeros(0, 2)}, {}),
         ("lstm", {"paths": torch.zeros(1, 1)}, {}),

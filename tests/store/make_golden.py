@@ -25,7 +25,9 @@ from smdgen.method.critic import Critic
 from smdgen.method.dynamics import SteeredLstm
 from smdgen.method.features.aligned import PlacedFeatures
 from smdgen.method.features.internal import InternalFeatures
+from smdgen.method.model import representation_of
 from smdgen.method.paper import PaperLstm, PaperVae
+from smdgen.method.presets import METHODS
 from smdgen.method.rollout import generate
 from smdgen.method.transformer import residue_layout
 from smdgen.store.headers import CriticScore
@@ -93,9 +95,13 @@ def write(kind: str, folder: Path) -> None:
     vae, lstm, critic = networks(kind, x)
     preset = "paper" if kind == "paper" else "default"
     sizes = {"n_atoms": STRUCTURE.n_atoms, "latent_size": LATENT_SIZE, "hidden_size": HIDDEN_SIZE}
-    header = autoencoder_header(STRUCTURE, CV, preset=preset, sizes=sizes, reach_A=2.0)
-    landmarks = superpose(x[::30], x[0] - x[0].mean(0))
-    AutoencoderFile(header, vae.state_dict(), landmarks).save(folder / "vae.safetensors")
+    representation, tree = representation_of(vae)
+    header = autoencoder_header(
+        STRUCTURE, CV, preset=preset, numbers=METHODS[preset], representation=representation, sizes=sizes,
+        training_radius_A=2.0,
+    )  # fmt: skip
+    frames = superpose(x[::30], x[0] - x[0].mean(0))
+    AutoencoderFile(header, vae.state_dict(), frames, tree).save(folder / "vae.safetensors")
     own = AutoencoderFile.open(folder / "vae.safetensors")
     sizes = {"latent_size": LATENT_SIZE, "hidden_size": HIDDEN_SIZE}
     if isinstance(lstm, SteeredLstm):
@@ -104,7 +110,12 @@ def write(kind: str, folder: Path) -> None:
                   "n_residues": residues.n_residues, "n_kinds": residues.n_kinds}  # fmt: skip
     score = None if critic is None else CriticScore(0.75, 1000)
     header = dynamics_header(
-        preset=preset, sizes=sizes, vae_sha256=own.sha256, duration_ps=100.0, critic=score
+        preset=preset,
+        numbers=METHODS[preset],
+        sizes=sizes,
+        vae_sha256=own.sha256,
+        duration_ps=100.0,
+        critic=score,
     )
     paths = torch.stack([evaluate(CV, pull) for pull in pulls])[:, ::6]
     weights = {} if critic is None else critic.state_dict()

@@ -5,6 +5,7 @@ import torch
 
 from smdgen.errors import ArtifactError
 from smdgen.store.artifacts import model_hash, read_model, write_model
+from smdgen.store.manifest import SCHEMA
 
 
 @pytest.fixture
@@ -76,10 +77,9 @@ def test_other_kind_missing_file_and_folder_are_refused(tmp_path, tensors):
 
 
 def test_newer_layout_is_refused(tmp_path, tensors, monkeypatch):
-    monkeypatch.setattr("smdgen.store.artifacts.SCHEMA", 2)
+    monkeypatch.setattr("smdgen.store.artifacts.SCHEMA", SCHEMA + 1)
     write_model(tmp_path / "m", "vae", tensors, HEADER)
-    monkeypatch.setattr("smdgen.store.artifacts.SCHEMA", 1)
-    with pytest.raises(ArtifactError, match="layout 2"):
+    with pytest.raises(ArtifactError, match=f"layout {SCHEMA + 1}"):
         read_model(tmp_path / "m", "vae")
 
 

@@ -8,6 +8,7 @@ import torch
 from smdgen.geometry import cvs
 from smdgen.geometry.cvs import CollectiveVariable
 from smdgen.io.structures.structure import Structure, structure_to_json
+from smdgen.method.presets import METHODS
 from smdgen.store.headers import AutoencoderHeader, DynamicsHeader
 from smdgen.store.models import AutoencoderFile, DynamicsFile
 from tests.tools.pulls import make_cv, make_structure
@@ -20,19 +21,20 @@ def autoencoder_header(
     structure, cv = structure or make_structure(), cv or make_cv()
     values = {
         "preset": "default",
+        "numbers": METHODS["default"],
+        "representation": "aligned",
         "sizes": {"n_atoms": structure.n_atoms, "latent_size": 1, "hidden_size": 1},
         "settings": {"epochs": 2},
         "config": {"seed": 0},
         "structure": structure_to_json(structure),
         "atom_hash": structure.atom_hash,
-        "bonds": tuple((int(i), int(j)) for i, j in structure.bonds),
         "cv": cvs.to_dict(cv),
         "content_hash": "0" * 64,
         "terms": "geometry",
         "units": {"length": "A", "energy": "kcal/mol"},
         "epochs": 2,
         "validation_rmsd_A": 0.5,
-        "reach_A": 1.0,
+        "training_radius_A": 1.0,
     }
     return AutoencoderHeader(**{**values, **changes})
 
@@ -41,6 +43,7 @@ def dynamics_header(**changes: Any) -> DynamicsHeader:
     """A header of lstm.safetensors."""
     values = {
         "preset": "default",
+        "numbers": METHODS["default"],
         "sizes": {"hidden_size": 1},
         "settings": {"epochs": 2},
         "config": {"seed": 0},
@@ -56,8 +59,8 @@ def dynamics_header(**changes: Any) -> DynamicsHeader:
 def write_autoencoder(path: Path, header: AutoencoderHeader | None = None) -> str:
     """A vae.safetensors of one weight; its content hash."""
     header = header or autoencoder_header()
-    landmarks = torch.zeros(1, header.sizes["n_atoms"], 3)
-    AutoencoderFile(header, {"w": torch.zeros(1)}, landmarks).save(path)
+    frames = torch.zeros(1, header.sizes["n_atoms"], 3)
+    AutoencoderFile(header, {"w": torch.zeros(1)}, frames, tree=None).save(path)
     return AutoencoderFile.open(path).sha256
 
 

@@ -17,7 +17,7 @@ from smdgen.dataset.dataset import open_dataset
 from smdgen.errors import ArtifactError, ConfigError, WriteError
 from smdgen.geometry.frames import rmsd
 from smdgen.method.dynamics import SteeredLstm
-from smdgen.method.presets import DEFAULT, dynamics_settings
+from smdgen.method.presets import DEFAULT, PathNumbers, dynamics_settings
 from smdgen.progress import Silent
 from smdgen.stages import prepare, train_lstm, train_vae
 from smdgen.store.artifacts import model_hash, read_model, write_model
@@ -338,12 +338,12 @@ def test_blocks_of_one_trajectory_are_one_pull_in_the_schedule():
     latents = Latents(
         np.zeros((20, 1)), cv[kept], times[kept], (("b1", 0, 10, "train"), ("b2", 10, 20, "train")), ""
     )
-    joined = train_lstm.cv_schedule(latents, ["one.dcd", "one.dcd"])
+    joined = train_lstm.cv_schedule(latents, ["one.dcd", "one.dcd"], PathNumbers())
     assert joined.paths.shape == (1, 40)
     np.testing.assert_allclose(joined.paths[0], cv, rtol=1e-6)
     assert joined.duration_ps == pytest.approx(19.5)
     for sources in (["", ""], ["one.dcd", "other.dcd"]):
-        apart = train_lstm.cv_schedule(latents, sources)
+        apart = train_lstm.cv_schedule(latents, sources, PathNumbers())
         assert apart.paths.shape == (2, 10)
         assert apart.duration_ps == pytest.approx(4.5)
 
@@ -380,7 +380,9 @@ def test_wide_layers_and_small_batches_have_a_lower_rate_unless_the_user_gave_on
     assert rate(1024 - 29, 320, learning_rate=0.01) == 0.01
 
 
-@pytest.mark.parametrize("forged", ["", "weights", "landmarks", "reach", "sizes", "preset", "latents"])
+@pytest.mark.parametrize(
+    "forged", ["", "weights", "landmarks", "reach", "sizes", "preset", "latents", "tree"]
+)
 def test_an_autoencoder_whose_parts_do_not_fit_is_refused_by_train_lstm(run_dir, forged):
     """All are sealed anew, as somebody who forges would do."""
     train_vae.run(TrainVaeConfig(epochs=1, hidden_size=16, latent_size=8, batch_size=16), run_dir, Silent())
@@ -390,11 +392,13 @@ def test_an_autoencoder_whose_parts_do_not_fit_is_refused_by_train_lstm(run_dir,
     if forged == "weights":
         tensors["weights.linear_in.weight"] = tensors["weights.linear_in.weight"][:-1].clone()
     elif forged == "landmarks":
-        tensors["landmarks"] = tensors["landmarks"][:, :-1].clone()
+        tensors["reference_frames"] = tensors["reference_frames"][:, :-1].clone()
+    elif forged == "tree":
+        tensors["tree.parent"] = tensors["tree.parent"][:-1].clone()
     elif forged == "sizes":
         header = {**header, "sizes": {**header["sizes"], "hidden_size": 10**9}}
     elif forged in ("reach", "preset"):
-        header = {k: v for k, v in header.items() if k != {"reach": "reach_A"}.get(forged, forged)}
+        header = {k: v for k, v in header.items() if k != {"reach": "training_radius_A"}.get(forged, forged)}
     write_model(folder.vae, "vae", tensors, header)
     latents = read_latents(folder.latents)
     means = latents.means[:, :-1] if forged == "latents" else latents.means

@@ -7,6 +7,7 @@ import torch
 
 from smdgen.about.stored import describe_model
 from smdgen.config import RolloutConfig, TrainLstmConfig, TrainVaeConfig
+from smdgen.method.presets import METHODS
 from smdgen.progress import Silent
 from smdgen.stages import rollout, train_lstm, train_vae
 from smdgen.store.models import DynamicsFile
@@ -26,7 +27,9 @@ class StopInCritic(Silent):
 @pytest.fixture
 def trained(run_dir, monkeypatch):
     """As many samples for each of the few training frames as make enough."""
-    monkeypatch.setattr(critic, "SAMPLES_A_FRAME", 20)
+    own = METHODS["default"]
+    more = dataclasses.replace(own, critic=dataclasses.replace(own.critic, samples_per_frame=20))
+    monkeypatch.setitem(METHODS, "default", more)
     train_vae.run(TrainVaeConfig(epochs=2, hidden_size=16), run_dir, Silent())
     return run_dir
 

@@ -8,22 +8,7 @@ from torch import Tensor, nn
 from smdgen.geometry.bonds import bonds_apart
 from smdgen.geometry.frames import bond_lengths, superpose
 from smdgen.method.components import Blocks, mean_and_deviation
-
-#: Atoms three bonds apart count as near if their distance varies less than this (A): omega, planes.
-STIFF_DEVIATION = 0.12
-
-#: Share of the components' variance that a distance has beside a coordinate: coordinates tell the fold.
-DISTANCE_SHARE = 0.1
-
-#: Sweeps that move decoded atoms to their distances, and the share of what is wrong that a plain sweep is
-#: taken to leave, from which their momentum follows: in training, for its time and memory, and otherwise.
-TRAINING_SWEEPS, SWEEPS = (10, 0.85), (40, 0.97)
-
-#: A. No decoded distance is shorter.
-SHORTEST = 0.5
-
-#: Rounds in which the mean frame is found.
-_MEAN_ROUNDS = 3
+from smdgen.method.presets import DEFAULT, AlignedNumbers
 
 
 class PlacedFeatures(nn.Module):
@@ -38,17 +23,21 @@ class PlacedFeatures(nn.Module):
     H. Wang, ACM Trans. Graph. 34, 246 (2015), for their Chebyshev acceleration.
     """
 
+    representation = "aligned"
+
     mean: Tensor  # (n_atoms, 3), A. Mean of the training frames laid onto it
     spread: Tensor  # (), A. Standard deviation of the coordinates, one for all
     pairs: Tensor  # (n_pairs, 2) atoms at most three bonds apart
     length: Tensor  # (n_pairs,), A. Mean of each distance
-    length_spread: Tensor  # (n_pairs,), A. Its standard deviation, over `DISTANCE_SHARE`
+    length_spread: Tensor  # (n_pairs,), A. Its standard deviation, over `distance_share`
     is_bond: Tensor  # (n_pairs,) whether a bond is between them
     branches: Tensor  # (n_branches,) atoms with three or more neighbours
 
-    def __init__(self, n_atoms: int, n_pairs: int, n_branches: int) -> None:
+    def __init__(
+        self, n_atoms: int, n_pairs: int, n_branches: int, numbers: AlignedNumbers = DEFAULT.aligned
+    ) -> None:
         super().__init__()
-        self.n_atoms = n_atoms
+        self.n_atoms, self.numbers = n_atoms, numbers
         self.n_features = 3 * n_atoms + n_pairs
         self.register_buffer("mean", torch.zeros(n_atoms, 3))
         self.register_buffer("spread", torch.ones(()))
@@ -59,29 +48,38 @@ class PlacedFeatures(nn.Module):
         self.register_buffer("branches", torch.zeros(n_branches, dtype=torch.long))
 
     @classmethod
-    def fit(cls, blocks: Blocks, n_atoms: int, bonds: NDArray[np.int64]) -> "PlacedFeatures":
+    def fit(
+        cls,
+        blocks: Blocks,
+        n_atoms: int,
+        bonds: NDArray[np.int64],
+        numbers: AlignedNumbers = DEFAULT.aligned,
+    ) -> "PlacedFeatures":
         """Features standardised on training frames.
 
         Args:
             blocks: (n, n_atoms, 3), A. All training frames.
             n_atoms: Number of atoms.
             bonds: (n_bonds, 2), 0-based.
+            numbers: Which distances are kept, and how atoms are moved to them.
         """
         near, apart = bonds_apart(n_atoms, bonds, most=3)
         first = next(iter(blocks()))
         length, deviation = mean_and_deviation(lambda: (bond_lengths(x, near) for x in blocks()))
-        kept = torch.from_numpy(apart < 3) | (deviation < STIFF_DEVIATION)
+        kept = torch.from_numpy(apart < 3) | (deviation < numbers.stiff_deviation)
         degree = np.bincount(np.asarray(bonds).ravel(), minlength=n_atoms)
         branches = np.flatnonzero(degree >= 3) if (degree >= 3).any() else np.arange(n_atoms)
-        features = cls(n_atoms, int(kept.sum()), len(branches)).to(first)
+        features = cls(n_atoms, int(kept.sum()), len(branches), numbers).to(first)
         features.pairs.copy_(torch.from_numpy(near)[kept])
         features.length.copy_(length[kept])
-        features.length_spread.copy_(deviation[kept].clamp_min(1e-3) / DISTANCE_SHARE)
+        features.length_spread.copy_(
+            deviation[kept].clamp_min(numbers.least_deviation) / numbers.distance_share
+        )
         features.is_bond.copy_(torch.from_numpy(apart == 1)[kept])
         features.branches.copy_(torch.from_numpy(branches))
         count = sum(len(x) for x in blocks())
         mean = first[0] - first[0].mean(0)
-        for _ in range(_MEAN_ROUNDS):
+        for _ in range(numbers.n_rounds):
             laid = sum(superpose(x, mean).sum(0) for x in blocks())
             mean = torch.as_tensor(laid) / count
             mean = mean - mean.mean(0)
@@ -101,7 +99,9 @@ class PlacedFeatures(nn.Module):
         """(..., n_features), standardised -> (..., n_atoms, 3), A, on the mean frame."""
         moved, lengths = f.split([3 * self.n_atoms, len(self.pairs)], -1)
         x = self.mean + self.spread * moved.unflatten(-1, (self.n_atoms, 3))
-        return self._at_lengths(x, (self.length + self.length_spread * lengths).clamp_min(SHORTEST))
+        return self._at_lengths(
+            x, (self.length + self.length_spread * lengths).clamp_min(self.numbers.shortest)
+        )
 
     def noisy(self, noise: Tensor) -> Tensor:
         """The noise (..., n_features) that decoding bears: that of bonds, whose lengths know of no other.
@@ -130,15 +130,20 @@ class PlacedFeatures(nn.Module):
         soft[3 * self.n_atoms :] = False
         return soft
 
+    def _sweeps(self) -> tuple[int, float]:
+        """How many sweeps, and the share that a plain one is taken to leave."""
+        own = self.numbers
+        return (own.training_sweeps, own.training_radius) if self.training else (own.sweeps, own.radius)
+
     def _at_lengths(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Atoms moved towards given distances: in each sweep by the mean of what its pairs ask, and on."""
         i, j = self.pairs.T
         ends = torch.bincount(self.pairs.flatten(), minlength=self.n_atoms).clamp_min(1).to(x)[:, None]
-        n_sweeps, radius = TRAINING_SWEEPS if self.training else SWEEPS
+        n_sweeps, radius = self._sweeps()
         before, momentum = x, 1.0
         for sweep in range(n_sweeps):
             apart = x[..., i, :] - x[..., j, :]
-            now = apart.norm(dim=-1, keepdim=True).clamp_min(SHORTEST / 10)
+            now = apart.norm(dim=-1, keepdim=True).clamp_min(self.numbers.shortest / 10)
             push = 0.5 * (lengths[..., None] / now - 1) * apart
             step = torch.zeros_like(x).index_add(-2, i, push).index_add(-2, j, -push)
             momentum = 4 / (4 - (2 if sweep == 1 else momentum) * radius**2) if sweep else 1.0

@@ -11,22 +11,8 @@ from torch import Tensor, nn
 from smdgen.geometry.frames import bond_lengths, wrap
 from smdgen.geometry.internal import InternalTree, to_cartesian, to_internal
 from smdgen.method.components import Blocks, mean_and_deviation
-from smdgen.method.features.rotors import N_BINS, count, distribution, gathered, spread
-
-#: A torsion whose training values leave this arc around their circular mean is kept as sine and cosine.
-NARROW_ARC = 2.0  # rad
-
-#: A torsion of a group of end atoms with a circular deviation above this has wells: it turns, or NH2 inverts.
-WELLS_DEVIATION = 0.6  # rad
-
-#: A narrow torsion with a standard deviation above this is soft: it tells the conformation, not a vibration.
-SOFT_DEVIATION = 0.26  # rad, 15 degrees
-
-#: A. A bond with a smaller standard deviation is held rigid (those to hydrogen, in most MD): no feature.
-RIGID_DEVIATION = 1e-3
-
-#: Floor of the other standard deviations: an angle that never moves.
-LEAST_DEVIATION = 1e-3
+from smdgen.method.features.rotors import count, distribution, gathered, spread
+from smdgen.method.presets import DEFAULT, InternalNumbers
 
 
 class InternalFeatures(nn.Module):
@@ -39,17 +25,25 @@ class InternalFeatures(nn.Module):
     Rigid bonds are none: they get their length back.
     """
 
+    representation = "internal"
+
     centre: Tensor  # (n_features,) mean of each raw feature
     scale: Tensor  # (n_features,) standard deviation of each raw feature
     twist: Tensor  # (n_torsions,) rad, circular mean of each torsion
     wide: Tensor  # (n_torsions,) bool
-    wells: Tensor  # (n_rotors, N_BINS + 1) distributions; only if there are rotors
+    wells: Tensor  # (n_rotors, n_bins + 1) distributions; only if there are rotors
     rigid: Tensor  # (n_rigid,) rows of the rigid bonds among the tree's; only if there are any
     rigid_length: Tensor  # (n_rigid,), A
 
-    def __init__(self, tree: InternalTree, wide: Tensor, rigid: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        tree: InternalTree,
+        wide: Tensor,
+        rigid: Tensor | None = None,
+        numbers: InternalNumbers = DEFAULT.internal,
+    ) -> None:
         super().__init__()
-        self.tree = tree
+        self.tree, self.numbers = tree, numbers
         free = torch.ones(tree.n_atoms - 1, dtype=torch.bool)
         self.has_rigid = rigid is not None and len(rigid) > 0
         if rigid is not None and self.has_rigid:
@@ -68,16 +62,19 @@ class InternalFeatures(nn.Module):
         rotors = torch.from_numpy(tree.rotors)[wide.bool().cpu()]
         self.rotors: list[int] = rotors.nonzero()[:, 0].tolist()  # among the wide torsions
         if self.rotors:
-            even = torch.linspace(0, 1, N_BINS + 1).expand(len(self.rotors), -1)
+            even = torch.linspace(0, 1, numbers.n_bins + 1).expand(len(self.rotors), -1)
             self.register_buffer("wells", even.clone())
 
     @classmethod
-    def fit(cls, blocks: Blocks, tree: InternalTree) -> "InternalFeatures":
+    def fit(
+        cls, blocks: Blocks, tree: InternalTree, numbers: InternalNumbers = DEFAULT.internal
+    ) -> "InternalFeatures":
         """Features standardised on training frames.
 
         Args:
             blocks: (n, n_atoms, 3), A. All training frames.
             tree: Spanning tree of the atoms.
+            numbers: When a torsion is wide or soft and a bond rigid.
         """
         sine, cosine = (torch.zeros(tree.n_atoms - 3, dtype=torch.float64) for _ in range(2))
         for x in blocks():
@@ -85,26 +82,26 @@ class InternalFeatures(nn.Module):
             sine, cosine = sine + torsions.sin().sum(0), cosine + torsions.cos().sum(0)
         twist = torch.atan2(sine, cosine)
         length, deviation = mean_and_deviation(lambda: (bond_lengths(x, tree.bonds) for x in blocks()))
-        rigid = (deviation < RIGID_DEVIATION).nonzero()[:, 0]
+        rigid = (deviation < numbers.rigid_deviation).nonzero()[:, 0]
         wide = torch.zeros(len(twist), dtype=torch.bool)
         for x in blocks():
-            wide |= (wrap(to_internal(x, tree)[2].cpu() - twist).abs() > NARROW_ARC).any(0)
+            wide |= (wrap(to_internal(x, tree)[2].cpu() - twist).abs() > numbers.narrow_arc).any(0)
         straight = torch.hypot(sine, cosine) / sum(len(x) for x in blocks())
-        wide |= torch.from_numpy(tree.rotors) & (straight < math.exp(-(WELLS_DEVIATION**2) / 2))
-        features = cls(tree, wide, rigid).to(x)
+        wide |= torch.from_numpy(tree.rotors) & (straight < math.exp(-(numbers.wells_deviation**2) / 2))
+        features = cls(tree, wide, rigid, numbers).to(x)
         features.twist.copy_(twist)
         if features.has_rigid:
             features.rigid_length.copy_(length[rigid])
         if features.rotors:
             rotors = wide.nonzero()[features.rotors, 0]
-            counts = sum(count(to_internal(x, tree)[2].cpu()[:, rotors]) for x in blocks())
-            features.wells.copy_(distribution(torch.as_tensor(counts)))
+            counts = sum(count(to_internal(x, tree)[2].cpu()[:, rotors], numbers.n_bins) for x in blocks())
+            features.wells.copy_(distribution(torch.as_tensor(counts), numbers.even_share))
         mean, scale = mean_and_deviation(lambda: (features._raw(*to_internal(x, tree)) for x in blocks()))
         features.centre.copy_(mean)
         sines, cosines = features._wide_columns()
         both = ((scale[sines].square() + scale[cosines].square()) / 2).sqrt()
         scale[sines], scale[cosines] = both, both
-        features.scale.copy_(scale.clamp_min(LEAST_DEVIATION))
+        features.scale.copy_(scale.clamp_min(numbers.least_deviation))
         return features
 
     def encode(self, x: Tensor) -> Tensor:
@@ -146,7 +143,7 @@ class InternalFeatures(nn.Module):
     def is_soft(self) -> NDArray[np.bool_]:
         """(n_features,). Which features are of torsions that turn, and so tell the conformation."""
         quantity = self.quantities()
-        turns = (quantity == 2) & (self.scale.cpu().numpy() > SOFT_DEVIATION)
+        turns = (quantity == 2) & (self.scale.cpu().numpy() > self.numbers.soft_deviation)
         soft: NDArray[np.bool_] = turns | (quantity >= 3)
         return soft
 

@@ -8,27 +8,33 @@ wide and barriers narrow, so the same blur keeps to the wells.
 import torch
 from torch import Tensor
 
-#: Bins of the distribution, and the share of an even distribution in it, so that no bin is empty.
-N_BINS, EVEN_SHARE = 72, 0.02
 
-
-def count(angles: Tensor) -> Tensor:
+def count(angles: Tensor, n_bins: int) -> Tensor:
     """Angles in each of the even bins from -pi to pi.
 
     Args:
         angles: (n_frames, n_rotors), rad.
+        n_bins: How many bins.
 
     Returns:
-        (n_rotors, N_BINS), 64-bit.
+        (n_rotors, n_bins), 64-bit.
     """
-    bins = _bin(angles)[0].T
-    counts = torch.zeros(len(bins), N_BINS, dtype=torch.float64, device=angles.device)
+    bins = _bin(angles, n_bins)[0].T
+    counts = torch.zeros(len(bins), n_bins, dtype=torch.float64, device=angles.device)
     return counts.scatter_add_(1, bins, torch.ones_like(bins, dtype=counts.dtype))
 
 
-def distribution(counts: Tensor) -> Tensor:
-    """(n_rotors, N_BINS + 1). Cumulative distribution at the edges of the bins, from 0 to 1."""
-    share = (1 - EVEN_SHARE) * counts / counts.sum(1, keepdim=True) + EVEN_SHARE / N_BINS
+def distribution(counts: Tensor, even_share: float) -> Tensor:
+    """Cumulative distribution at the edges of the bins, from 0 to 1.
+
+    Args:
+        counts: (n_rotors, n_bins). From `count`.
+        even_share: Share of an even distribution that is mixed in, so that no bin is empty.
+
+    Returns:
+        (n_rotors, n_bins + 1).
+    """
+    share = (1 - even_share) * counts / counts.sum(1, keepdim=True) + even_share / counts.shape[1]
     table = torch.cat([torch.zeros_like(share[:, :1]), share.cumsum(1)], 1)
     return table / table[:, -1:]
 
@@ -43,7 +49,7 @@ def spread(angles: Tensor, table: Tensor) -> Tensor:
     Returns:
         (..., n_rotors), rad, from -pi to pi.
     """
-    bins, within = _bin(angles)
+    bins, within = _bin(angles, table.shape[1] - 1)
     rotor = torch.arange(len(table), device=table.device)
     below, above = table[rotor, bins], table[rotor, bins + 1]
     return 2 * torch.pi * torch.lerp(below, above, within) - torch.pi
@@ -53,14 +59,15 @@ def gathered(angles: Tensor, table: Tensor) -> Tensor:
     """The inverse of `spread`: (..., n_rotors), rad, from -pi to pi; differentiable."""
     share = ((angles + torch.pi) / (2 * torch.pi)).clamp(0, 1)
     flat = share.detach().reshape(-1, len(table)).T.contiguous()
-    bins = (torch.searchsorted(table, flat, right=True) - 1).clamp(0, N_BINS - 1).T.reshape(share.shape)
+    n_bins = table.shape[1] - 1
+    bins = (torch.searchsorted(table, flat, right=True) - 1).clamp(0, n_bins - 1).T.reshape(share.shape)
     rotor = torch.arange(len(table), device=table.device)
     below, above = table[rotor, bins], table[rotor, bins + 1]
-    return 2 * torch.pi / N_BINS * (bins + (share - below) / (above - below)) - torch.pi
+    return 2 * torch.pi / n_bins * (bins + (share - below) / (above - below)) - torch.pi
 
 
-def _bin(angles: Tensor) -> tuple[Tensor, Tensor]:
+def _bin(angles: Tensor, n_bins: int) -> tuple[Tensor, Tensor]:
     """Number of the bin of each angle, and where in it the angle lies, from 0 to 1."""
-    place = torch.remainder(angles + torch.pi, 2 * torch.pi) * (N_BINS / (2 * torch.pi))
-    bins = place.detach().floor().long().clamp(0, N_BINS - 1)
+    place = torch.remainder(angles + torch.pi, 2 * torch.pi) * (n_bins / (2 * torch.pi))
+    bins = place.detach().floor().long().clamp(0, n_bins - 1)
     return bins, place - bins

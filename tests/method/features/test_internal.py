@@ -6,7 +6,8 @@ from smdgen.geometry.frames import bond_lengths, rmsd
 from smdgen.geometry.internal import to_cartesian, to_internal
 from smdgen.method.autoencoder import InternalVae
 from smdgen.method.features.internal import InternalFeatures
-from smdgen.method.model import build_vae
+from smdgen.method.model import build_vae, representation_of
+from smdgen.method.presets import DEFAULT
 
 
 def test_decoding_gives_the_frame_back_in_its_own_hand(x, tree):
@@ -63,6 +64,6 @@ def test_an_autoencoder_with_rigid_bonds_comes_back_from_its_weights(x, tree):
     x = to_cartesian(lengths, angles, torsions, tree).float()
     vae = InternalVae(InternalFeatures.fit(lambda: x.split(70), tree), 5, 32)
     sizes = {"n_atoms": tree.n_atoms, "latent_size": 5, "hidden_size": 32}
-    again = build_vae(vae.state_dict(), "default", sizes, tree.bonds.tolist())
+    again = build_vae(vae.state_dict(), sizes, DEFAULT, *representation_of(vae))
     z = torch.randn(3, 5)
     torch.testing.assert_close(again.decode(z), vae.decode(z), atol=0, rtol=0)

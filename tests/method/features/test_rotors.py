@@ -6,7 +6,10 @@ import torch
 from smdgen.geometry.frames import wrap
 from smdgen.geometry.internal import spanning_tree, to_cartesian, to_internal
 from smdgen.method.features.internal import InternalFeatures
-from smdgen.method.features.rotors import N_BINS, count, distribution, gathered, spread
+from smdgen.method.features.rotors import count, distribution, gathered, spread
+from smdgen.method.presets import DEFAULT
+
+N_BINS = DEFAULT.internal.n_bins
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def at_barriers(angles):
 
 
 def test_there_and_back_and_even_in_between(angles):
-    table = distribution(count(angles))
+    table = distribution(count(angles, N_BINS), DEFAULT.internal.even_share)
     even = spread(angles, table)
     torch.testing.assert_close(
         wrap(gathered(even, table) - angles), torch.zeros_like(angles), atol=1e-9, rtol=0
@@ -37,7 +40,7 @@ def test_there_and_back_and_even_in_between(angles):
 
 def test_blur_keeps_to_the_wells(angles):
     """Noise that fills the barriers on the plain circle leaves them nearly as empty as they are."""
-    table = distribution(count(angles))
+    table = distribution(count(angles, N_BINS), DEFAULT.internal.even_share)
     noise = 0.8 * torch.randn(angles.shape, generator=torch.Generator().manual_seed(1), dtype=angles.dtype)
     blurred = gathered(wrap(spread(angles, table) + noise), table)
     assert at_barriers(wrap(angles + noise)) > 0.2
@@ -45,15 +48,15 @@ def test_blur_keeps_to_the_wells(angles):
 
 
 def test_gradients_agree_with_finite_differences(angles):
-    table = distribution(count(angles))
+    table = distribution(count(angles, N_BINS), DEFAULT.internal.even_share)
     x = angles[:20].clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda a: spread(a, table), x, atol=1e-6)
     assert torch.autograd.gradcheck(lambda a: gathered(a, table), x, atol=1e-6)
 
 
 def test_counts_of_parts_add_up(angles):
-    assert torch.equal(count(angles[:100]) + count(angles[100:]), count(angles))
-    assert count(angles).shape == (2, N_BINS)
+    assert torch.equal(count(angles[:100], N_BINS) + count(angles[100:], N_BINS), count(angles, N_BINS))
+    assert count(angles, N_BINS).shape == (2, N_BINS)
 
 
 def test_only_groups_of_end_atoms_are_rotors():
