@@ -72,24 +72,21 @@ def describe_dataset(path: Path) -> Description:
 
 
 def describe_latents(path: Path) -> Description:
-    """Frames, latent size, CV, the autoencoder they came from.
+    """Frames, latent size, the autoencoder they came from.
 
     Raises:
         ArtifactError: They are damaged.
     """
     latents = read_latents(path)
-    splits = [split for *_, split in latents.pulls]
     n_frames, latent_size = latents.means.shape
     return Description(
         path,
         "latents of smdgen",
         (
             size(path),
-            counts("pulls", {split: splits.count(split) for split in SPLITS}),
             fact("frames", n_frames),
             fact("latent size", latent_size),
             span("latents", latents.means, ""),
-            span("CV", latents.cv_values, ""),
             fact("autoencoder", latents.vae_hash, latents.vae_hash[:_HASH_SHOWN]),
             fact("written by", f"smdgen {written_by(path, 'latents')}"),
         ),

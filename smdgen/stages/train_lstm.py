@@ -54,7 +54,7 @@ from smdgen.training.devices import choose_device
 from smdgen.training.distributed import leads, lock_once, training_group
 from smdgen.training.fit import fit_settings
 from smdgen.training.history import history_files, loss_verdict, write_history
-from smdgen.training.sequences import Sequences, draw_batch, draw_stride, sequences, windows
+from smdgen.training.sequences import EncodedPulls, Sequences, draw_batch, draw_stride, sequences, windows
 from smdgen.training.settings import chosen, refuse_out_of_range, training_plan
 
 #: Steps in which the trained networks are compared with validation pulls.
@@ -120,10 +120,10 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
     began = time.monotonic()
     folder = RunFolder(run_dir)
     dataset, latents, vae_file, preset = _inputs(config, folder)
-    latents = replace(latents, cv_values=_without_jumps(latents, dataset))
     with training_group(config.device), lock_once(folder), stopped_by_sigterm():
         device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
-        parts = {split: sequences(latents, split) for split in ("train", "validation")}
+        encoded = _encoded(dataset, latents)
+        parts = {split: sequences(encoded, split) for split in ("train", "validation")}
         settings = chosen(config, dynamics_settings(METHODS[preset]))
         torch.manual_seed(config.seed)
         with taken_apart(folder.vae):
@@ -143,7 +143,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         row, notes = loss_verdict(state, job.settings.last)
         for note in notes:
             progress.note(note)
-        schedule = cv_schedule(latents, [pull.source for pull in dataset.pulls], numbers.paths)
+        schedule = cv_schedule(encoded, numbers.paths)
         model = PullModel(
             vae.to(device), lstm, dataset.cv, schedule, vae_file.reference_frames,
             vae_file.header.training_radius_A,
@@ -211,15 +211,16 @@ def _opened(file: AutoencoderFile, dataset: Dataset, latents: Latents) -> PaperV
     """The autoencoder, if it fits the atoms and the latents."""
     vae = file.network()
     n_atoms = file.reference_frames.shape[1]
-    if n_atoms != dataset.structure.n_atoms or vae.latent_size != latents.means.shape[1]:
+    shape = (dataset.n_frames, vae.latent_size)
+    if n_atoms != dataset.structure.n_atoms or latents.means.shape != shape:
         raise ValueError("reference frames or latents of other shapes")
     return vae
 
 
-def _without_jumps(latents: Latents, dataset: Dataset) -> NDArray[np.float64]:
-    """(n_frames,). CV of every frame; dihedrals go on beyond +-180."""
-    parts = unrolled(dataset.cv, [latents.cv_values[start:stop] for _, start, stop, _ in latents.pulls])
-    return np.concatenate(parts)
+def _encoded(dataset: Dataset, latents: Latents) -> EncodedPulls:
+    """The pulls of the dataset with their latents; dihedrals go on beyond +-180."""
+    parts = unrolled(dataset.cv, [dataset.cv_values[pull.start : pull.stop] for pull in dataset.pulls])
+    return EncodedPulls(latents.means, np.concatenate(parts), dataset.times_ps, tuple(dataset.pulls))
 
 
 def critic_samples(config: TrainLstmConfig, preset: str) -> int:
@@ -230,21 +231,20 @@ def critic_samples(config: TrainLstmConfig, preset: str) -> int:
     return round(CRITIC_SAMPLES * min(1.0, chosen(config, own)["epochs"] / own["epochs"]))
 
 
-def cv_schedule(latents: Latents, sources: Sequence[str], numbers: PathNumbers) -> Schedule:
+def cv_schedule(encoded: EncodedPulls, numbers: PathNumbers) -> Schedule:
     """CV against time of the training pulls, at as many even times as the typical pull has frames.
 
     Training blocks of one trajectory are parts of one pull: its CV goes straight across what is held back.
 
     Args:
-        latents: Encoded pulls.
-        sources: Trajectory of each pull; "" for one of its own.
+        encoded: Encoded pulls.
         numbers: What counts as a way of the pulls.
     """
     pulls: dict[str | int, list[NDArray[np.int64]]] = {}
-    for number, ((_, start, stop, split), source) in enumerate(zip(latents.pulls, sources, strict=True)):
-        if split == "train":
-            pulls.setdefault(source or number, []).append(np.arange(start, stop))
-    paths = [_path(latents, parts) for parts in pulls.values()]
+    for number, pull in enumerate(encoded.pulls):
+        if pull.split == "train":
+            pulls.setdefault(pull.source or number, []).append(np.arange(pull.start, pull.stop))
+    paths = [_path(encoded, parts) for parts in pulls.values()]
     even = np.linspace(0, 1, int(np.median([n_frames for n_frames, *_ in paths])))
     durations = [duration for _, duration, *_ in paths]
     values = [np.interp(even, place, cv) for *_, place, cv in paths]
@@ -252,16 +252,16 @@ def cv_schedule(latents: Latents, sources: Sequence[str], numbers: PathNumbers) 
 
 
 def _path(
-    latents: Latents, parts: Sequence[NDArray[np.int64]]
+    encoded: EncodedPulls, parts: Sequence[NDArray[np.int64]]
 ) -> tuple[int, float, NDArray[np.float64], NDArray[np.float64]]:
     """Frames of a pull, what it lasts (ps), and where on its way (0 to 1) which CV is known."""
     rows = np.concatenate(parts)
-    times = latents.times_ps[rows]
+    times = encoded.times_ps[rows]
     duration = float(times[-1] - times[0])
     if len(parts) == 1:
-        return len(rows), duration, np.linspace(0, 1, len(rows)), latents.cv_values[rows]
+        return len(rows), duration, np.linspace(0, 1, len(rows)), encoded.cv_values[rows]
     n_frames = round(duration / float(np.median(np.diff(times)))) + 1
-    return n_frames, duration, (times - times[0]) / duration, latents.cv_values[rows]
+    return n_frames, duration, (times - times[0]) / duration, encoded.cv_values[rows]
 
 
 def fitted_to(

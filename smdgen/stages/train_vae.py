@@ -34,7 +34,7 @@ from smdgen.progress import Progress
 from smdgen.store.artifacts import model_hash
 from smdgen.store.checkpoints import checkpoint_of
 from smdgen.store.headers import AutoencoderHeader
-from smdgen.store.latents import write_latents
+from smdgen.store.latents import Latents, write_latents
 from smdgen.store.models import AutoencoderFile
 from smdgen.store.run_record import RunFolder
 from smdgen.training.checkpoint import (
@@ -348,8 +348,5 @@ def _encode_all(folder: RunFolder, dataset: Dataset, vae: PaperVae | InternalVae
         x = torch.from_numpy(dataset.positions(pull)).to(dtype)
         return torch.cat([vae.encode(part)[0] for part in x.split(4096)]).numpy()
 
-    write_latents(
-        folder.latents, np.concatenate([encode(pull) for pull in dataset.pulls]), dataset.cv_values,
-        dataset.times_ps, [(p.name, p.start, p.stop, p.split) for p in dataset.pulls],
-        model_hash(folder.vae), dataset.cv.unit,
-    )  # fmt: skip
+    means = np.concatenate([encode(pull) for pull in dataset.pulls])
+    write_latents(folder.latents, Latents(means, model_hash(folder.vae)))

@@ -18,8 +18,8 @@ from smdgen import __version__
 from smdgen.errors import ArtifactError
 from smdgen.files import atomic_path, require_regular_file
 
-#: Number of the layout of our HDF5 files; a reader refuses newer ones.
-SCHEMA = 1
+#: Number of the layout of each kind of our HDF5 files; a reader refuses newer ones.
+LAYOUTS = {"dataset": 1, "latents": 2}
 
 SEAL_SIZE = 512
 _MAGIC = "smdgen"
@@ -40,7 +40,7 @@ def create_sealed(path: Path, kind: str, reserve: int) -> Iterator[h5py.File]:
 
     Args:
         path: The file.
-        kind: One word for what it holds, such as "dataset".
+        kind: What it holds, one of `LAYOUTS`.
         reserve: Bytes it will need at most; what is not used is given back.
 
     Raises:
@@ -53,7 +53,7 @@ def create_sealed(path: Path, kind: str, reserve: int) -> Iterator[h5py.File]:
             _reserve(stream, reserve)
             yield file
         stream.flush()
-        seal = _seal(stream, kind, str(SCHEMA), __version__)
+        seal = _seal(stream, kind, str(LAYOUTS[kind]), __version__)
         stream.seek(0)
         stream.write(seal)
 
@@ -95,10 +95,10 @@ def read_seal(path: Path, kind: str) -> bytes:
         )
     if words[1] != kind:
         raise ArtifactError(f"{path} holds a {words[1]}, expected a {kind}; name the other file")
-    if not words[2].isdigit() or not 1 <= int(words[2]) <= SCHEMA:
+    if not words[2].isdigit() or not 1 <= int(words[2]) <= LAYOUTS[kind]:
         raise ArtifactError(
             f"{path} has layout {words[2]}, written by smdgen {words[3]}; "
-            f"this smdgen {__version__} reads up to {SCHEMA}: update smdgen"
+            f"this smdgen {__version__} reads up to {LAYOUTS[kind]}: update smdgen"
         )
     return seal
 

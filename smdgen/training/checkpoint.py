@@ -167,7 +167,7 @@ def _read(job: Job, identity: dict[str, Any]) -> FitState:
     if manifest.schema < SCHEMA:
         raise ArtifactError(
             f"{path} is of a training that smdgen {manifest.version} began, in an earlier layout; "
-            "leave --resume out and add --force to begin anew"
+            "give --force in place of --resume to begin anew"
         )
     header = header_of(manifest, CheckpointHeader)
     with taken_apart(path):

@@ -9,9 +9,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from smdgen.dataset.dataset import Pull
 from smdgen.method.dynamics import Steering
 from smdgen.method.share import Share
-from smdgen.store.latents import Latents
+
+
+@dataclass(frozen=True)
+class EncodedPulls:
+    """The pulls of a dataset with their latents.
+
+    Attributes:
+        means: (n_frames, latent_size). Mean latent of each frame.
+        cv_values: (n_frames,). CV of each frame, in its unit; dihedrals without jumps.
+        times_ps: (n_frames,), ps. Time within the trajectory.
+        pulls: Frames, split and trajectory of each.
+    """
+
+    means: NDArray[np.floating]
+    cv_values: NDArray[np.float64]
+    times_ps: NDArray[np.float64]
+    pulls: tuple[Pull, ...]
 
 
 @dataclass(frozen=True)
@@ -30,16 +47,16 @@ class Sequences:
         return longest
 
 
-def sequences(latents: Latents, split: str) -> Sequences:
+def sequences(encoded: EncodedPulls, split: str) -> Sequences:
     """The encoded pulls of one split, one after another."""
-    chosen = [(start, stop) for _, start, stop, name in latents.pulls if name == split]
+    chosen = [(pull.start, pull.stop) for pull in encoded.pulls if pull.split == split]
     rows = np.concatenate([np.arange(start, stop) for start, stop in chosen])
     ends = np.cumsum([stop - start for start, stop in chosen])
     ranges = tuple(slice(int(end - (b - a)), int(end)) for end, (a, b) in zip(ends, chosen, strict=True))
-    steps = np.concatenate([np.diff(latents.times_ps[start:stop]) for start, stop in chosen])
-    z = torch.from_numpy(latents.means[rows])
+    steps = np.concatenate([np.diff(encoded.times_ps[start:stop]) for start, stop in chosen])
+    z = torch.from_numpy(encoded.means[rows])
     return Sequences(
-        z, torch.from_numpy(latents.cv_values[rows]).to(z.dtype), ranges, float(np.median(steps))
+        z, torch.from_numpy(encoded.cv_values[rows]).to(z.dtype), ranges, float(np.median(steps))
     )
 
 

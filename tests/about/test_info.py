@@ -20,7 +20,7 @@ from smdgen.progress import Silent
 from smdgen.stages import prepare
 from smdgen.store.artifacts import write_model
 from smdgen.store.headers import CheckpointHeader
-from smdgen.store.latents import write_latents
+from smdgen.store.latents import Latents, write_latents
 from smdgen.store.plain import to_plain
 from smdgen.store.run_record import RunFolder
 from tests.conftest import write_pull
@@ -122,9 +122,8 @@ def test_a_run_folder_tells_what_is_done_what_fits_and_what_comes_next(run_dir):
 
     def models(content_hash):
         found = write_autoencoder(folder.vae, autoencoder_header(content_hash=content_hash))
-        pulls = [(p.name, p.start, p.stop, p.split) for p in dataset.pulls]
         z = np.zeros((dataset.n_frames, 3), dtype=np.float32)
-        write_latents(folder.latents, z, dataset.cv_values, dataset.times_ps, pulls, found, "A")
+        write_latents(folder.latents, Latents(z, found))
         return found
 
     assert state() == (["done"] + 4 * ["not done"], (f"smdgen train-vae --run {run_dir}",))
@@ -144,12 +143,9 @@ def test_a_run_folder_tells_what_is_done_what_fits_and_what_comes_next(run_dir):
 
 
 def test_latents_and_checkpoints_are_known(tmp_path):
-    pulls = [("a", 0, 3, "train"), ("b", 3, 5, "test")]
-    times = np.arange(5.0)
-    write_latents(tmp_path / "latents.h5", np.ones((5, 4)), times, times, pulls, "ab" * 32, "A")
+    write_latents(tmp_path / "latents.h5", Latents(np.ones((5, 4)), "ab" * 32))
     found = values_of(tmp_path / "latents.h5")
     assert (found["frames"], found["latent_size"], found["autoencoder"]) == (5, 4, "ab" * 32)
-    assert found["pulls"] == {"train": 1, "validation": 0, "test": 1}
     header = CheckpointHeader(7, 0.5, None, (), {"kind": "vae", "preset": "default"})
     write_model(tmp_path / "vae.checkpoint", "checkpoint", {"w:a": torch.ones(3, 2)}, to_plain(header))
     found = values_of(tmp_path / "vae.checkpoint")

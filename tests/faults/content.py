@@ -101,7 +101,7 @@ def _store(path: Path) -> Content:
 
 def _latents(path: Path) -> Content:
     found = read_latents(path)
-    return Content(found.pulls, (found.vae_hash,), {"means": found.means, "cv": found.cv_values})
+    return Content((found.vae_hash,), (), {"means": found.means})
 
 
 def _model(path: Path) -> Content:

@@ -14,7 +14,7 @@ from smdgen.io.trajectories.dcd import DcdFile, write_dcd
 from smdgen.progress import Silent
 from smdgen.stages import prepare
 from smdgen.store.artifacts import write_model
-from smdgen.store.latents import write_latents
+from smdgen.store.latents import Latents, write_latents
 from tests.tools.other_formats import write_h5, write_netcdf, write_xtc
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deca_alanine"
@@ -96,14 +96,6 @@ def _write_run(originals: Originals, frames: NDArray[np.float32]) -> None:
     prepare.run(config, originals.folder, Silent())
     copy.unlink()
     means = np.random.default_rng(0).normal(size=(len(frames), 6)).astype(np.float32)
-    write_latents(
-        originals.path("latents"),
-        means,
-        np.arange(12.0),
-        np.arange(12.0),
-        [("a", 0, 12, "train")],
-        "0" * 64,
-        "A",
-    )
+    write_latents(originals.path("latents"), Latents(means, "0" * 64))
     weights = {"weight": torch.arange(600.0).reshape(20, 30), "bias": torch.zeros(20)}
     write_model(originals.path("model"), "vae", weights, {"preset": "default", "sizes": [20, 30]})

@@ -6,6 +6,7 @@
 """
 
 import json
+import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -648,7 +649,7 @@ def _sealed() -> Iterator[Variant]:
         yield Variant(
             kind,
             "a newer layout",
-            _bytes(kind, lambda c: c.replace(b" 1 ", b" 9 ", 1)),
+            _bytes(kind, lambda c: re.sub(rb" \d ", b" 9 ", c, count=1)),
             REFUSED,
             "update smdgen",
         )
@@ -704,8 +705,8 @@ def _forged() -> Iterator[Variant]:
         ("fewer frames", "latents", np.zeros((11, 6), np.float32)),
         ("in letters", "latents", np.full((12, 6), b"0.5")),
         ("not finite", "latents", np.full((12, 6), np.inf, np.float32)),
-        ("CV not finite", "cv", np.full(12, np.nan)),
-        ("a pull beyond the end", "pulls", '[["a", 0, 99, "train"]]'),
+        ("whole numbers", "latents", np.zeros((12, 6), np.int64)),
+        ("a third axis", "latents", np.zeros((12, 6, 1), np.float32)),
     ):
         yield Variant("latents", name, _resealed("latents", "latents", place, content), REFUSED)
 

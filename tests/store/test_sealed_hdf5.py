@@ -12,7 +12,7 @@ from smdgen.errors import ArtifactError
 from smdgen.store import sealed_hdf5
 from smdgen.store.sealed_hdf5 import create_sealed, open_sealed
 
-KIND = "numbers"
+KIND = "latents"
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_cut_files_are_refused(path, keep):
 
 def test_other_kinds_other_files_and_newer_layouts_are_refused(path, tmp_path, monkeypatch):
     with (
-        pytest.raises(ArtifactError, match="holds a numbers, expected a dataset"),
+        pytest.raises(ArtifactError, match="holds a latents, expected a dataset"),
         open_sealed(path, "dataset"),
     ):
         pass
@@ -74,10 +74,11 @@ def test_other_kinds_other_files_and_newer_layouts_are_refused(path, tmp_path, m
         file["x"] = np.arange(500)
     with pytest.raises(ArtifactError, match="no file of smdgen"), open_sealed(tmp_path / "plain.h5", KIND):
         pass
-    monkeypatch.setattr(sealed_hdf5, "SCHEMA", 2)
-    write(tmp_path / "new.h5")
-    monkeypatch.setattr(sealed_hdf5, "SCHEMA", 1)
-    with pytest.raises(ArtifactError, match="layout 2"), open_sealed(tmp_path / "new.h5", KIND):
+    newer = sealed_hdf5.LAYOUTS[KIND] + 1
+    with monkeypatch.context() as later:
+        later.setitem(sealed_hdf5.LAYOUTS, KIND, newer)
+        write(tmp_path / "new.h5")
+    with pytest.raises(ArtifactError, match=f"layout {newer}"), open_sealed(tmp_path / "new.h5", KIND):
         pass
 
 

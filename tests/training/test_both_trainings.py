@@ -13,7 +13,7 @@ import torch
 
 from smdgen.about.run_folder import describe_run
 from smdgen.config import PrepareConfig, TrainLstmConfig, TrainVaeConfig
-from smdgen.dataset.dataset import open_dataset
+from smdgen.dataset.dataset import Pull, open_dataset
 from smdgen.errors import ArtifactError, ConfigError, WriteError
 from smdgen.geometry.frames import rmsd
 from smdgen.method.dynamics import SteeredLstm
@@ -26,6 +26,7 @@ from smdgen.store.models import AutoencoderFile, DynamicsFile
 from smdgen.store.run_record import RunFolder
 from smdgen.training.fit import FitState
 from smdgen.training.history import loss_verdict
+from smdgen.training.sequences import EncodedPulls
 from tests.tools.trainings import LSTM, VAE, Notes, StopAfter
 from tests.tools.two_processes import run_two
 
@@ -40,8 +41,6 @@ def test_both_stages_leave_models_that_belong_together(run_dir, preset):
     assert file.header.content_hash == dataset.content_hash
     assert latents.vae_hash == model_hash(run_dir / "vae.safetensors")
     assert DynamicsFile.open(run_dir / "lstm.safetensors").header.vae_sha256 == latents.vae_hash
-    np.testing.assert_array_equal(latents.cv_values, dataset.cv_values)
-    assert [pull[3] for pull in latents.pulls] == [pull.split for pull in dataset.pulls]
     vae = file.network()
     x = torch.from_numpy(dataset.positions())
     with torch.no_grad():
@@ -335,15 +334,18 @@ def test_blocks_of_one_trajectory_are_one_pull_in_the_schedule():
     """40 frames of a CV that rises evenly; frames 10 to 29 are held back."""
     cv, times = np.linspace(5, 44, 40), 3 + 0.5 * np.arange(40)
     kept = np.r_[0:10, 30:40]
-    latents = Latents(
-        np.zeros((20, 1)), cv[kept], times[kept], (("b1", 0, 10, "train"), ("b2", 10, 20, "train")), ""
-    )
-    joined = train_lstm.cv_schedule(latents, ["one.dcd", "one.dcd"], PathNumbers())
+
+    def schedule(*sources):
+        pulls = Pull("b1", 0, 10, "train", sources[0]), Pull("b2", 10, 20, "train", sources[1])
+        encoded = EncodedPulls(np.zeros((20, 1)), cv[kept], times[kept], pulls)
+        return train_lstm.cv_schedule(encoded, PathNumbers())
+
+    joined = schedule("one.dcd", "one.dcd")
     assert joined.paths.shape == (1, 40)
     np.testing.assert_allclose(joined.paths[0], cv, rtol=1e-6)
     assert joined.duration_ps == pytest.approx(19.5)
     for sources in (["", ""], ["one.dcd", "other.dcd"]):
-        apart = train_lstm.cv_schedule(latents, sources, PathNumbers())
+        apart = schedule(*sources)
         assert apart.paths.shape == (2, 10)
         assert apart.duration_ps == pytest.approx(4.5)
 
@@ -381,7 +383,7 @@ def test_wide_layers_and_small_batches_have_a_lower_rate_unless_the_user_gave_on
 
 
 @pytest.mark.parametrize(
-    "forged", ["", "weights", "landmarks", "reach", "sizes", "preset", "latents", "tree"]
+    "forged", ["", "weights", "landmarks", "reach", "sizes", "preset", "latents", "frames", "tree"]
 )
 def test_an_autoencoder_whose_parts_do_not_fit_is_refused_by_train_lstm(run_dir, forged):
     """All are sealed anew, as somebody who forges would do."""
@@ -401,11 +403,10 @@ def test_an_autoencoder_whose_parts_do_not_fit_is_refused_by_train_lstm(run_dir,
         header = {k: v for k, v in header.items() if k != {"reach": "training_radius_A"}.get(forged, forged)}
     write_model(folder.vae, "vae", tensors, header)
     latents = read_latents(folder.latents)
-    means = latents.means[:, :-1] if forged == "latents" else latents.means
+    fewer = {"latents": np.s_[:, :-1], "frames": np.s_[:-1]}
+    means = latents.means[fewer.get(forged, np.s_[:])]
     sha256 = model_hash(folder.vae)
-    write_latents(
-        folder.latents, means, latents.cv_values, latents.times_ps, list(latents.pulls), sha256, "A"
-    )
+    write_latents(folder.latents, Latents(means, sha256))
     config = TrainLstmConfig(epochs=1, hidden_size=16, batch_size=16, critic_samples=0)
     if not forged:
         train_lstm.run(config, run_dir, Silent())
