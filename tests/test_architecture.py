@@ -107,6 +107,27 @@ def test_only_the_store_reads_headers_by_key():
     assert {part_of(name) for name in found} <= {"store"}
 
 
+def test_the_numbers_of_the_methods_stand_in_presets():
+    """So that a model file, which keeps them, is complete."""
+    others = {
+        ("dynamics", "N_CONDITIONS"),  # what the network is told, one by one
+        ("components", "MOST_EXACT"),  # how components are found, not which
+        ("components", "_SPARE, _ROUNDS"),
+    }
+    found = {
+        (path.stem, ast.unparse(target).strip("()"))
+        for path in (PACKAGE / "method").rglob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and any(_is_number(part) for part in ast.walk(node.value))
+        for target in node.targets
+    }
+    assert found == others
+
+
+def _is_number(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) in (int, float)
+
+
 def test_only_one_module_uses_torchmd():
     assert set(users_of("torchmd")) <= {"smdgen.forcefield.energy"}
 
