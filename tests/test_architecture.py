@@ -118,7 +118,9 @@ def test_the_numbers_of_the_methods_stand_in_presets():
         (path.stem, ast.unparse(target).strip("()"))
         for path in (PACKAGE / "method").rglob("*.py")
         for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.Assign) and any(_is_number(part) for part in ast.walk(node.value))
+        if path.stem != "presets"
+        and isinstance(node, ast.Assign)
+        and any(_is_number(part) for part in ast.walk(node.value))
         for target in node.targets
     }
     assert found == others

@@ -8,9 +8,6 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "smdgen"
 
-#: Constants that two modules still share; a name that no longer is has to go from here.
-SHARED = {"MOST_RESIDUES", "SCHEMA", "WIDTH"}
-
 
 def assignments(source: str) -> Iterator[tuple[str, str]]:
     """Names that a module assigns at its top level, each with the source of its value."""
@@ -41,8 +38,7 @@ def test_the_search_finds_every_form_of_assignment():
 
 def test_no_two_modules_assign_the_same_constant():
     shared = {name: modules for name, modules in modules_of("_?[A-Z][A-Z0-9_]*").items() if len(modules) > 1}
-    assert {name: modules for name, modules in shared.items() if name not in SHARED} == {}
-    assert set(shared) >= SHARED, "take it from the list"
+    assert shared == {}
 
 
 def test_types_of_arrays_live_in_one_module():

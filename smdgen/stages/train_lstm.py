@@ -122,12 +122,12 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
     dataset, latents, vae_file, preset = _inputs(config, folder)
     with training_group(config.device), lock_once(folder), stopped_by_sigterm():
         device = choose_device(config.device, dataset.structure.n_atoms, config.threads)
-        encoded = _encoded(dataset, latents)
-        parts = {split: sequences(encoded, split) for split in ("train", "validation")}
         settings = chosen(config, dynamics_settings(METHODS[preset]))
         torch.manual_seed(config.seed)
         with taken_apart(folder.vae):
             vae = _opened(vae_file, dataset, latents)
+        encoded = _encoded(dataset, latents)
+        parts = {split: sequences(encoded, split) for split in ("train", "validation")}
         numbers = METHODS[preset]
         if isinstance(numbers, PaperNumbers):
             _refuse_short(parts, numbers.n_steps)

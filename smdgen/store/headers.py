@@ -145,7 +145,7 @@ class CheckpointHeader:
 Header = TypeVar("Header", AutoencoderHeader, DynamicsHeader, CheckpointHeader)
 
 #: The word for each in a file.
-KINDS = {AutoencoderHeader: "vae", DynamicsHeader: "lstm", CheckpointHeader: "checkpoint"}
+FILE_KINDS = {AutoencoderHeader: "vae", DynamicsHeader: "lstm", CheckpointHeader: "checkpoint"}
 
 
 def header_of(manifest: Manifest, kind: type[Header]) -> Header:

@@ -18,7 +18,7 @@ from smdgen.method.paper import PaperVae
 from smdgen.method.presets import DefaultNumbers
 from smdgen.method.training_paths import Schedule
 from smdgen.store.artifacts import read_model, write_model
-from smdgen.store.headers import KINDS, AutoencoderHeader, DynamicsHeader, Header, header_of
+from smdgen.store.headers import FILE_KINDS, AutoencoderHeader, DynamicsHeader, Header, header_of
 from smdgen.store.manifest import taken_apart
 from smdgen.store.migrations import tensors_of_today
 from smdgen.store.plain import to_plain
@@ -181,7 +181,7 @@ def _read_tree(tensors: Mapping[str, Tensor], n_atoms: int) -> InternalTree | No
 
 def _read(path: Path, kind: type[Header]) -> tuple[dict[str, Tensor], Header, str]:
     """Tensors, header and content hash of a model file."""
-    stored, manifest = read_model(path, KINDS[kind])
+    stored, manifest = read_model(path, FILE_KINDS[kind])
     header = header_of(manifest, kind)
     coarse = [name for name, x in stored.items() if x.is_floating_point() and x.dtype.itemsize < 4]
     with taken_apart(path):
@@ -192,7 +192,7 @@ def _read(path: Path, kind: type[Header]) -> tuple[dict[str, Tensor], Header, st
 
 
 def _write(path: Path, header: AutoencoderHeader | DynamicsHeader, tensors: Mapping[str, Tensor]) -> None:
-    write_model(path, KINDS[type(header)], tensors, to_plain(header))
+    write_model(path, FILE_KINDS[type(header)], tensors, to_plain(header))
 
 
 def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
