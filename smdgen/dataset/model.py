@@ -8,22 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen.config import PrepareConfig
-from smdgen.dataset.sources import Source
+from smdgen.dataset.sources import Source, atoms_of_force_field
 from smdgen.dataset.terms import terms_of
 from smdgen.errors import TopologyError
 from smdgen.forcefield.bonded_terms import Terms
-from smdgen.forcefield.system import file_kind
 from smdgen.geometry import cvs
 from smdgen.geometry.cvs import CollectiveVariable
-from smdgen.geometry.periodic import make_whole, plan_wholeness
 from smdgen.io.structures.coordinate_checks import check_coordinates
-from smdgen.io.structures.molecules import molecules_of
 from smdgen.io.structures.selection import protein_mask, selection_notes
 from smdgen.io.structures.structure import Structure, select_atoms, subset
-from smdgen.io.trajectories.trajectory import open_trajectory
-
-#: Frames from which geometry-only terms are measured, if it comes to that.
-_TERM_FRAMES = 20
 
 
 @dataclass(frozen=True)
@@ -100,9 +93,10 @@ def make_model(
     """
     structure = replace(subset(whole, selected), notes=())
     cv = choose_cv(config, whole, selected, sources[0].first)
-    atoms = _atoms_of_force_field(config, whole, selected)
+    atoms = atoms_of_force_field(config, whole, selected)
     places = np.searchsorted(atoms, selected)
-    frames = _sample(sources[0], whole, atoms)
+    frames = sources[0].sample
+    assert frames is not None
     check_coordinates(frames[:, places], structure)
     terms, notes = terms_of(config, whole, atoms, selected, frames)
     notes = (*whole.notes, *_selection_notes(config, whole), *notes)
@@ -113,20 +107,3 @@ def _selection_notes(config: PrepareConfig, whole: Structure) -> list[str]:
     """Values in selections that no atom has."""
     texts = [config.select, *(cvs.selections(config.cv) if config.cv else [])]
     return [note for text in texts for note in selection_notes(whole, text)]
-
-
-def _atoms_of_force_field(
-    config: PrepareConfig, whole: Structure, selected: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """The molecules that are modelled in part; all, where the user's file describes all."""
-    is_complete = file_kind(whole) == "prmtop" or any(p.suffix.lower() == ".xml" for p in config.parameters)
-    return np.arange(whole.n_atoms) if is_complete else molecules_of(whole, selected)
-
-
-def _sample(source: Source, whole: Structure, atoms: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(n_frames, n, 3), A. Some frames of some whole molecules, each in one piece."""
-    chosen = np.unique(np.linspace(0, source.n_frames - 1, _TERM_FRAMES).astype(np.int64))
-    wholeness = plan_wholeness(len(atoms), subset(whole, atoms).bonds)
-    with open_trajectory(source.path, whole.n_atoms, source.salvage, source.sound) as trajectory:
-        cells = None if trajectory.cells is None else trajectory.cells[chosen]
-        return make_whole(trajectory.read(chosen, atoms), wholeness, cells)[0]

@@ -1,8 +1,9 @@
 """Frames of trajectories, some at a time: read, checked, every molecule in one piece."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,13 +15,13 @@ from smdgen.errors import TrajectoryError
 from smdgen.geometry.periodic import make_whole
 from smdgen.io.structures.coordinate_checks import Warnings, validate_coordinates
 from smdgen.io.trajectories.images import offsets_of
-from smdgen.io.trajectories.trajectory import Trajectory, open_trajectory
+from smdgen.io.trajectories.trajectory import Readable, open_trajectory
 from smdgen.workers import in_order
 
 #: Bytes of coordinates that are in memory at a time.
 _CHUNK_BYTES = 1 << 20
 
-#: Chunks of a DCD that another process reads at once; of other formats it reads the whole file.
+#: Chunks of a DCD that another process reads at once.
 _CHUNKS_A_TASK = 16
 
 
@@ -51,19 +52,26 @@ def read_chunks(
     tasks = []
     for source, own in zip(sources, own_parts, strict=True):
         chunks = tuple(_chunks(source, own, len(source.reach.atoms)))
-        size = _CHUNKS_A_TASK if executor is not None and source.sound is not None else len(chunks)
-        tasks += [_Task(source, chunks[i : i + size]) for i in range(0, len(chunks), size)]
-    if executor is None:
-        for task in tasks:
-            yield from _read(task)
-    else:
-        for found in in_order(executor, _read_together, tasks):
-            yield from found
+        size = _CHUNKS_A_TASK if executor is not None and source.kept is None else len(chunks)
+        light = replace(source, sample=None)  # nothing that reading needs, so it is not sent
+        tasks += [_Task(light, chunks[i : i + size]) for i in range(0, len(chunks), size)]
+    for is_here, own_tasks in itertools.groupby(
+        tasks, lambda task: executor is None or task.source.kept is not None
+    ):
+        if is_here:
+            for task in own_tasks:
+                yield from _read(task)
+        else:
+            for found in in_order(executor, _read_together, own_tasks):
+                yield from found
 
 
 def _read(task: _Task) -> Iterator[Chunk]:
     """The chunks of one task, one at a time."""
     source = task.source
+    if source.kept is not None:
+        yield from (_read_whole(source.kept, source, frames) for frames in task.chunks)
+        return
     with open_trajectory(
         source.path, source.n_topology_atoms, salvage=source.salvage, known=source.sound
     ) as trajectory:
@@ -77,7 +85,7 @@ def _read_together(task: _Task) -> list[Chunk]:
     return list(_read(task))
 
 
-def _read_whole(trajectory: Trajectory, source: Source, frames: NDArray[np.int64]) -> Chunk:
+def _read_whole(trajectory: Readable, source: Source, frames: NDArray[np.int64]) -> Chunk:
     """Some frames, checked, with whole molecules; what was odd is told by frames of the trajectory."""
     reach = source.reach
     positions = trajectory.read(frames, reach.atoms)

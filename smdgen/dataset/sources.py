@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from smdgen.config import PrepareConfig
 from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import checksum, require_regular_file
-from smdgen.forcefield.system import require_forcefield
+from smdgen.forcefield.system import file_kind, require_forcefield
 from smdgen.geometry import cvs
+from smdgen.geometry.periodic import make_whole, plan_wholeness
+from smdgen.io.structures.molecules import molecules_of
 from smdgen.io.structures.selection_language import parse
 from smdgen.io.structures.structure import (
     ONLY_STRUCTURE_SUFFIXES,
@@ -29,7 +32,8 @@ from smdgen.io.tables.pull_labels import tables_beside
 from smdgen.io.tables.sums import hold_to_sum, read_sums
 from smdgen.io.trajectories.dcd import DcdFile, SoundDcd
 from smdgen.io.trajectories.images import Images, Reach, first_images, plan_reach
-from smdgen.io.trajectories.trajectory import check_topology, open_trajectory
+from smdgen.io.trajectories.kept import KeptFrames, Scratch, Wanted, read_once
+from smdgen.io.trajectories.trajectory import Readable, check_topology, looks_at, open_trajectory
 from smdgen.notes import Note
 from smdgen.progress import Progress
 from smdgen.workers import in_order
@@ -39,16 +43,21 @@ Check = Callable[[PrepareConfig, Structure, NDArray[np.int64], Path], None]
 
 _PDB_SUFFIXES = (".pdb", ".ent")
 
+#: Frames from which geometry-only terms are measured, if it comes to that.
+_TERM_FRAMES = 20
+
 
 @dataclass(frozen=True)
 class Source:
-    """One trajectory, looked at but not yet read."""
+    """One trajectory, looked at; of a DCD, which is read where it lies, the frames are not yet read."""
 
     path: Path
     label: str  # its name in notes
     topology: Path
     atoms: NDArray[np.int64]  # (n_modelled,). Where the modelled atoms are in this trajectory
     reach: Reach  # the atoms that are read
+    kept: KeptFrames | None  # its frames with those atoms; None for a DCD
+    sample: NDArray[np.float32] | None  # (n, n_ff_atoms, 3), A. As of `_Candidate`
     first: NDArray[np.float32]  # (n_modelled, 3), A. The first frame
     images: Images  # of the first frame
     odd_images: dict[str, str]  # notes on it, by kind
@@ -73,6 +82,7 @@ class _Candidate:
     topology: Path
     structure: Structure
     reach: Reach  # as of `Source`
+    sampled: NDArray[np.int64] | None  # (n_ff_atoms,). Whole molecules of the first trajectory, for the terms
     stride: int
     salvage: bool
     label_units: str | None
@@ -139,8 +149,11 @@ def inspect(
 ) -> tuple[Structure, NDArray[np.int64], tuple[Source, ...]]:
     """The first trajectory's topology, its modelled atoms, checked first, and every trajectory."""
     known: dict[Path, tuple[Structure, Reach]] = {}
-    sources = []
-    for source in in_order(executor, _inspect_one, _candidates(config, known, check)):
+    sources, scratch = [], Scratch()
+    work = partial(_inspect_one, scratch) if executor is None else _inspect_elsewhere
+    for source in in_order(executor, work, _candidates(config, known, check)):
+        if executor is not None and source.kept is not None:
+            source = replace(source, kept=source.kept.in_file(scratch))
         sources.append(source)
         if progress is not None:
             progress.advance()
@@ -155,6 +168,7 @@ def _candidates(
     for path, label in zip(config.trajectories, distinct_names(config.trajectories), strict=True):
         require_regular_file(path, "a trajectory", TrajectoryError)
         topology = config.topology or _topology_of(path)
+        sampled = None
         if topology not in known:
             found = read_structure(topology)
             if known:
@@ -166,11 +180,28 @@ def _candidates(
                 model = subset(found, atoms)
                 if check is not None:
                     check(config, found, atoms, topology)
+                sampled = atoms_of_force_field(config, found, atoms)
             known[topology] = found, plan_reach(found, atoms, model.bonds)
         structure, reach = known[topology]
         yield _Candidate(
-            path, topology, structure, reach, config.stride, config.salvage, config.label_units, label
+            path,
+            topology,
+            structure,
+            reach,
+            sampled,
+            config.stride,
+            config.salvage,
+            config.label_units,
+            label,
         )
+
+
+def atoms_of_force_field(
+    config: PrepareConfig, whole: Structure, selected: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """(n,). The molecules that are modelled in part; all, where the user's file describes all."""
+    is_complete = file_kind(whole) == "prmtop" or any(p.suffix.lower() == ".xml" for p in config.parameters)
+    return np.arange(whole.n_atoms) if is_complete else molecules_of(whole, selected)
 
 
 def _topology_of(path: Path) -> Path:
@@ -178,9 +209,15 @@ def _topology_of(path: Path) -> Path:
     return path if path.suffix.lower() in _PDB_SUFFIXES else find_topology(path)
 
 
-def _inspect_one(candidate: _Candidate) -> Source:
+def _inspect_elsewhere(candidate: _Candidate) -> Source:
+    """As `_inspect_one`, in another process, which cannot hand over its temporary file."""
+    source = _inspect_one(Scratch(), candidate)
+    return source if source.kept is None else replace(source, kept=source.kept.in_memory())
+
+
+def _inspect_one(scratch: Scratch, candidate: _Candidate) -> Source:
     path, structure, stride = candidate.path, candidate.structure, candidate.stride
-    with open_trajectory(path, structure.n_atoms, salvage=candidate.salvage) as trajectory:
+    with open_trajectory(path, structure.n_atoms, salvage=candidate.salvage, scan=False) as trajectory:
         chosen = np.arange(0, trajectory.n_frames, stride)
         if len(chosen) < 2:
             after = f" after --stride {stride}" if stride > 1 else ""
@@ -191,17 +228,27 @@ def _inspect_one(candidate: _Candidate) -> Source:
                 f"{path} has {trajectory.n_frames} frame{'' if trajectory.n_frames == 1 else 's'}, expected "
                 f"2 or more{after}; {advice}"
             )
+        frames: DcdFile | KeptFrames
+        if isinstance(trajectory, DcdFile):
+            frames = trajectory
+        else:
+            few = [Wanted(looks_at(trajectory.n_frames), None)]
+            if candidate.sampled is not None:
+                few.append(Wanted(looks_at(trajectory.n_frames, _TERM_FRAMES), candidate.sampled))
+            frames = read_once(trajectory, Wanted(chosen, candidate.reach.atoms), few, scratch)
         try:
-            odd = check_topology(trajectory, structure)
+            odd = check_topology(frames, structure)
         except TrajectoryError as error:
             raise TrajectoryError(f"{path}: {error}") from error
-        first, images, apart = first_images(trajectory, candidate.reach, chosen)
+        first, images, apart = first_images(frames, candidate.reach, chosen)
         return Source(
             path=path,
             label=candidate.label,
             topology=candidate.topology,
             atoms=candidate.reach.atoms[: candidate.reach.n_modelled],
             reach=candidate.reach,
+            kept=replace(frames, few=()) if isinstance(frames, KeptFrames) else None,
+            sample=_sample(frames, structure, candidate.sampled),
             first=first,
             images=images,
             odd_images=apart,
@@ -217,6 +264,18 @@ def _inspect_one(candidate: _Candidate) -> Source:
             sound=trajectory.sound if isinstance(trajectory, DcdFile) else None,
             notes=tuple(Note(note, candidate.label) for note in (*trajectory.notes, *odd)),
         )
+
+
+def _sample(
+    trajectory: Readable, whole: Structure, atoms: NDArray[np.int64] | None
+) -> NDArray[np.float32] | None:
+    """(n_frames, n, 3), A. Some frames of some whole molecules, each in one piece."""
+    if atoms is None:
+        return None
+    frames = looks_at(trajectory.n_frames, _TERM_FRAMES)
+    cells = None if trajectory.cells is None else trajectory.cells[frames]
+    wholeness = plan_wholeness(len(atoms), subset(whole, atoms).bonds)
+    return make_whole(trajectory.read(frames, atoms), wholeness, cells)[0]
 
 
 def hash_inputs(

@@ -11,7 +11,7 @@ from smdgen.geometry.cell import box_vectors
 from smdgen.geometry.lattice import box_shares, lattice_counts, nearest_image
 from smdgen.geometry.periodic import Wholeness, atoms_between, centres_of, make_whole, plan_wholeness
 from smdgen.io.structures.atoms import Structure, sorted_bonds, subset
-from smdgen.io.trajectories.trajectory import Trajectory
+from smdgen.io.trajectories.trajectory import Readable
 from smdgen.units import LARGEST_COORDINATE
 
 _FOLLOWED_BYTES = 1 << 20
@@ -79,7 +79,7 @@ def plan_reach(whole: Structure, modelled: NDArray[np.int64], bonds: NDArray[np.
 
 
 def first_images(
-    trajectory: Trajectory, reach: Reach, chosen: NDArray[np.int64]
+    trajectory: Readable, reach: Reach, chosen: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], Images, dict[str, str]]:
     """Decide where the molecules are in the first frame.
 
@@ -268,7 +268,7 @@ def _jump_note(frames: NDArray[np.int64], values: NDArray[np.float64]) -> str:
 
 
 def _is_continuous(
-    trajectory: Trajectory, cells: NDArray[np.float64], reach: Reach, chosen: NDArray[np.int64]
+    trajectory: Readable, cells: NDArray[np.float64], reach: Reach, chosen: NDArray[np.int64]
 ) -> bool:
     """Whether no molecule is cut in any frame, and none jumps from one to the next."""
     last = None
@@ -287,7 +287,7 @@ def _is_continuous(
 
 
 def _ever_meet(
-    trajectory: Trajectory, reach: Reach, chosen: NDArray[np.int64], is_moved: NDArray[np.bool_]
+    trajectory: Readable, reach: Reach, chosen: NDArray[np.int64], is_moved: NDArray[np.bool_]
 ) -> bool:
     """Whether some molecules touch the others in any of some frames, as written."""
     own = is_moved[reach.wholeness.molecules]

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,32 +15,33 @@ from numpy.typing import NDArray
 
 from smdgen.arrays import FrameChoice
 from smdgen.errors import TrajectoryError
-from smdgen.geometry.cell import real_cells
+from smdgen.geometry.cell import cell_of_vectors, real_cells
 from smdgen.io.trajectories.times import read_timeline
-from smdgen.io.trajectories.xdr import check_frames
+from smdgen.io.trajectories.xdr import FrameHeads, read_heads
 
 _MIN_SECONDS = 120.0  # until an answer, on a busy machine
 _MIN_CPU_SECONDS = 15.0  # of computing for an answer
 _BYTES_A_SECOND = 5e6  # slower than this is taken for a hang
-_ANSWER_BYTES = 16 << 20
+_ANSWER_BYTES = 16 << 20  # of coordinates that are in memory at a time
+_MOST_FRAMES = 4096  # asked for at a time
 _CHILD = Path(__file__).with_name("sandboxed_child.py")
 
 
 class SandboxedTrajectory:
-    """An XTC, TRR or H5 file, every frame of which has been read once.
+    """An XTC, TRR or H5 file.
 
     Args:
         path: The file.
         kind: "XTC", "TRR" or "H5".
+        scan: Read every frame once, to see that the file is sound. Without it that is up to `read`.
 
     Raises:
         TrajectoryError: The file is damaged, or the library that reads it failed, crashed or hung.
     """
 
-    def __init__(self, path: Path, kind: str) -> None:
+    def __init__(self, path: Path, kind: str, scan: bool = True) -> None:
         self.path = path
-        # H5 checks itself, and its library can be believed about cells
-        declared, has_cells = (None, True) if kind == "H5" else check_frames(path, is_xtc=kind == "XTC")
+        heads = None if kind == "H5" else read_heads(path, is_xtc=kind == "XTC")
         self._limit = _MIN_SECONDS + path.stat().st_size / _BYTES_A_SECOND
         self._cpu_limit = _MIN_CPU_SECONDS + path.stat().st_size / _BYTES_A_SECOND
         self._child = subprocess.Popen(
@@ -49,24 +51,35 @@ class SandboxedTrajectory:
             stderr=subprocess.DEVNULL,
         )
         try:
-            summary, content = self._answer()
+            self._open(heads)
+            if scan:
+                for _ in self._blocks(np.arange(self._n_found), []):
+                    pass
         except BaseException:
             self.close()
             raise
-        n_found: int = summary["n_frames"]
-        self.n_atoms: int = summary["n_atoms"]
-        if declared is not None and declared != n_found:
-            self.close()
-            raise self._failure(f"{declared} frames stand in it, {n_found} can be read")
-        table = np.frombuffer(content, dtype=np.float64).reshape(n_found, 8)
-        timeline = read_timeline(table[:, 0])
-        table = table[timeline.kept]
-        self._kept, self.n_frames = timeline.kept, len(table)
+
+    def _open(self, heads: FrameHeads | None) -> None:
+        """Everything but the coordinates: of an H5 from the process, else from the heads of the frames."""
+        summary, content = self._answer()
+        self._n_found: int = summary["n_frames"]
+        if heads is None:
+            columns = np.frombuffer(content, dtype=np.float64).reshape(self._n_found, 7)
+            times, steps, cells = columns[:, 0], None, columns[:, 1:]
+            self.n_atoms: int = summary["n_atoms"]
+        else:
+            times, steps, self.n_atoms = heads.times_ps, heads.steps, heads.n_atoms
+            cells = np.zeros((len(times), 6)) if heads.boxes is None else cell_of_vectors(heads.boxes)
+            if len(times) != self._n_found:
+                raise self._failure(f"{len(times)} frames stand in it, {self._n_found} can be read")
+        timeline = read_timeline(times)
+        self._kept, self.n_frames = timeline.kept, len(timeline.kept)
         self.times_ps, self.has_times = timeline.times_ps, timeline.has_times
-        has_steps = np.isfinite(table[:, 1]).all() and (np.diff(table[:, 1]) > 0).all()
-        self.steps: NDArray[np.int64] | None = table[:, 1].astype(np.int64) if has_steps else None
-        self.cells, cell_notes = real_cells(table[:, 2:].copy()) if has_cells else (None, [])
-        self.notes: tuple[str, ...] = (*summary["notes"], *timeline.notes, *cell_notes)
+        self.steps: NDArray[np.int64] | None = None
+        if steps is not None and (np.diff(steps[self._kept]) > 0).all():
+            self.steps = steps[self._kept].astype(np.int64)
+        self.cells, cell_notes = real_cells(cells[self._kept])
+        self.notes: tuple[str, ...] = (*timeline.notes, *cell_notes)
 
     def read(
         self, frames: FrameChoice = None, atoms: NDArray[np.integer] | None = None
@@ -80,16 +93,24 @@ class SandboxedTrajectory:
         rows = self._kept[slice(None) if frames is None else frames]
         columns = np.arange(self.n_atoms)[slice(None) if atoms is None else np.asarray(atoms)]
         out = np.empty((len(rows), len(columns), 3), dtype=np.float32)
-        size = max(1, _ANSWER_BYTES // (12 * max(len(columns), 1)))
-        for start in range(0, len(rows), size):
-            block = rows[start : start + size]
-            chosen = None if len(columns) == self.n_atoms and atoms is None else columns.tolist()
-            self._ask({"frames": block.tolist(), "atoms": chosen})
-            _, content = self._answer()
-            out[start : start + len(block)] = np.frombuffer(content, np.float32).reshape(
-                len(block), len(columns), 3
-            )
+        start = 0
+        for block in self._blocks(rows, None if atoms is None else columns.tolist()):
+            out[start : start + len(block)] = block
+            start += len(block)
         return out
+
+    def _blocks(self, rows: NDArray[np.int64], atoms: list[int] | None) -> Iterator[NDArray[np.float32]]:
+        """(n, n_selected, 3), A, of rows of the file, some at a time."""
+        n_selected = self.n_atoms if atoms is None else len(atoms)
+        size = min(_MOST_FRAMES, max(1, _ANSWER_BYTES // (12 * max(n_selected, 1))))
+        at_once = max(1, _ANSWER_BYTES // (12 * self.n_atoms))
+        for start in range(0, len(rows), size):
+            block = rows[start : start + size].tolist()
+            self._ask({"frames": block, "atoms": atoms, "at_once": at_once})
+            _, content = self._answer()
+            if len(content) != 12 * len(block) * n_selected:
+                raise self._failure(f"its frames are not of {self.n_atoms} atoms")
+            yield np.frombuffer(content, np.float32).reshape(len(block), n_selected, 3)
 
     def close(self) -> None:
         """End the process."""

@@ -1,7 +1,8 @@
 """The process in which MDTraj or h5py reads a trajectory for `smdgen.io.trajectories.sandboxed`.
 
-It answers first with a summary, having read every frame once, then with coordinates for every line
-`{"frames": [...], "atoms": [...]}` on its input. An answer is one line of JSON, then raw bytes.
+It answers first with what it knows without the coordinates, then with coordinates for every line
+`{"frames": [...], "atoms": [...], "at_once": n}` on its input, where `at_once` is how many frames may be in
+memory. An answer is one line of JSON, then raw bytes.
 """
 
 import contextlib
@@ -18,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MEMORY_BYTES = 4 << 30  # of address space, of which the libraries take about 1 GB
-_SCAN_BYTES = 16 << 20
 _NM = 10.0  # A
 
 #: A and ps in the units that HDF5 files name.
@@ -34,36 +34,34 @@ _PS = {
 
 class _Reader(Protocol):
     n_frames: int
-    notes: list[str]
+    n_atoms: int  # 0 if the first frame has to tell
+    table: NDArray[np.float64]  # (n_frames, 7): time ps, cell; NaN for what is not known
 
-    def block(self, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """(n, n_atoms, 3) A, and (n, 8): time ps, step, cell; NaN for what is not known."""
+    def block(self, start: int, stop: int) -> NDArray[np.float32]:
+        """(n, n_atoms, 3), A. Some frames."""
 
 
 class _XdrReader:
-    """XTC and TRR, in nm."""
+    """XTC and TRR, in nm; who asks knows the rest from the heads of the frames."""
+
+    n_atoms = 0
+    table = np.zeros((0, 7))
 
     def __init__(self, path: Path) -> None:
         import mdtraj
 
         self._file = mdtraj.open(str(path))
         self.n_frames = len(self._file)
-        self.notes: list[str] = []
         self._place = 0
 
-    def block(self, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    def block(self, start: int, stop: int) -> NDArray[np.float32]:
         if start != self._place:
             self._file.seek(start)
-        found = self._file.read(n_frames=stop - start)
-        positions = np.asarray(found[0], dtype=np.float32)
+        positions = np.asarray(self._file.read(n_frames=stop - start)[0], dtype=np.float32)
         if len(positions) != stop - start:
             raise ValueError(f"{stop - start} frames wanted from frame {start + 1}, {len(positions)} found")
         self._place = stop
-        table = np.full((len(positions), 8), np.nan)
-        table[:, 0], table[:, 1] = found[1], found[2]
-        if found[3] is not None:
-            table[:, 2:] = _cells_of_vectors(np.asarray(found[3], dtype=np.float64) * _NM)
-        return positions * np.float32(_NM), table
+        return positions * np.float32(_NM)
 
 
 class _Hdf5Reader:
@@ -78,9 +76,11 @@ class _Hdf5Reader:
         for data in (self._positions, self._times, self._boxes, *self._cells):
             if data is not None:
                 _refuse_foreign_data(data)
-        self._ps = 1.0 if self._times is None else _unit_of(self._times, _PS, 1.0)
-        self.n_frames = int(self._positions.shape[0])
-        self.notes: list[str] = []
+        shape = self._positions.shape
+        if len(shape) != 3 or shape[1] < 1 or shape[2] != 3:
+            raise ValueError(f"it holds coordinates of shape {shape[1:]}, expected atoms and 3")
+        self.n_frames, self.n_atoms = shape[:2]
+        self.table = self._columns()
 
     def _find(self) -> tuple[Any, Any, Any, float]:
         """Positions, times and box vectors (the last two may be None), and A in their unit."""
@@ -97,32 +97,37 @@ class _Hdf5Reader:
             return positions, _own(groups[0], "position/time"), edges, scale
         raise ValueError("an H5 file with neither /coordinates (MDTraj) nor one group of /particles (H5MD)")
 
-    def block(self, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        positions = np.asarray(self._positions[start:stop], dtype=np.float32) * np.float32(self._scale)
-        table = np.full((len(positions), 8), np.nan)
-        if self._times is not None and self._times.shape == (self.n_frames,):
-            table[:, 0] = self._times[start:stop] * self._ps
-        elif self._times is not None and self._times.shape == ():  # the time from one frame to the next
-            first = float(self._times.attrs.get("offset", 0.0))
-            table[:, 0] = (first + np.arange(start, stop) * float(self._times[()])) * self._ps
+    def block(self, start: int, stop: int) -> NDArray[np.float32]:
+        return np.asarray(self._positions[start:stop], dtype=np.float32) * np.float32(self._scale)
+
+    def _columns(self) -> NDArray[np.float64]:
+        """As `table`."""
+        table = np.full((self.n_frames, 7), np.nan)
+        if self._times is not None:
+            unit = _unit_of(self._times, _PS, 1.0)
+            if self._times.shape == (self.n_frames,):
+                table[:, 0] = self._times[()] * unit
+            elif self._times.shape == ():  # the time from one frame to the next
+                first = float(self._times.attrs.get("offset", 0.0))
+                table[:, 0] = (first + np.arange(self.n_frames) * float(self._times[()])) * unit
         lengths, angles = self._cells
         if lengths is not None and angles is not None:
-            table[:, 2:5] = lengths[start:stop] * self._scale
-            table[:, 5:] = angles[start:stop]
-        boxes = self._box_vectors(start, stop)
+            table[:, 1:4] = lengths[()] * self._scale
+            table[:, 4:] = angles[()]
+        boxes = self._box_vectors()
         if boxes is not None:
-            table[:, 2:] = _cells_of_vectors(boxes)
-        return positions, table
+            table[:, 1:] = _cells_of_vectors(boxes)
+        return table
 
-    def _box_vectors(self, start: int, stop: int) -> NDArray[np.float64] | None:
+    def _box_vectors(self) -> NDArray[np.float64] | None:
         """(n or 1, 3, 3), A, of edges by frame or the same for all, as lengths or vectors; None without."""
         data = self._boxes
         if data is None:
             return None
         if data.shape in ((3,), (3, 3)):
-            boxes = np.asarray(data[()], dtype=np.float64)[None]
+            boxes = np.asarray(data, dtype=np.float64)[None]
         elif data.shape in ((self.n_frames, 3), (self.n_frames, 3, 3)):
-            boxes = np.asarray(data[start:stop], dtype=np.float64)
+            boxes = np.asarray(data, dtype=np.float64)
         else:
             return None
         boxes = boxes * _unit_of(data, _ANGSTROM, self._scale)
@@ -130,7 +135,7 @@ class _Hdf5Reader:
 
 
 def main(path: Path, kind: str, requests: BinaryIO, answers: BinaryIO, cpu_seconds: float) -> None:
-    """Answer with the summary, then with each request's coordinates, until the input ends.
+    """Answer with numbers of frames and atoms, then with each request's coordinates, until the input ends.
 
     Whatever takes longer than `cpu_seconds` of computing ends the process, with SIGPROF.
     """
@@ -138,12 +143,13 @@ def main(path: Path, kind: str, requests: BinaryIO, answers: BinaryIO, cpu_secon
         _allow(cpu_seconds)
         with _plain_name(path, kind) as plain:
             reader: _Reader = _Hdf5Reader(plain) if kind == "H5" else _XdrReader(plain)
-            summary, table = _scan(reader)
-            _send(answers, summary, table)
+            if reader.n_frames < 1:
+                raise ValueError("it holds no frame")
+            _send(answers, {"n_frames": reader.n_frames, "n_atoms": reader.n_atoms}, reader.table)
             for line in requests:
                 _allow(cpu_seconds)
                 request = json.loads(line)
-                _send(answers, {}, _read(reader, request["frames"], request["atoms"]))
+                _send(answers, {}, _read(reader, **request))
     except (Exception, SystemExit) as error:  # any failure of a library is the answer
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         _send(answers, {"error": reason}, np.zeros(0))
@@ -161,36 +167,21 @@ def _plain_name(path: Path, kind: str) -> Iterator[Path]:
         yield plain
 
 
-def _scan(reader: _Reader) -> tuple[dict[str, Any], NDArray[np.float64]]:
-    """Read every frame once: what can be read, its times, steps and cells."""
-    if reader.n_frames < 1:
-        raise ValueError("it holds no frame")
-    first, _ = reader.block(0, 1)
-    n_atoms = first.shape[1]
-    if first.ndim != 3 or n_atoms < 1 or first.shape[2] != 3:
-        raise ValueError(f"it holds coordinates of shape {first.shape[1:]}, expected atoms and 3")
-    size = max(1, _SCAN_BYTES // (12 * n_atoms))
-    tables = []
-    for start in range(0, reader.n_frames, size):
-        positions, table = reader.block(start, min(start + size, reader.n_frames))
-        empty = ~positions.any(axis=(1, 2))
-        if n_atoms > 1 and empty.any():
-            frame = start + int(np.argmax(empty)) + 1
-            raise ValueError(f"frame {frame} of {reader.n_frames} is all zeros, as in a file that was cut")
-        tables.append(table)
-    return {"n_frames": reader.n_frames, "n_atoms": n_atoms, "notes": reader.notes}, np.concatenate(tables)
-
-
-def _read(reader: _Reader, frames: list[int], atoms: list[int] | None) -> NDArray[np.float32]:
-    """(n, n_selected, 3), A."""
+def _read(reader: _Reader, frames: list[int], atoms: list[int] | None, at_once: int) -> NDArray[np.float32]:
+    """(n, n_selected, 3), A; no frame may be all zeros."""
     columns: Any = slice(None) if atoms is None else np.array(atoms, dtype=np.int64)
     parts = []
     start = 0
     while start < len(frames):
         stop = start + 1
-        while stop < len(frames) and frames[stop] == frames[stop - 1] + 1 and stop - start < 64:
+        while stop < len(frames) and frames[stop] == frames[stop - 1] + 1 and stop - start < at_once:
             stop += 1
-        parts.append(reader.block(frames[start], frames[stop - 1] + 1)[0][:, columns])
+        positions = reader.block(frames[start], frames[stop - 1] + 1)
+        empty = ~positions.any(axis=(1, 2))
+        if positions.shape[1] > 1 and empty.any():
+            frame = frames[start + int(np.argmax(empty))] + 1
+            raise ValueError(f"frame {frame} of {reader.n_frames} is all zeros, as in a file that was cut")
+        parts.append(positions[:, columns])
         start = stop
     return np.ascontiguousarray(np.concatenate(parts))
 

@@ -25,10 +25,26 @@ _FORMATS = "a trajectory (DCD, XTC, TRR, Amber NetCDF, H5 or PDB)"
 _MOST_CROSSINGS = 0.25  # of all bonds
 
 
-class Trajectory(Protocol):
+class Readable(Protocol):
+    """Frames of a trajectory."""
+
+    @property
+    def n_frames(self) -> int:
+        """How many there are."""
+
+    @property
+    def cells(self) -> NDArray[np.float64] | None:
+        """(n_frames, 6), A A A deg deg deg; None without unit cells."""
+
+    def read(
+        self, frames: FrameChoice = None, atoms: NDArray[np.integer] | None = None
+    ) -> NDArray[np.float32]:
+        """(n, n_selected, 3), A. Some frames and atoms, 0-based; None for all."""
+
+
+class Trajectory(Readable, Protocol):
     """An open trajectory."""
 
-    n_frames: int
     n_atoms: int
     notes: tuple[str, ...]
 
@@ -43,15 +59,6 @@ class Trajectory(Protocol):
     @property
     def steps(self) -> NDArray[np.int64] | None:
         """(n_frames,). MD step of every frame; None if the file does not say."""
-
-    @property
-    def cells(self) -> NDArray[np.float64] | None:
-        """(n_frames, 6), A A A deg deg deg; None without unit cells."""
-
-    def read(
-        self, frames: FrameChoice = None, atoms: NDArray[np.integer] | None = None
-    ) -> NDArray[np.float32]:
-        """(n, n_selected, 3), A. Some frames and atoms, 0-based; None for all."""
 
     def close(self) -> None:
         """Let go of the file."""
@@ -102,7 +109,11 @@ class PdbTrajectory:
 
 
 def open_trajectory(
-    path: Path, n_atoms: int | None = None, salvage: bool = False, known: SoundDcd | None = None
+    path: Path,
+    n_atoms: int | None = None,
+    salvage: bool = False,
+    known: SoundDcd | None = None,
+    scan: bool = True,
 ) -> Trajectory:
     """Open a trajectory, after a look at whether it is sound.
 
@@ -112,13 +123,15 @@ def open_trajectory(
         n_atoms: How many atoms the topology has; None not to compare.
         salvage: Keep the whole frames before a damaged one (DCD and NetCDF only).
         known: What `sound` of a DCD said before.
+        scan: Read every frame of an XTC, TRR or H5 once, to see that it is sound; False where the caller
+            reads every frame.
 
     Raises:
         TrajectoryError: Missing, damaged, of an unknown format, or with another number of atoms.
     """
     path = Path(path)
     require_regular_file(path, _FORMATS, TrajectoryError)
-    trajectory = _open(path, salvage, known)
+    trajectory = _open(path, salvage, known, scan)
     if n_atoms is not None and trajectory.n_atoms != n_atoms:
         trajectory.close()
         raise TrajectoryError(
@@ -128,7 +141,12 @@ def open_trajectory(
     return trajectory
 
 
-def check_topology(trajectory: Trajectory, structure: Structure, n_frames: int = 5) -> list[str]:
+def looks_at(n_frames: int, n_looks: int = 5) -> NDArray[np.int64]:
+    """(n,). Numbers of some frames, spread over a trajectory."""
+    return np.unique(np.linspace(0, n_frames - 1, n_looks).astype(np.int64))
+
+
+def check_topology(trajectory: Readable, structure: Structure) -> list[str]:
     """Refuse a trajectory of another topology, by the bonds of all atoms in a few frames.
 
     A selection may look right by chance where the other atoms stand in another order, so look at all of
@@ -137,7 +155,6 @@ def check_topology(trajectory: Trajectory, structure: Structure, n_frames: int =
     Args:
         trajectory: Open, with as many atoms as the structure.
         structure: The whole topology.
-        n_frames: How many frames to look at, spread over the trajectory.
 
     Returns:
         What was odd but not wrong.
@@ -145,11 +162,10 @@ def check_topology(trajectory: Trajectory, structure: Structure, n_frames: int =
     Raises:
         TrajectoryError: As `check_coordinates`.
     """
-    frames = np.unique(np.linspace(0, trajectory.n_frames - 1, n_frames).astype(np.int64))
     cells = trajectory.cells
     notes: list[str] = []
     mirrored: list[str] = []
-    for frame in frames:
+    for frame in looks_at(trajectory.n_frames):
         positions = trajectory.read(np.array([frame]))
         checked = structure if cells is not None else _without_box_crossings(positions[0], structure)
         if len(checked.bonds) < len(structure.bonds):
@@ -175,7 +191,7 @@ def _without_box_crossings(positions: NDArray[np.float32], structure: Structure)
     return dataclasses.replace(structure, bonds=structure.bonds[~is_crossing])
 
 
-def _open(path: Path, salvage: bool, known: SoundDcd | None) -> Trajectory:
+def _open(path: Path, salvage: bool, known: SoundDcd | None, scan: bool) -> Trajectory:
     refuse_unread(path, TrajectoryError)
     if is_ascii_trajectory(path):
         raise TrajectoryError(
@@ -194,7 +210,7 @@ def _open(path: Path, salvage: bool, known: SoundDcd | None) -> Trajectory:
     if kind:
         from smdgen.io.trajectories.sandboxed import SandboxedTrajectory
 
-        return SandboxedTrajectory(path, kind)
+        return SandboxedTrajectory(path, kind, scan)
     if path.suffix.lower() == ".gro":
         name = shlex.quote(str(path))
         command = f"gmx trjconv -f {name} -s {name} -o {shlex.quote(path.stem)}.xtc"
