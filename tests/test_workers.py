@@ -63,7 +63,7 @@ def test_prepare_writes_the_same_file_on_any_number_of_workers(pull_files, tmp_p
     from smdgen.dataset import reading
     from smdgen.stages import prepare
 
-    monkeypatch.setattr(reading, "_CHUNK_BYTES", 7 * 40 * 12)
+    monkeypatch.setattr("smdgen.io.trajectories.trajectory.CHUNK_BYTES", 7 * 40 * 12)
     monkeypatch.setattr(reading, "_CHUNKS_A_TASK", 1)
     config = PrepareConfig(
         pull_files.trajectories, parameters=(pull_files.parameters,), select="name N CA C O"

@@ -15,11 +15,8 @@ from smdgen.errors import TrajectoryError
 from smdgen.geometry.periodic import make_whole
 from smdgen.io.structures.coordinate_checks import Warnings, validate_coordinates
 from smdgen.io.trajectories.images import offsets_of
-from smdgen.io.trajectories.trajectory import Readable, open_trajectory
+from smdgen.io.trajectories.trajectory import Readable, chunks, open_trajectory
 from smdgen.workers import in_order
-
-#: Bytes of coordinates that are in memory at a time.
-_CHUNK_BYTES = 1 << 20
 
 #: Chunks of a DCD that another process reads at once.
 _CHUNKS_A_TASK = 16
@@ -51,10 +48,11 @@ def read_chunks(
     """All frames in order; the chunks are the same wherever they are read."""
     tasks = []
     for source, own in zip(sources, own_parts, strict=True):
-        chunks = tuple(_chunks(source, own, len(source.reach.atoms)))
-        size = _CHUNKS_A_TASK if executor is not None and source.kept is None else len(chunks)
+        n_atoms = len(source.reach.atoms)
+        pieces = [piece for part in own for piece in chunks(source.chosen[part.first : part.stop], n_atoms)]
+        size = _CHUNKS_A_TASK if executor is not None and source.kept is None else len(pieces)
         light = replace(source, sample=None)  # nothing that reading needs, so it is not sent
-        tasks += [_Task(light, chunks[i : i + size]) for i in range(0, len(chunks), size)]
+        tasks += [_Task(light, tuple(pieces[i : i + size])) for i in range(0, len(pieces), size)]
     for is_here, own_tasks in itertools.groupby(
         tasks, lambda task: executor is None or task.source.kept is not None
     ):
@@ -97,11 +95,3 @@ def _read_whole(trajectory: Readable, source: Source, frames: NDArray[np.int64])
     positions, _ = make_whole(positions, reach.wholeness, cells)
     offsets = offsets_of(positions, reach.wholeness)
     return Chunk(np.ascontiguousarray(positions[:, : reach.n_modelled]), offsets, cells, warnings)
-
-
-def _chunks(source: Source, parts: Sequence[Part], n_atoms: int) -> Iterator[NDArray[np.int64]]:
-    """Frame numbers of the trajectory, a few megabytes of selected coordinates at a time."""
-    size = max(1, _CHUNK_BYTES // (12 * n_atoms))
-    for part in parts:
-        for start in range(part.first, part.stop, size):
-            yield source.chosen[start : min(start + size, part.stop)]

@@ -145,7 +145,8 @@ def test_a_full_disk_for_the_frames_is_an_error(pulls, tmp_path, monkeypatch):
 
 def test_no_more_than_a_block_is_in_memory(tmp_path, monkeypatch):
     """Of an XTC whose frames do not fit, parts are read, of which only the wanted atoms stay."""
-    monkeypatch.setattr(kept, "_KEPT_BYTES", 12 * 4 * 5)  # five frames of four atoms
+    five_frames = 5 * 4 * 12  # of four atoms
+    monkeypatch.setattr("smdgen.io.trajectories.trajectory.CHUNK_BYTES", five_frames)
     frames = np.random.default_rng(0).normal(0, 9, (N_FRAMES, 30, 3)).astype(np.float32)
     path = write_xtc(tmp_path / "a.xtc", frames, np.tile(CELL, (N_FRAMES, 1)))
     asked = []

@@ -136,7 +136,7 @@ def test_chunks_and_processes_change_nothing(tmp_path, monkeypatch, how):
     cell = CELLS["triclinic"]
     config = write_files(tmp_path, [put_into_box(unbinding(cell, i), cell, how) for i in range(3)], cell)
     run(config, tmp_path / "a")
-    monkeypatch.setattr(reading, "_CHUNK_BYTES", 7 * 80 * 12)
+    monkeypatch.setattr("smdgen.io.trajectories.trajectory.CHUNK_BYTES", 7 * 80 * 12)
     monkeypatch.setattr(reading, "_CHUNKS_A_TASK", 2)
     run(config, tmp_path / "b")
     run(dataclasses.replace(config, workers=2), tmp_path / "c")

@@ -12,7 +12,7 @@ import pytest
 from smdgen.about.info import describe
 from smdgen.cli.app import main
 from smdgen.config import PrepareConfig
-from smdgen.dataset import reading, sources
+from smdgen.dataset import sources
 from smdgen.dataset.dataset import open_dataset
 from smdgen.dataset.sources import distinct_names
 from smdgen.errors import ArtifactError, ConfigError, SmdgenError
@@ -112,7 +112,7 @@ def test_atoms_are_matched_by_name_whatever_their_order(config, pull_files, tmp_
 
 def test_chunk_size_changes_nothing(config, tmp_path, monkeypatch):
     run(config, tmp_path / "a")
-    monkeypatch.setattr(reading, "_CHUNK_BYTES", 7 * 40 * 12)
+    monkeypatch.setattr("smdgen.io.trajectories.trajectory.CHUNK_BYTES", 7 * 40 * 12)
     run(config, tmp_path / "b")
     assert (tmp_path / "a/dataset.h5").read_bytes() == (tmp_path / "b/dataset.h5").read_bytes()
 
@@ -125,7 +125,7 @@ def test_what_is_odd_about_frames_is_told_once_a_trajectory(config, pull_files, 
     carbonyl = positions[13, 3] - positions[13, 2]
     positions[13, 3] += 0.5 * carbonyl
     write_pull(pull_files.folder, "pull_1", positions, table=False)
-    monkeypatch.setattr(reading, "_CHUNK_BYTES", chunk * 40 * 12)
+    monkeypatch.setattr("smdgen.io.trajectories.trajectory.CHUNK_BYTES", chunk * 40 * 12)
     result, _ = run(config, tmp_path / "run")
     assert [note for note in result.notes if "repeat" in note] == [
         "pull_1.dcd: 4 frames repeat the frame before"

@@ -1,7 +1,7 @@
 """Which periodic image of each molecule is meant: chosen in the first frame, followed from frame to frame."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,9 @@ from smdgen.geometry.cell import box_vectors
 from smdgen.geometry.lattice import box_shares, lattice_counts, nearest_image
 from smdgen.geometry.periodic import Wholeness, atoms_between, centres_of, make_whole, plan_wholeness
 from smdgen.io.structures.atoms import Structure, sorted_bonds, subset
-from smdgen.io.trajectories.trajectory import Readable
+from smdgen.io.trajectories.trajectory import Readable, chunks
 from smdgen.units import LARGEST_COORDINATE
 
-_FOLLOWED_BYTES = 1 << 20
 _MOST_FITTED = 20  # molecules that are put together by their atoms; the others by their centres
 _MOST_POINTS = 64  # atoms of each that are looked at
 _TOUCHING = 8.0  # A, of the atoms that are looked at
@@ -272,7 +271,7 @@ def _is_continuous(
 ) -> bool:
     """Whether no molecule is cut in any frame, and none jumps from one to the next."""
     last = None
-    for frames in _chunks(chosen, len(reach.atoms)):
+    for frames in chunks(chosen, len(reach.atoms)):
         raw = trajectory.read(frames, reach.atoms)
         raw[~(np.abs(raw) < LARGEST_COORDINATE)] = np.nan  # refused later, when all frames are read
         positions, is_cut = make_whole(raw, reach.wholeness, cells[frames])
@@ -297,12 +296,6 @@ def _ever_meet(
         if np.linalg.norm(these[:, None] - others, axis=-1).min() < _TOUCHING:
             return True
     return False
-
-
-def _chunks(frames: NDArray[np.int64], n_atoms: int) -> Iterator[NDArray[np.int64]]:
-    size = max(1, _FOLLOWED_BYTES // (12 * n_atoms))
-    for start in range(0, len(frames), size):
-        yield frames[start : start + size]
 
 
 def _approach(

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from smdgen.arrays import FrameChoice
 from smdgen.errors import WriteError
 from smdgen.io.trajectories.sandboxed import SandboxedTrajectory
-from smdgen.io.trajectories.trajectory import Trajectory
-
-_KEPT_BYTES = 1 << 20  # of coordinates that are in memory at a time
+from smdgen.io.trajectories.trajectory import Trajectory, chunks
 
 
 class Scratch:
@@ -144,7 +142,7 @@ def read_once(trajectory: Trajectory, many: Wanted, few: Sequence[Wanted], scrat
         read = np.arange(trajectory.n_frames)
     kept: list[list[NDArray[np.float32]]] = [[] for _ in few]
     start = None
-    for frames in _runs(read, special, max(1, _KEPT_BYTES // (12 * len(many.atoms)))):
+    for frames in _runs(read, special, len(many.atoms)):
         is_special = frames[0] in special
         positions = trajectory.read(frames, None if is_special else many.atoms)
         if is_special:
@@ -162,11 +160,11 @@ def read_once(trajectory: Trajectory, many: Wanted, few: Sequence[Wanted], scrat
     )
 
 
-def _runs(frames: NDArray[np.int64], special: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+def _runs(frames: NDArray[np.int64], special: NDArray[np.int64], n_atoms: int) -> Iterator[NDArray[np.int64]]:
     """The frames in order, some at a time; the special ones one by one."""
     is_special = np.isin(frames, special)
     for run in np.split(frames, np.flatnonzero(is_special[1:] | is_special[:-1]) + 1):
-        yield from (run[start : start + size] for start in range(0, len(run), size))
+        yield from chunks(run, n_atoms)
 
 
 def _same(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:

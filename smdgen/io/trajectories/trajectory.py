@@ -2,6 +2,7 @@
 
 import dataclasses
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -21,6 +22,9 @@ from smdgen.io.trajectories.netcdf import NetcdfTrajectory
 from smdgen.io.trajectories.times import numbered
 
 _FORMATS = "a trajectory (DCD, XTC, TRR, Amber NetCDF, H5 or PDB)"
+
+#: Of coordinates, that are read at a time.
+CHUNK_BYTES = 1 << 20
 
 _MOST_CROSSINGS = 0.25  # of all bonds
 
@@ -139,6 +143,18 @@ def open_trajectory(
             "name the topology of this very trajectory with --top"
         )
     return trajectory
+
+
+def chunks(frames: NDArray[np.int64], n_atoms: int) -> Iterator[NDArray[np.int64]]:
+    """The frames in order, about a megabyte of coordinates at a time.
+
+    Args:
+        frames: (n,), 0-based.
+        n_atoms: That are read of each.
+    """
+    size = max(1, CHUNK_BYTES // (12 * n_atoms))
+    for start in range(0, len(frames), size):
+        yield frames[start : start + size]
 
 
 def looks_at(n_frames: int, n_looks: int = 5) -> NDArray[np.int64]:
