@@ -8,8 +8,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +18,7 @@ from smdgen.errors import TrajectoryError
 from smdgen.files import atomic_path
 from smdgen.geometry.cell import cell_from_dcd, cell_to_dcd
 from smdgen.io.trajectories.dcd_layout import DcdLayout, frame_dtype, read_layout
+from smdgen.io.trajectories.opened import Opened
 from smdgen.io.trajectories.times import numbered
 from smdgen.units import PS_PER_AKMA
 
@@ -41,7 +41,7 @@ class SoundDcd:
     cells: NDArray[np.float64] | None = field(default=None, compare=False)  # as of `DcdFile`
 
 
-class DcdFile:
+class DcdFile(Opened):
     """An open DCD file, every record marker of which has been checked.
 
     Little and big endian, 32- and 64-bit markers, CHARMM and X-PLOR headers, fixed atoms, unit cells
@@ -142,16 +142,6 @@ class DcdFile:
     def close(self) -> None:
         """Let go of the file."""
         self._map.close()
-
-    def __enter__(self) -> Self:
-        """Use as `with DcdFile(path) as dcd`."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        self.close()
 
     def _view(self, later: bool) -> NDArray[np.void]:
         """Frames as records: all of them, or with fixed atoms the first (full) or the later (short) ones."""

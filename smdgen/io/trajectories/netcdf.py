@@ -3,8 +3,7 @@
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from smdgen.arrays import FrameChoice
 from smdgen.errors import TrajectoryError
 from smdgen.geometry.cell import real_cells
+from smdgen.io.trajectories.opened import Opened
 from smdgen.io.trajectories.times import read_timeline
 
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8}
@@ -49,7 +49,7 @@ class _Layout:
     notes: tuple[str, ...]
 
 
-class NetcdfTrajectory:
+class NetcdfTrajectory(Opened):
     """An open Amber NetCDF trajectory or restart (one frame), whose size is what its header promises.
 
     Args:
@@ -97,16 +97,6 @@ class NetcdfTrajectory:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        """Use as `with NetcdfTrajectory(path) as trajectory`."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        self.close()
 
     def _column(self, name: str, width: int = 1) -> NDArray[np.float64]:
         """(n_frames, width). A small variable of every frame; NaN if it is not there."""

@@ -7,8 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from smdgen.arrays import FrameChoice
 from smdgen.errors import TrajectoryError
 from smdgen.geometry.cell import cell_of_vectors, real_cells
+from smdgen.io.trajectories.opened import Opened
 from smdgen.io.trajectories.times import read_timeline
 from smdgen.io.trajectories.xdr import FrameHeads, read_heads
 
@@ -27,7 +27,7 @@ _MOST_FRAMES = 4096  # asked for at a time
 _CHILD = Path(__file__).with_name("sandboxed_child.py")
 
 
-class SandboxedTrajectory:
+class SandboxedTrajectory(Opened):
     """An XTC, TRR or H5 file.
 
     Args:
@@ -64,8 +64,9 @@ class SandboxedTrajectory:
         summary, content = self._answer()
         self._n_found: int = summary["n_frames"]
         if heads is None:
-            columns = np.frombuffer(content, dtype=np.float64).reshape(self._n_found, 7)
-            times, steps, cells = columns[:, 0], None, columns[:, 1:]
+            columns = np.frombuffer(content, dtype=np.float64).reshape(self._n_found, 16)
+            times, steps, vectors = columns[:, 0], None, columns[:, 7:].reshape(-1, 3, 3)
+            cells = columns[:, 1:7] if np.isnan(vectors).all() else cell_of_vectors(vectors)
             self.n_atoms: int = summary["n_atoms"]
         else:
             times, steps, self.n_atoms = heads.times_ps, heads.steps, heads.n_atoms
@@ -123,16 +124,6 @@ class SandboxedTrajectory:
             self._child.wait()
         if self._child.stdout is not None:
             self._child.stdout.close()
-
-    def __enter__(self) -> Self:
-        """Use as `with SandboxedTrajectory(path) as trajectory`."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the process."""
-        self.close()
 
     def _ask(self, request: dict[str, Any]) -> None:
         assert self._child.stdin is not None

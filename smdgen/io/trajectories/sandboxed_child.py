@@ -35,7 +35,7 @@ _PS = {
 class _Reader(Protocol):
     n_frames: int
     n_atoms: int  # 0 if the first frame has to tell
-    table: NDArray[np.float64]  # (n_frames, 7): time ps, cell; NaN for what is not known
+    table: NDArray[np.float64]  # (n_frames, 16): time ps, cell, box vectors A; NaN for what is not known
 
     def block(self, start: int, stop: int) -> NDArray[np.float32]:
         """(n, n_atoms, 3), A. Some frames."""
@@ -45,7 +45,7 @@ class _XdrReader:
     """XTC and TRR, in nm; who asks knows the rest from the heads of the frames."""
 
     n_atoms = 0
-    table = np.zeros((0, 7))
+    table = np.zeros((0, 16))
 
     def __init__(self, path: Path) -> None:
         import mdtraj
@@ -102,7 +102,7 @@ class _Hdf5Reader:
 
     def _columns(self) -> NDArray[np.float64]:
         """As `table`."""
-        table = np.full((self.n_frames, 7), np.nan)
+        table = np.full((self.n_frames, 16), np.nan)
         if self._times is not None:
             unit = _unit_of(self._times, _PS, 1.0)
             if self._times.shape == (self.n_frames,):
@@ -113,10 +113,10 @@ class _Hdf5Reader:
         lengths, angles = self._cells
         if lengths is not None and angles is not None:
             table[:, 1:4] = lengths[()] * self._scale
-            table[:, 4:] = angles[()]
+            table[:, 4:7] = angles[()]
         boxes = self._box_vectors()
         if boxes is not None:
-            table[:, 1:] = _cells_of_vectors(boxes)
+            table[:, 7:] = boxes.reshape(-1, 9)
         return table
 
     def _box_vectors(self) -> NDArray[np.float64] | None:
@@ -191,17 +191,6 @@ def _send(answers: BinaryIO, header: dict[str, Any], content: NDArray[Any]) -> N
     answers.write(json.dumps({**header, "n_bytes": len(raw)}).encode() + b"\n")
     answers.write(raw)
     answers.flush()
-
-
-def _cells_of_vectors(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, 6), A A A deg deg deg, from (n, 3, 3) box vectors as rows."""
-    lengths = np.linalg.norm(boxes, axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cosines = [
-            (boxes[:, i] * boxes[:, j]).sum(-1) / (lengths[:, i] * lengths[:, j])
-            for i, j in ((1, 2), (0, 2), (0, 1))
-        ]
-        return np.concatenate([lengths, np.degrees(np.arccos(np.stack(cosines, axis=-1)))], axis=-1)
 
 
 def _own(group: Any, path: str) -> Any:

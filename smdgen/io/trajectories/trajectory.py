@@ -3,9 +3,9 @@
 import dataclasses
 import shlex
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from smdgen.io.structures.coordinate_checks import check_coordinates
 from smdgen.io.structures.handedness import mirror_notes
 from smdgen.io.trajectories.dcd import DcdFile, SoundDcd
 from smdgen.io.trajectories.netcdf import NetcdfTrajectory
+from smdgen.io.trajectories.opened import Opened
 from smdgen.io.trajectories.times import numbered
 
 _FORMATS = "a trajectory (DCD, XTC, TRR, Amber NetCDF, H5 or PDB)"
@@ -46,7 +47,7 @@ class Readable(Protocol):
         """(n, n_selected, 3), A. Some frames and atoms, 0-based; None for all."""
 
 
-class Trajectory(Readable, Protocol):
+class Trajectory(Readable, AbstractContextManager["Trajectory", None], Protocol):
     """An open trajectory."""
 
     n_atoms: int
@@ -67,14 +68,8 @@ class Trajectory(Readable, Protocol):
     def close(self) -> None:
         """Let go of the file."""
 
-    def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-class PdbTrajectory:
+class PdbTrajectory(Opened):
     """The models of a PDB as frames, one ps apart for want of times."""
 
     def __init__(self, path: Path) -> None:
@@ -98,18 +93,6 @@ class PdbTrajectory:
         rows = slice(None) if frames is None else frames
         columns = slice(None) if atoms is None else np.asarray(atoms)
         return self._positions[rows][:, columns].copy()
-
-    def close(self) -> None:
-        """Nothing to let go of."""
-
-    def __enter__(self) -> Self:
-        """Use as `with PdbTrajectory(path) as trajectory`."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing to let go of."""
 
 
 def open_trajectory(
