@@ -1,5 +1,8 @@
 """mmCIF files of the Protein Data Bank: the atoms of the first model."""
 
+# Not read by gemmi (0.7.5), which drops an atom that names no model without a word (the variant "no model" of
+# tests/io/structures/test_mmcif.py) and refuses a byte-order mark.
+
 import itertools
 import re
 from collections.abc import Sequence

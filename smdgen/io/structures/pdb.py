@@ -1,5 +1,9 @@
 """PDB files as VMD, NAMD, CHARMM-GUI and the Protein Data Bank write them."""
 
+# Not read by gemmi (0.7.5), which of the variants in tests/faults takes '********' and '   1.2.3' in columns
+# 31 to 54 for coordinates, loses the first atom behind a byte-order mark, and joins models of other atoms;
+# it reads the hybrid-36 number a000 as A000.
+
 import dataclasses
 import itertools
 import re

@@ -1,5 +1,9 @@
 """Amber prmtop files: atoms, charges, masses and bonds."""
 
+# Not read by OpenMM (8.6) or ParmEd (4.3), which refuse a file without force constants. Of a complete one
+# with the variants of tests/io/structures/test_prmtop.py OpenMM reads "nan mass", "bond within an atom" and
+# "a bond less than announced" without a word; "zero width" fills ParmEd's memory.
+
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
