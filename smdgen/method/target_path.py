@@ -95,7 +95,9 @@ def follow(schedule: Schedule, values: Tensor, n_samples: int) -> Aims:
     for here, there in itertools.pairwise(points):
         first, last = float(values[here]), float(values[there])
         if abs(last - first) > tolerance:
-            part = _covering(schedule, first, last, f"steps {here} to {there} of the schedule")
+            what = f"steps {here} to {there} of the schedule"
+            part = _in_direction(schedule, first, last, what)
+            part = _covering(part, schedule, first, last, what)
             begin, end = _way(part, part.paths.mean(0), first, last)
             way += (end - begin) * part.duration_ps
     n_steps, n_times = len(values) - 1, schedule.paths.shape[1]
@@ -107,8 +109,9 @@ def _towards(schedule: Schedule, start: float, target: float | None) -> Schedule
     """The training pulls, or parts of them, that go from the start to the target."""
     _check_range(schedule, "the start", start)
     if target is not None:
+        towards = _in_direction(schedule, start, target, "the target")
         _check_range(schedule, "the target", target)
-        return _covering(schedule, start, target, "the target")
+        return _covering(towards, schedule, start, target, "the target")
     both = [part for sign in (1.0, -1.0) if (part := one_way(schedule, sign, whole=True)) is not None]
     return min(both, key=lambda part: abs(float(part.paths[:, 0].mean()) - start), default=schedule)
 
@@ -134,27 +137,35 @@ def _check_range(schedule: Schedule, what: str, value: float) -> None:
         )
 
 
-def _covering(schedule: Schedule, first: float, last: float, what: str) -> Schedule:
-    """The pulls that go in the direction from one value to another.
+def _in_direction(schedule: Schedule, first: float, last: float, what: str) -> Schedule:
+    """The pulls, or parts of them, that go in the direction from one value to another.
 
     Raises:
-        ConfigError: There are none, or they do not reach that far.
+        ConfigError: There are none.
     """
     signs = [1.0] * (last >= first) + [-1.0] * (last <= first)
     part = next((part for sign in signs if (part := one_way(schedule, sign)) is not None), None)
-    wanted = f"{what} would lead from {first:.2f} to {last:.2f}"
     if part is None:
         raise ConfigError(
-            f"{wanted}, but the training pulls go {goes(schedule)} only "
-            f"(turning back by {wobble(schedule):.2f} on the way); "
-            "give values ahead, or train on pulls that go back"
+            f"{what} would lead from {first:.2f} to {last:.2f}, but all training pulls go {goes(schedule)} "
+            f"(reversals of {wobble(schedule):.2f} are usual); give values in that direction, or train on "
+            "pulls that also go back"
         )
+    return part
+
+
+def _covering(part: Schedule, schedule: Schedule, first: float, last: float, what: str) -> Schedule:
+    """The pulls of one direction, if they reach from one value to another.
+
+    Raises:
+        ConfigError: They do not.
+    """
     low, high = float(part.paths.min()), float(part.paths.max())
     slack = _usual_spread(schedule)
     if not (low - slack <= first <= high + slack and low - slack <= last <= high + slack):
         raise ConfigError(
-            f"{wanted}, but the training pulls that go that way cover {low:.2f} to {high:.2f}; "
-            "give values within"
+            f"{what} would lead from {first:.2f} to {last:.2f}, but the training pulls of that direction "
+            f"cover {low:.2f} to {high:.2f}; give values within"
         )
     return part
 
@@ -174,7 +185,7 @@ def _way(schedule: Schedule, mean: Tensor, start: float, target: float | None) -
     if first >= end and target is None:
         raise ConfigError(
             f"the start has CV {start:.2f}, where the training pulls end ({mean[-1]:.2f}); "
-            "give a start earlier on the way"
+            "give a start at which they are not finished"
         )
     first = min(first, end - 1)
     return float(first), float(max(last, first + 1))

@@ -122,17 +122,14 @@ class RolloutResult:
                 f"{self.n_samples} pull{plural} of {self.n_steps} steps, {self.duration_ps:.4g} ps each",
             ),
             ("model", self.model),
+            ("start", self.start),
             (
-                "start",
-                f"{self.start}; {self.distance:.2f} A from the nearest of {self.n_landmarks} "
-                f"training frames, held-out frames up to {self.reach:.2f}",
+                "closest training frame",
+                f"{self.distance:.2f} A RMSD, of {self.n_landmarks} (unseen: up to {self.reach:.2f} A)",
             ),
-            (self.cv, f"{self.first:.2f} -> {last} (aimed at {np.mean(self.aimed):.2f})"),
-            (
-                f"|{self.cv} - aim|",
-                f"mean {np.mean(self.missed):.3f}, largest of any frame {self.largest_miss:.3f}",
-            ),
-            ("- mean by step", ", ".join(f"{step}: {self.missed[step - 1]:.3f}" for step in self._shown())),
+            (self.cv, f"{self.first:.2f} to {last} (target {np.mean(self.aimed):.2f})"),
+            ("distance from target", f"mean {np.mean(self.missed):.3f}, largest {self.largest_miss:.3f}"),
+            ("mean per step", ", ".join(f"{step}: {self.missed[step - 1]:.3f}" for step in self._shown())),
         ]
 
     def _shown(self) -> list[int]:
@@ -256,16 +253,16 @@ def check_start(models: Models, start: Start, progress: Progress) -> float:
         )
     reach = float(model.reach)
     found = (
-        f"the start is {distance:.2f} A from the nearest of {len(model.landmarks)} training frames, "
-        f"real ones at most {reach:.2f} A"
+        f"the start is {distance:.2f} A from the closest of {len(model.landmarks)} training frames (unseen "
+        f"frames: up to {reach:.2f} A)"
     )
     if not distance <= REFUSED_FROM * reach:
         raise ConfigError(
-            f"{found}; give a start like the training pulls (not mirrored, the same fold), "
+            f"{found}; give a start of the same fold as the training pulls, "
             "or train on pulls that begin like it"
         )
     if distance > reach:
-        progress.note(f"{found}: the model has seen nothing quite like it, look at the result with care")
+        progress.note(f"{found}: it lies outside the training data, so check the result with care")
     return distance
 
 

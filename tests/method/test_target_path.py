@@ -106,8 +106,19 @@ def test_a_direction_only_some_pulls_cover_has_their_range(schedule):
     rise = torch.cat([schedule.paths[:20], fall], 1)[:, ::2]
     some = Schedule(torch.cat([rise, schedule.paths[20:, : rise.shape[1]]]), 1000.0)
     assert (draw(some, 30.0, 4, target=27.0).values[:, -1] == 27.0).all()
-    with pytest.raises(ConfigError, match=r"that way cover 2\d\.\d\d to 3"):
+    with pytest.raises(ConfigError, match=r"of that direction cover 2\d\.\d\d to 3"):
         draw(some, 30.0, 4, target=15.0)
+
+
+def test_a_target_behind_the_start_is_told_the_direction_and_not_the_range(schedule):
+    """A value within the range would be refused next."""
+    for target in (5.0, 13.0):
+        with pytest.raises(
+            ConfigError, match=r"from 20\.00 to .* but all training pulls go from 12\.\d+ to 31"
+        ):
+            draw(schedule, 20.0, 4, target=target)
+    with pytest.raises(ConfigError, match=r"has CV 50\.00, outside of"):
+        draw(schedule, 20.0, 4, target=50.0)
 
 
 def test_a_schedule_is_followed_as_it_is_and_takes_the_time_of_real_pulls(schedule):
@@ -135,7 +146,7 @@ def test_a_schedule_may_fluctuate_as_much_as_the_pulls_do(schedule):
     real = Schedule(shaking, 1000.0)
     path = shaking[0].clamp(float(shaking[1:].min()), float(shaking[1:].max()))[::5]
     assert follow(real, path, 1).stride_ps == pytest.approx(25.0, rel=0.1)
-    with pytest.raises(ConfigError, match="turning back by"):
+    with pytest.raises(ConfigError, match="reversals of"):
         follow(real, torch.tensor([13.0, 25.0, 15.0]), 1)
 
 

@@ -537,7 +537,7 @@ def test_a_schedule_says_where_each_step_goes(run_dir, tmp_path, monkeypatch):
     rows = np.genfromtxt(run_dir / "rollout" / "cv.csv", delimiter=",", names=True)[1:]
     np.testing.assert_allclose(rows["end_to_end_missed_A"], abs(rows["end_to_end_A"] - asked[0]), atol=1e-4)
     np.testing.assert_allclose(result.missed, rows["end_to_end_missed_A"], atol=1e-4)
-    assert f"4: {result.missed[3]:.3f}" in dict(result.summary())["- mean by step"]
+    assert f"4: {result.missed[3]:.3f}" in dict(result.summary())["mean per step"]
     with pytest.raises(ConfigError, match="give one of them"):
         rollout.run(dataclasses.replace(config, target=20.0, force=True), run_dir, Silent())
     for begin, said in ((first + 0.1, 0), (first + 5, 1)):
