@@ -55,7 +55,7 @@ def _read_table(config_type: type[Any], path: Path) -> dict[str, Any]:
     fields = {field.name: field for field in dataclasses.fields(config_type)}
     for name in sorted(set(table) - set(fields)):
         if advice := _MOVED.get((stage_name(config_type), name)):
-            raise ConfigError(f"{path}: {name} is no setting of {stage_name(config_type)}; {advice}")
+            raise ConfigError(f"{path}: {name} is not a setting of {stage_name(config_type)}; {advice}")
     unknown = sorted(set(table) - set(fields))
     if unknown:
         raise ConfigError(

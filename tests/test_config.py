@@ -85,7 +85,9 @@ def test_a_zero_that_means_none_stays_a_number(toml, text):
 
 
 def test_a_setting_that_moved_names_its_new_place(toml):
-    with pytest.raises(ConfigError, match=r"relax is no setting of rollout; .* `smdgen relax` .* \[relax\]"):
+    with pytest.raises(
+        ConfigError, match=r"relax is not a setting of rollout; .* `smdgen relax` .* \[relax\]"
+    ):
         load_settings(RolloutConfig, toml("[rollout]\nrelax = true\n"))
 
 

@@ -113,7 +113,7 @@ class Dataset:
                 _fill(stream, out[first:last], self.path)
         if not np.isfinite(out).all():
             raise ArtifactError(
-                f"{self.path} has positions that are no numbers (NaN), which `smdgen prepare` never writes; "
+                f"{self.path} has positions that are not numbers (NaN), which `smdgen prepare` never writes; "
                 "run it again"
             )
         return out

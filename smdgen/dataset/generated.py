@@ -103,14 +103,14 @@ def read_generated(
                 "the held-out pulls here may be ones it has seen"
             )
     if way.cv is not None:
-        why = "the pulls follow a schedule, or real pulls go both ways"
+        why = "the pulls follow a schedule, or real pulls go in both directions"
         if dataset.has_blocks:
-            why = "what is held out are blocks of a trajectory, which cover parts of the way only"
-        notes.append(f"{why}: each step is compared with the frames of real pulls whose CV is nearest")
+            why = "the held-out data are blocks of a trajectory, which cover only parts of it"
+        notes.append(f"{why}: each step is compared with the frames of real pulls whose CV is closest")
     elif way.window != (0.0, 1.0):
         begin, end = way.window
         notes.append(
-            f"the pulls go from {begin:.0%} to {end:.0%} of the way of the real ones "
+            f"the pulls cover the part from {begin:.0%} to {end:.0%} of the real ones "
             "and are compared with that part"
         )
     return Generated(

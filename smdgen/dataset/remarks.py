@@ -56,7 +56,7 @@ def thin_data(dataset: Dataset) -> list[str]:
         return []
     blocks = f" in {len(train)} blocks" if dataset.has_blocks else ""
     return [
-        f"thin data: {n_pulls} pull{'s' * (n_pulls != 1)}{blocks} with "
+        f"few training pulls: {n_pulls} pull{'s' * (n_pulls != 1)}{blocks} with "
         f"{sum(pull.n_frames for pull in train)} frames to train on; "
         f"generated pulls will vary less than real ones. {_ENOUGH_PULLS} or more are better"
     ]
@@ -172,8 +172,9 @@ def _wild_turns(dataset: Dataset) -> list[str]:
     if n_wild <= _WILD_SHARE * len(steps):
         return []
     return [
-        f"the dihedral turns by more than {_WILD:g} degrees between two frames {n_wild} times: which way "
-        "round is not known, and rollouts without --to may end anywhere; keep more frames or take another CV"
+        f"the dihedral turns by more than {_WILD:g} degrees between two frames {n_wild} times: the "
+        "direction of these turns is not known, and rollouts without --to may end anywhere; keep more frames "
+        "or use another CV"
     ]
 
 

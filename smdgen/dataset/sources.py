@@ -221,7 +221,7 @@ def _inspect_one(scratch: Scratch, candidate: _Candidate) -> Source:
         chosen = np.arange(0, trajectory.n_frames, stride)
         if len(chosen) < 2:
             after = f" after --stride {stride}" if stride > 1 else ""
-            advice = "a pull needs frames along the way"
+            advice = "a pull needs its intermediate frames"
             if path.suffix.lower() in _PDB_SUFFIXES:
                 advice = "join the frames of one pull in order, as in `cat frame_*.pdb > pull.pdb`"
             raise TrajectoryError(

@@ -20,7 +20,7 @@ _FORCE_TOLERANCE, _MOST_ITERATIONS = 1.0, 2000
 _TIE_GROUP = 31
 
 _NO_ENERGY = (
-    "frame {} cannot be relaxed: its energy is no number, so atoms lie on each other; "
+    "frame {} cannot be relaxed: its energy is not a number, so atoms overlap; "
     "generate the pulls with another --seed"
 )
 

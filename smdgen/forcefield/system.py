@@ -211,7 +211,7 @@ def _system_from_xml(path: Path, structure: MolecularStructure) -> Any:
         system = openmm.XmlSerializer.deserialize(path.read_text(encoding="utf-8"))
     except (openmm.OpenMMException, ValueError) as error:
         raise ConfigError(
-            f"{path} is no OpenMM System XML ({error}); write one with XmlSerializer"
+            f"{path} is not an OpenMM System XML ({error}); write one with XmlSerializer"
         ) from error
     if not isinstance(system, openmm.System):
         raise ConfigError(f"{path} holds a {type(system).__name__}, expected an OpenMM System")
@@ -279,7 +279,7 @@ def _system_from_forcefield(topology: Any, forcefield: str, constraints: str) ->
         field = load_forcefield(files)
     except Exception as error:
         raise ConfigError(
-            f"{forcefield} is no OpenMM force field ({error}); give a force-field XML"
+            f"{forcefield} is not an OpenMM force field ({error}); give a force-field XML"
         ) from error
     try:
         return field.createSystem(

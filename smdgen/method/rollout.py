@@ -87,7 +87,7 @@ def _aims(
     """The CV of each step; of a dihedral counted in turns as the training pulls are."""
     if isinstance(model.vae, PaperVae) and (target is not None or values is not None):
         raise ConfigError(
-            "the paper's model cannot be steered: it goes the way of the training pulls whatever is asked; "
+            "the paper's model cannot be steered: it always follows the training pulls; "
             "leave --to and --schedule out, or train the default preset"
         )
     paths = model.schedule.paths

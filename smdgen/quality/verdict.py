@@ -30,7 +30,9 @@ _WORDS: Mapping[str, Callable[[QualityRow], str]] = {
     "psi_jsd": lambda _: "psi angles distributed otherwise",
     "omega_jsd": lambda _: "omega angles distributed otherwise",
     "nearest_training": lambda r: f"frames {_more_or_less(r)} far from training frames than real ones",
-    "auc": lambda r: f"a classifier tells some from real frames (AUC {r.generated:.2f}; guessing gives 0.5)",
+    "auc": lambda r: (
+        f"a classifier distinguishes some from real frames (AUC {r.generated:.2f}; guessing gives 0.5)"
+    ),
 }
 
 
@@ -51,9 +53,9 @@ def verdict(rows: Sequence[QualityRow], n_generated: int, n_held_out: int, *, in
     if not independent:
         return (
             "Not judged: there are no independent pulls to judge with, only blocks of a trajectory that was "
-            "also trained on. The figures say how near the generated frames come to that trajectory, not "
-            "whether they are like new pulls; no goal is counted. Three or more pulls of one protocol can "
-            "be judged."
+            "also trained on. The figures say how close the generated frames are to that trajectory, not "
+            "whether they resemble new pulls; no goal is counted. A judgement needs three or more pulls of "
+            "one protocol."
         )
     judged = [row for row in rows if row.met is not None]
     missed = [row for row in judged if not row.met]

@@ -366,4 +366,4 @@ def _provenance(dataset: Dataset, generated: Generated, pulls: Sequence[Pull]) -
 def _hints(output: Path, rollout: Path) -> tuple[str, ...]:
     scripts = (("vmd -e", rollout / "view.vmd"), ("pymol", rollout / "view.pml"))
     views = [f"{program} {shlex.quote(str(script))}" for program, script in scripts if script.is_file()]
-    return (f"look at {output / 'report.md'} and the pictures beside it", *views)
+    return (f"look at {output / 'report.md'} and the pictures in its folder", *views)

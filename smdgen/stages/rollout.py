@@ -381,7 +381,7 @@ def _generate(
         if schedule.places[0] == 0 and off > 0.5:
             progress.note(
                 f"{schedule.path} begins at {schedule.values[0]:.2f}, the start is at {first:.2f} "
-                f"{models.cv.unit}: the way begins at the start"
+                f"{models.cv.unit}: the pulls begin at the start"
             )
         values = values_of(schedule, n_steps, first, models.cv.periodic).tolist()
     return generate(
@@ -414,7 +414,8 @@ def broken_bonds(positions: NDArray[np.floating], structure: Structure) -> list[
     low, high = float(lengths[..., worst].min()), float(lengths[..., worst].max())
     return [
         f"{n_broken} of {lengths[..., 0].size} generated frames have a broken bond, the worst {names} "
-        f"({low:.2f} to {high:.2f} A): they are no structures; the model does not hold this molecule together"
+        f"({low:.2f} to {high:.2f} A): they are not valid structures; the model does not hold this "
+        "molecule together"
     ]
 
 

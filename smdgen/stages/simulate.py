@@ -145,7 +145,7 @@ def run(config: SimulateConfig, run_dir: Path, progress: Progress) -> SimulateRe
             n_kept += len(farm.made)
             raise KeyboardInterrupt(
                 f"{n_kept} of {config.replicas} pulls are in {config.output}; the same command "
-                + ("without --force " * config.force + "goes on")
+                + ("without --force " * config.force + "continues")
             ) from None
     return _result(config, plan, farm)
 

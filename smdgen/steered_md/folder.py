@@ -89,7 +89,7 @@ def prepare_folder(output: Path, identity: Mapping[str, Any], force: bool) -> No
     if file.exists() and found != wanted and not force:
         raise ArtifactError(
             f"{output} holds pulls of other settings (see {file}): {_difference(found, wanted)}; "
-            "give the same settings to go on, another --output, or --force to start over"
+            "give the same settings to continue, another --output, or --force to start over"
         )
     if force:
         for old in there:

@@ -72,7 +72,7 @@ def read_manifest(path: Path, content: bytes | None = None) -> Manifest:
     claimed = manifest.pop("sha256", None)
     if claimed != content_hash(manifest, parts):
         raise ArtifactError(
-            f"{path} is damaged: its checksum does not fit; take a sound copy or train the model again"
+            f"{path} is damaged: its checksum is wrong; take an intact copy or train the model again"
         )
     shapes = {name: tuple(shape) for name, _, shape, _ in parts}
     kind, version = str(manifest.get("kind")), str(manifest.get("version"))
@@ -126,8 +126,8 @@ def read_bytes(path: Path) -> bytes:
 def not_a_model(path: Path, n_bytes: int) -> ArtifactError:
     """What to say of a file that cannot be taken apart."""
     return ArtifactError(
-        f"{path} ({n_bytes} bytes) is no model file of smdgen, or it is damaged; "
-        "take a sound copy or train the model again"
+        f"{path} ({n_bytes} bytes) is not a model file of smdgen, or it is damaged; "
+        "take an intact copy or train the model again"
     )
 
 

@@ -91,7 +91,7 @@ def read_seal(path: Path, kind: str) -> bytes:
     words = _words(seal)
     if len(seal) < SEAL_SIZE or len(words) != 5 or words[0] != _MAGIC:
         raise ArtifactError(
-            f"{path} is no file of smdgen, expected a {kind}; make it again or name another file"
+            f"{path} is not a file of smdgen, expected a {kind}; make it again or name another file"
         )
     if words[1] != kind:
         raise ArtifactError(f"{path} holds a {words[1]}, expected a {kind}; name the other file")
@@ -136,7 +136,7 @@ def _refuse_tricks(path: Path, file: h5py.File) -> None:
         group = groups.pop()
         for name in group:
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise ArtifactError(f"{path}: {group.name}/{name} is a link out of its place; refused")
+                raise ArtifactError(f"{path}: {group.name}/{name} is a link to another place; refused")
             item = group[name]
             place = h5py.h5o.get_info(item.id).addr
             if place in seen:

@@ -216,7 +216,7 @@ def write_view_pml(
         reassign=_reassign(n_frames) if backbone and n_frames <= FRAMES_TO_REASSIGN else "",
         hidden="".join(f"disable *{name}\n" for name in names[1 : len(trajectories)]),
         help_others="".join(map(_help_others, names[1 : len(trajectories)][:1])),
-        help_what=f"{what}" + ("; a real pull beside them in grey." if real else "."),
+        help_what=f"{what}" + ("; a real pull in grey." if real else "."),
     )
     with atomic_path(path) as temporary:
         temporary.write_text(script, encoding="utf-8")

@@ -219,7 +219,7 @@ def _draw_cv(path: Path, report: Report) -> str:
     band = Band(f"{name}, {unit}", *pair, target, example=True)
     plot_bands(path, [band], report.times_ps)
     return (
-        f"The {name} of the generated pulls (blue) and of real pulls over the same part of the way. "
+        f"The {name} of the generated pulls (blue) and of the corresponding part of real pulls. "
         "Generated lines should follow the median (dashed) and stay in the shaded band."
     )
 
@@ -261,15 +261,15 @@ def _draw_energies(path: Path, report: Report) -> str:
     ]
     plot_bands(path, bands, report.times_ps)
     return (
-        "TorchMD energies of bonds, angles and torsions. Above the band: broken geometry; below it: too "
-        "smooth."
+        "TorchMD energies of bonds, angles and torsions. Above the band: distorted geometry; below it: too "
+        "little fluctuation."
     )
 
 
 def _draw_ramachandran(path: Path, report: Report) -> str:
     flat = [measured.phi_psi[:, 1:].reshape(-1, 2) for measured in (report.generated, report.real)]
     plot_ramachandran(path, flat[0], flat[1])
-    return "phi and psi of every residue. Generated dots should lie where the real ones do."
+    return "phi and psi of every residue. Generated dots should cover the same regions as real ones."
 
 
 def _draw_hydrogen_bonds(path: Path, report: Report) -> str:
@@ -291,7 +291,7 @@ def _page(report: Report, figures: Sequence[tuple[str, str]]) -> str:
         f"{n_real} held-out real pull{'s' * (n_real > 1)}, step by step."
     )
     lines = [
-        "# Generated pulls beside real ones",
+        "# Generated pulls compared with real ones",
         "",
         compared,
         "",

@@ -156,7 +156,7 @@ def write_view_vmd(
         hidden=_indented([f"label hide {kind} {len(trajectories)}", ""], 4) if real and labelled else "\n",
         label_kind=kind,
         help_what=(f"{what}, {n_frames - 1} steps each" if n_frames > 1 else what)
-        + ("; a real pull beside them in grey." if real else "."),
+        + ("; a real pull in grey." if real else "."),
         help_label=_label_help(kind, cv) if labelled else "",
     )
     with atomic_path(path) as temporary:

@@ -104,7 +104,7 @@ def test_blocks_of_one_trajectory_are_one_pull(pull_files, tmp_path):
     prepare.run(config, tmp_path / "run", Silent())
     assert rows_of(tmp_path / "run")["prepare"].startswith("done: 1 pull in 7 blocks (4 train, 1 val")
     (note,) = thin_data(open_dataset(tmp_path / "run" / "dataset.h5"))
-    assert note.startswith("thin data: 1 pull in 4 blocks with ")
+    assert note.startswith("few training pulls: 1 pull in 4 blocks with ")
     found = values_of(tmp_path / "run" / "dataset.h5")
     assert (found["trajectories"], found["work"]) == (1, 1)
     assert found["length_of_a_pull"]["largest"] == pytest.approx(89.0)

@@ -156,7 +156,7 @@ def test_missing_and_other_files_are_refused(tmp_path):
     with pytest.raises(ArtifactError, match="no such file"):
         open_dataset(tmp_path / "none.h5")
     (tmp_path / "text.h5").write_text("text" * 1000)
-    with pytest.raises(ArtifactError, match="no file of smdgen"):
+    with pytest.raises(ArtifactError, match="not a file of smdgen"):
         open_dataset(tmp_path / "text.h5")
 
 

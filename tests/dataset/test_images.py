@@ -128,7 +128,7 @@ def test_what_is_whole_and_continuous_stays_as_it_is(tmp_path, cell, backwards):
     (half,) = [note for note in result.notes if "half the box" in note]
     assert "pull_0.dcd: the groups of the CV are up to 0.70 of a box vector apart" in half
     assert "(2 more trajectories likewise)" in half
-    assert not [note for note in result.notes if "CV jumps" in note or "not known for sure" in note]
+    assert not [note for note in result.notes if "CV jumps" in note or "goes to is uncertain" in note]
 
 
 @pytest.mark.parametrize("how", ["by atom", "by molecule"])
@@ -234,7 +234,7 @@ def test_wide_steps_are_noted(tmp_path):
     pulls = [unbinding(cell, seed) for seed in range(3)]
     pulls[1][20:, N_CHAIN:] += [0.0, 0.0, 0.42 * cell[2]]
     result, dataset = run(write_files(tmp_path, pulls, cell), tmp_path / "run")
-    (note,) = [note for note in result.notes if "not known for sure" in note]
+    (note,) = [note for note in result.notes if "goes to is uncertain" in note]
     assert note.startswith("pull_1.dcd: a molecule moves by 0.41 of a box vector before frame 21 (by more")
     np.testing.assert_allclose(dataset.cv_values, np.concatenate([distance(p) for p in pulls]), atol=1e-4)
 

@@ -161,7 +161,7 @@ def _dcd_header() -> Iterator[Variant]:
     yield Variant("dcd", "a fourth dimension that is not there", _put("dcd", 4 + 48, "<i", 1), REFUSED)
     yield Variant("dcd", "a cell unannounced", _dialect(cell=[90.0] * 6, cell_flag=0), REFUSED, "48 bytes")
     yield Variant("dcd", "velocities", _dialect(keyword=b"VELD"), REFUSED, "velocities")
-    yield Variant("dcd", "another keyword", _dialect(keyword=b"XXXX"), REFUSED, "is no DCD")
+    yield Variant("dcd", "another keyword", _dialect(keyword=b"XXXX"), REFUSED, "is not a DCD file")
     yield Variant("dcd", "another number of titles", _put("dcd", 96, "<i", 77), NOTED, "title lines")
     for place in (0, 88, 92, 260, 264, 272):
         yield Variant("dcd", f"header marker at byte {place}", _put("dcd", place, "<i", 77), REFUSED)
@@ -169,8 +169,10 @@ def _dcd_header() -> Iterator[Variant]:
         yield Variant("dcd", f"{size} bytes of a header", _bytes("dcd", lambda c, n=size: c[:n]), REFUSED)
     yield Variant("dcd", "a header alone", _bytes("dcd", lambda c: c[:_HEADER]), REFUSED, "only 276 bytes")
     yield Variant("dcd", "a text", _bytes("dcd", lambda _: b"ATOM      1  N   ALA\n" * 9), REFUSED, "text")
-    yield Variant("dcd", "zeros", _bytes("dcd", lambda c: bytes(len(c))), REFUSED, "is no DCD")
-    yield Variant("dcd", "a PDF", _bytes("dcd", lambda _: b"%PDF-1.7\n\x00\x01" * 40), REFUSED, "is no DCD")
+    yield Variant("dcd", "zeros", _bytes("dcd", lambda c: bytes(len(c))), REFUSED, "is not a DCD file")
+    yield Variant(
+        "dcd", "a PDF", _bytes("dcd", lambda _: b"%PDF-1.7\n\x00\x01" * 40), REFUSED, "is not a DCD file"
+    )
     yield Variant("dcd", "the wrong order of bytes half way", _bytes("dcd", _swap_half), REFUSED)
 
 
@@ -391,7 +393,7 @@ def _pdb() -> Iterator[Variant]:
         "no elements": (_bytes("pdb", lambda c: b"\n".join(line[:76] for line in c.split(b"\n"))), "without an element"),
         "no END": (_bytes("pdb", lambda c: c.replace(b"END\n", b"")), "END line is missing"),
         "several models": (_bytes("pdb", lambda c: c + c), "several models"),
-        "foreign lines": (_bytes("pdb", lambda c: b"HELLO WORLD\n" + c), "no PDB records"),
+        "foreign lines": (_bytes("pdb", lambda c: b"HELLO WORLD\n" + c), "not PDB records"),
         "serial numbers from 5": (_bytes("pdb", lambda c: _serials(c, 5)), "first atom is 5"),
         "serial numbers that jump": (_one_line(lambda x: x.replace("     14 ", "     99 ")), "followed by 99"),
         "altlocs": (_one_line(lambda x: f"{x[:16]}A{x[17:54]}  0.60{x[60:]}\n{x[:16]}B{x[17:54]}  0.40{x[60:]}"), "alternative"),
@@ -654,7 +656,7 @@ def _sealed() -> Iterator[Variant]:
             "update smdgen",
         )
         yield Variant(
-            kind, "another program's HDF5", _bytes(kind, lambda c: c[512:]), REFUSED, "no file of smdgen"
+            kind, "another program's HDF5", _bytes(kind, lambda c: c[512:]), REFUSED, "not a file of smdgen"
         )
     yield Variant("store", "latents in its place", lambda o, p: _ignore(p.write_bytes(o.path("latents").read_bytes())), REFUSED, "holds a latents")  # fmt: skip
     yield Variant("latents", "a store in its place", lambda o, p: _ignore(p.write_bytes(o.path("store").read_bytes())), REFUSED, "holds a dataset")  # fmt: skip
@@ -748,7 +750,7 @@ def _model() -> Iterator[Variant]:
         )
     for size in (1, 7, 8, 100, 2000):
         yield Variant(
-            "model", f"{size} bytes", _bytes("model", lambda c, n=size: c[:n]), REFUSED, "no model file"
+            "model", f"{size} bytes", _bytes("model", lambda c, n=size: c[:n]), REFUSED, "not a model file"
         )
     yield Variant("model", "a byte more", _bytes("model", lambda c: c + b"\0"), REFUSED)
     yield Variant(
@@ -756,9 +758,9 @@ def _model() -> Iterator[Variant]:
         "a pickle",
         _bytes("model", lambda _: b"\x80\x04\x95cos\nsystem\n" * 9),
         REFUSED,
-        "no model file",
+        "not a model file",
     )
-    yield Variant("model", "an absurd header", _put("model", 0, "<q", 2**62), REFUSED, "no model file")
+    yield Variant("model", "an absurd header", _put("model", 0, "<q", 2**62), REFUSED, "not a model file")
     yield Variant("model", "another weight", _reweighted, REFUSED, "checksum")
     for value in (np.nan, np.inf):
         yield Variant("model", f"a weight of {value}", _with_weight(value), REFUSED, "not finite")

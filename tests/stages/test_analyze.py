@@ -244,7 +244,7 @@ def test_rollouts_know_what_they_aimed_at(run_dir):
         max(np.argmax(mean[:11]) / 20 - 0.5, 0), abs=0.02
     )
     assert content["held_out_pulls"][0] == "p7"
-    assert any("of the way" in note for note in progress.notes)
+    assert any("% of the real ones" in note for note in progress.notes)
     targets = {row["key"]: row for row in table(run_dir / "analysis", "quality.csv")}
     assert float(targets["target_error"]["generated"]) == pytest.approx(0.5, abs=1e-3)
 
@@ -349,7 +349,9 @@ def test_a_dataset_with_missing_numbers_is_refused(run_dir):
         cv_values=dataset.cv_values,
     )
     write_pulls(run_dir / "rollout", PULLS[:2])
-    with pytest.raises(ArtifactError, match=r"dataset\.h5 has positions that are no numbers.*smdgen prepare"):
+    with pytest.raises(
+        ArtifactError, match=r"dataset\.h5 has positions that are not numbers.*smdgen prepare"
+    ):
         analyze.run(AnalyzeConfig(), run_dir, Silent())
     assert not (run_dir / "analysis").exists()
 

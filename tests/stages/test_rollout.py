@@ -544,7 +544,7 @@ def test_a_schedule_says_where_each_step_goes(run_dir, tmp_path, monkeypatch):
         (tmp_path / "schedule.csv").write_text(f"0,{begin}\n2,20\n4,15\n")
         progress = Silent()
         rollout.run(dataclasses.replace(config, force=True), run_dir, progress)
-        assert sum("the way begins at the start" in note for note in progress.notes) == said
+        assert sum("the pulls begin at the start" in note for note in progress.notes) == said
 
 
 def test_what_is_written_elsewhere_does_not_count_for_the_run(run_dir, tmp_path, monkeypatch):
@@ -613,4 +613,4 @@ def test_broken_bonds_of_generated_frames_are_noted():
     positions[0, 1, -4:] += 4.0
     (note,) = rollout.broken_bonds(positions, STRUCTURE)
     assert note.startswith("1 of 2 generated frames have a broken bond, the worst ")
-    assert "A): they are no structures" in note
+    assert "A): they are not valid structures" in note

@@ -72,7 +72,7 @@ def test_other_kinds_other_files_and_newer_layouts_are_refused(path, tmp_path, m
         pass
     with h5py.File(tmp_path / "plain.h5", "w") as file:
         file["x"] = np.arange(500)
-    with pytest.raises(ArtifactError, match="no file of smdgen"), open_sealed(tmp_path / "plain.h5", KIND):
+    with pytest.raises(ArtifactError, match="not a file of smdgen"), open_sealed(tmp_path / "plain.h5", KIND):
         pass
     newer = sealed_hdf5.LAYOUTS[KIND] + 1
     with monkeypatch.context() as later:

@@ -30,7 +30,9 @@ def read_inpcrd(path: Path) -> NDArray[np.float64]:
         values = [float(line[i : i + 12]) for line in text for i in range(0, len(line.rstrip()), 12)]
         return np.array(values, dtype=np.float64)[: 3 * n_atoms].reshape(n_atoms, 3)
     except (ValueError, IndexError) as error:
-        raise TopologyError(f"{path} is no Amber inpcrd, or cut ({error}); write it again") from error
+        raise TopologyError(
+            f"{path} is not an Amber inpcrd, or truncated ({error}); write it again"
+        ) from error
 
 
 def read_namd_coordinates(path: Path) -> NDArray[np.float64]:
@@ -51,7 +53,9 @@ def read_namd_coordinates(path: Path) -> NDArray[np.float64]:
         n_atoms = int(np.frombuffer(content, f"{order}i4", count=1)[0])
         if n_atoms > 0 and len(content) == 4 + 24 * n_atoms:
             return np.frombuffer(content, f"{order}f8", offset=4).astype(np.float64).reshape(n_atoms, 3)
-    raise TopologyError(f"{path} ({len(content)} bytes) is no whole binary NAMD .coor file; write it again")
+    raise TopologyError(
+        f"{path} ({len(content)} bytes) is not a complete binary NAMD .coor file; write it again"
+    )
 
 
 def read_charmm_coordinates(path: Path) -> NDArray[np.float64]:
@@ -74,7 +78,9 @@ def read_charmm_coordinates(path: Path) -> NDArray[np.float64]:
         values = [float(line[first + width * i :][:width]) for line in text for i in range(3)]
         return np.array(values, dtype=np.float64).reshape(n_atoms, 3)
     except (ValueError, IndexError) as error:
-        raise TopologyError(f"{path} is no CHARMM CRD file, or cut ({error}); write it again") from error
+        raise TopologyError(
+            f"{path} is not a CHARMM CRD file, or truncated ({error}); write it again"
+        ) from error
 
 
 #: By the kinds of `smdgen.io.kinds`.

@@ -43,7 +43,7 @@ def read_gro(path: Path) -> Structure:
     try:
         residue_ids = np.array([int(record.residue_id) for record in records], dtype=np.int64)
     except ValueError as error:
-        raise TopologyError(f"{path}: a residue number is no number ({error}); {_NO_GRO}") from error
+        raise TopologyError(f"{path}: a residue number cannot be read ({error}); {_NO_GRO}") from error
     cell = _cell(path, lines[2 + n_atoms])
     structure = assemble(path, records, residue_ids, cell, np.zeros((0, 2), dtype=np.int64))
     n_frames = sum(bool(line.strip()) for line in lines) // (n_atoms + 3)

@@ -43,7 +43,7 @@ def read_mmcif(path: Path) -> Structure:
     try:
         residue_ids = np.array([int(number) if number else 0 for number in numbers], dtype=np.int64)
     except (ValueError, OverflowError) as error:
-        raise TopologyError(f"{path}: a residue number is no number ({error}); {_NO_CIF}") from error
+        raise TopologyError(f"{path}: a residue number cannot be read ({error}); {_NO_CIF}") from error
     structure = assemble(path, records, residue_ids, _cell(lines), linked_records(records, _links(lines)))
     long = [chain for chain in dict.fromkeys(structure.chain_ids.tolist()) if len(chain) > 1]
     if long:

@@ -45,7 +45,7 @@ def find_oddities(structure: Structure) -> list[str]:
         *_say("names that do not fit the element", _wrong_elements(structure, is_protein)),
         *_say("unusual names", _unusual(structure, is_protein)),
         *_say("residues unlike the others of their name", _unlike(structure, starts, names, following)),
-        *_say("bonded residues whose numbers do not follow", _jumps(structure, starts, following)),
+        *_say("bonded residues whose numbers are not consecutive", _jumps(structure, starts, following)),
     ]
 
 

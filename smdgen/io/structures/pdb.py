@@ -146,7 +146,7 @@ def _line_notes(lines: Sequence[str]) -> list[str]:
     odd = [(record, number) for record, number in records if record not in _RECORDS]
     if odd:
         record, number = odd[0]
-        notes.append(f"{len(odd)} lines are no PDB records, first line {number} ({record!r})")
+        notes.append(f"{len(odd)} lines are not PDB records, first line {number} ({record!r})")
     models = [lines[number - 1].split()[1:2] for record, number in records if record == "MODEL"]
     counts = [int(words[0]) if words and words[0].isdecimal() else -1 for words in models]
     if any(later - earlier != 1 for earlier, later in itertools.pairwise(counts)):

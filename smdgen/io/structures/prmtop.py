@@ -175,7 +175,7 @@ def _bonds(
     """(n_bonds, 2). Amber stores three times the index of each atom, then the type."""
     pairs = _read_terms(path, sections, "BONDS", 3, counts)[:, :2]
     if (pairs % 3).any():
-        raise TopologyError(f"{path}: a bond's index is no multiple of three; {_NO_TOP}")
+        raise TopologyError(f"{path}: a bond's index is not a multiple of three; {_NO_TOP}")
     if len(pairs) and (pairs.min() < 0 or pairs.max() // 3 >= n_atoms or (pairs[:, 0] == pairs[:, 1]).any()):
         raise TopologyError(f"{path}: a bond names an atom outside 1 to {n_atoms}, or itself; {_NO_TOP}")
     return sorted_bonds(pairs // 3)

@@ -126,7 +126,7 @@ def _read_lines(path: Path) -> list[str]:
     lines = read_text_lines(path)
     if not lines or not lines[0].split() or lines[0].split()[0] != "PSF":
         start = lines[0][:30].strip() if lines else ""
-        raise TopologyError(f"{path} is no PSF: it starts with {start!r}; {_NO_PSF}")
+        raise TopologyError(f"{path} is not a PSF file: it starts with {start!r}; {_NO_PSF}")
     if "DRUDE" in lines[0].split():
         raise TopologyError(f"{path} has Drude particles, which are not supported; give a PSF without them")
     return lines
@@ -144,7 +144,9 @@ def _find_sections(path: Path, lines: Sequence[str]) -> dict[str, tuple[int, int
         if count is None and name not in (*_SECTIONS, "NATOM"):
             continue
         if count is None:
-            raise TopologyError(f"{path}, line {number + 1}: {before.strip()[:20]!r} is no count; {_NO_PSF}")
+            raise TopologyError(
+                f"{path}, line {number + 1}: {before.strip()[:20]!r} is not a count; {_NO_PSF}"
+            )
         if not 0 <= count <= _MAX_COUNT:
             raise TopologyError(f"{path}, line {number + 1}: {count} !{name} makes no sense; {_NO_PSF}")
         if name in sections:

@@ -106,5 +106,5 @@ def _coordinates_beside(path: Path) -> Path:
     ]
     if not beside:
         names = ", ".join(path.with_suffix(suffix).name for suffix in COORDINATE_SUFFIXES)
-        raise TopologyError(f"{path} has no coordinates and none of {names} is beside it; give a PDB")
+        raise TopologyError(f"{path} has no coordinates and none of {names} is in its folder; give a PDB")
     return beside[0]

@@ -15,7 +15,7 @@ from smdgen.io.tables.pull_table import Line, read_rows, settle
 _COLVARS_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,17}")
 _VECTOR = re.compile(r"\([^()]*\)")
 _ROWS_A_HEADER = 1000
-_COLVARS = "a Colvars trajectory (`# step name ...`, then one row of numbers a frame)"
+_COLVARS = "a Colvars trajectory (`# step name ...`, then one row of numbers per frame)"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def read_colvars_traj(path: Path) -> ColvarsTable:
     rows = read_rows(path, parts, _COLVARS)
     steps = rows.values[:, rows.names.index("step")]
     if not ((np.abs(steps) < 2**53) & (steps == np.rint(steps)))[np.isfinite(steps)].all():
-        raise TrajectoryError(f"{path} has steps that are no whole numbers; expected {_COLVARS}")
+        raise TrajectoryError(f"{path} has steps that are not whole numbers; expected {_COLVARS}")
     keys, columns, notes = settle(rows, "step", lambda name: name.startswith("W_"))
     if not columns:
         raise TrajectoryError(f"{path} has no column of finite numbers; expected {_COLVARS}")

@@ -117,8 +117,8 @@ def _check_places(path: Path, column: str, places: NDArray[np.float64]) -> None:
         raise ConfigError(f"{path}: the {column}s do not rise from 0 on; sort them and name each once")
     if column == "step" and (places != np.rint(places)).any():
         raise ConfigError(
-            f"{path} has steps that are no whole numbers; "
-            "write `fraction` above the first column if they are fractions of the way"
+            f"{path} has steps that are not whole numbers; "
+            "write `fraction` above the first column if they are fractions of the path"
         )
     if column == "fraction" and places[-1] != 1:
         raise ConfigError(f"{path} ends at fraction {places[-1]:g}, expected 1, the last step")

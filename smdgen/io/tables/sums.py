@@ -24,7 +24,7 @@ def read_sums(path: Path) -> dict[Path, str]:
             continue
         match = _LINE.fullmatch(line.rstrip())
         if match is None:
-            raise ConfigError(f"{path}, line {number}: {line.strip()[:40]!r} is no sum; {_NO_SUMS}")
+            raise ConfigError(f"{path}, line {number}: {line.strip()[:40]!r} is not a checksum; {_NO_SUMS}")
         sums[Path(os.path.realpath(path.parent / match[2]))] = match[1].lower()
     if not sums:
         raise ConfigError(f"{path} lists no file; {_NO_SUMS}")
@@ -50,6 +50,6 @@ def hold_to_sum(path: Path, sums: dict[Path, str], source: Path) -> str:
     if found != expected:
         raise TrajectoryError(
             f"{path} has the SHA-256 {found[:12]}..., {source} says {expected[:12]}...; "
-            "it changed: take a sound copy, or list it anew"
+            "it changed: take an intact copy, or list it again"
         )
     return found

@@ -191,7 +191,7 @@ def _dialect(path: Path, head: bytes) -> tuple[Order, int]:
     shown = start.decode("latin-1")
     is_text = bool(shown.strip()) and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start)
     found = f"text ({shown.split()[0]!r})" if is_text else f"bytes {start[:8].hex(' ')}"
-    raise TrajectoryError(f"{path} is no DCD: it starts with {found}; {_NO_DCD}")
+    raise TrajectoryError(f"{path} is not a DCD file: it starts with {found}; {_NO_DCD}")
 
 
 def _assemble(
@@ -222,7 +222,7 @@ def _assemble(
         )
     free = _read_free(path, reader, n_atoms, n_fixed) if n_fixed else None
     if n_fixed:
-        notes.append(f"{n_fixed} fixed atoms, kept at their place in the first frame")
+        notes.append(f"{n_fixed} fixed atoms, kept at their positions in the first frame")
     return DcdLayout(
         order=order,
         marker_bytes=reader.marker_bytes,

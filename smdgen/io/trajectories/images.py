@@ -220,16 +220,16 @@ def image_notes(
     if len(wide):
         notes["step"] = (
             f"a molecule moves by {widths[wide[0]]:.2f} of a box vector before frame {frames[wide[0]] + 1} "
-            f"(by more than {_WIDE_STEP:g} in {len(wide)} frames); which periodic image it goes to is not "
-            "known for sure, so keep more frames"
+            f"(by more than {_WIDE_STEP:g} in {len(wide)} frames); which periodic image it goes to is "
+            "uncertain, so keep more frames"
         )
     far = np.flatnonzero(shares > _HALF_BOX)
     if len(far):
         notes["half"] = (
             f"the groups of the CV are up to {shares.max():.2f} of a box vector apart, first above "
             f"{_HALF_BOX:g} in frame {frames[far[0]] + 1}; from about half the box on, each group meets the "
-            "other's periodic images, and MD programs that take the nearest image pull it the other way: use "
-            "a larger box"
+            "other's periodic images, and MD programs that take the nearest image pull it in the opposite "
+            "direction: use a larger box"
         )
     jump = _jump_note(frames, cv_values) if unit == "A" else ""
     return {**notes, "jump": jump} if jump else notes

@@ -121,7 +121,7 @@ def _read_layout(path: Path, salvage: bool) -> _Layout:
     with path.open("rb") as stream:
         magic = stream.read(4)
         if magic not in (b"CDF\x01", b"CDF\x02"):
-            raise TrajectoryError(f"{path} is no NetCDF file: it begins with {magic!r}; {_NO_CDF}")
+            raise TrajectoryError(f"{path} is not a NetCDF file: it begins with {magic!r}; {_NO_CDF}")
         try:
             declared, lengths, variables = _read_header(stream, long_offsets=magic == b"CDF\x02")
         except (ValueError, struct.error, UnicodeDecodeError) as error:

@@ -73,7 +73,7 @@ def test_a_triclinic_box_and_none(tmp_path, structure):
         (lambda lines: [*lines[:9], lines[9][:20] + "     nan" * 3, *lines[10:]], "expected numbers below"),
         (lambda lines: [*lines[:-1], "4.0 5.0"], "box line has 2 numbers"),
         (lambda lines: [*lines[:-1], "nonsense here 1"], "the box line is"),
-        (lambda lines: [*lines[:9], "    x" + lines[9][5:], *lines[10:]], "residue number is no number"),
+        (lambda lines: [*lines[:9], "    x" + lines[9][5:], *lines[10:]], "residue number cannot be read"),
         (lambda lines: ["title only"], "has no number of atoms"),
     ],
 )

@@ -47,7 +47,7 @@ def test_comments_may_stand_before_an_mmcif(tmp_path: Path, head: str) -> None:
         ("a.top", b"; Include forcefield parameters\n", "GROMACS topology"),
         ("a.xyz", b"3\ncomment\nC 0 0 0\n", "no ATOM lines"),
         ("a.dcd", b"\x54\0\0\0CORD", "a trajectory"),
-        ("a.psf", b"hello\n", "is no PSF"),
+        ("a.psf", b"hello\n", "is not a PSF file"),
         ("a.prmtop", b"hello\n", "no section POINTERS"),
         ("a.cif", b"hello\n", "no atoms"),
     ],

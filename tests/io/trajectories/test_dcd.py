@@ -404,9 +404,9 @@ def test_velocities_are_no_coordinates(tmp_path: Path, frames: NDArray[np.float3
     [
         (b"", "empty"),
         (b"ATOM      1  N   ALA A   1\n", "text"),
-        (b"\0" * 400, "is no DCD"),
+        (b"\0" * 400, "is not a DCD file"),
         (b"\x54\0\0\0CORD", "ends inside its header"),
-        (os.urandom(64).replace(b"CORD", b"    "), "is no DCD"),
+        (os.urandom(64).replace(b"CORD", b"    "), "is not a DCD file"),
     ],
     ids=["empty", "text", "zeros", "header only", "noise"],
 )

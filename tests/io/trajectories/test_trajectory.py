@@ -175,7 +175,7 @@ def test_frames_of_a_gro_are_to_be_converted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("a.txt", "not known"), ("a", "not known"), ("a.dcd", "is no DCD")]
+    ("name", "words"), [("a.txt", "not known"), ("a", "not known"), ("a.dcd", "is not a DCD file")]
 )
 def test_unknown_formats(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / name).write_text("hello, I am a text\n")
