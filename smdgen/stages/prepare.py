@@ -66,7 +66,8 @@ class PrepareResult:
     @property
     def outputs(self) -> tuple[Path, ...]:
         """The dataset, and its modelled atoms for viewers."""
-        return (self.dataset, self.dataset.with_name("topology.pdb"))
+        topologies = (self.dataset.with_name(f"topology.{kind}") for kind in ("pdb", "psf"))
+        return (self.dataset, *(path for path in topologies if path.is_file()))
 
     @property
     def hints(self) -> tuple[str, ...]:
@@ -205,6 +206,8 @@ def _write_topologies(folder: RunFolder, dataset: Dataset) -> None:
     write_pdb(folder.topology, dataset.structure, dataset.positions(slice(0, 1))[0])
     if dataset.structure.types is not None:
         write_psf(folder.topology.with_suffix(".psf"), dataset.structure)
+    else:  # of an earlier dataset
+        folder.topology.with_suffix(".psf").unlink(missing_ok=True)
 
 
 def plan(config: PrepareConfig, run_dir: Path) -> list[tuple[str, str]]:

@@ -85,6 +85,22 @@ def test_rows_of_the_table_say_what_is_in_it(config, tmp_path):
     assert result.hints == (f"smdgen train-vae --run {tmp_path / 'run'}",)
 
 
+def test_every_file_is_listed_and_none_of_an_earlier_dataset_stays(config, pull_files, tmp_path):
+    """A PSF is written only of atoms with types, which a PDB does not give."""
+    folder = tmp_path / "run"
+    write_pdb(pull_files.folder / "other.pdb", pull_files.structure, pull_files.positions[0][0])
+    plain = dataclasses.replace(
+        config, topology=pull_files.folder / "other.pdb", parameters=(), cv="d=distance(index 0; index 39)"
+    )
+    for used, kinds in ((config, {"pdb", "psf"}), (plain, {"pdb"})):
+        result, _ = run(dataclasses.replace(used, force=True), folder)
+        assert set(result.outputs) == {
+            folder / "dataset.h5",
+            *(folder / f"topology.{kind}" for kind in kinds),
+        }
+        assert {*folder.glob("topology.*")} <= set(result.outputs)
+
+
 def test_atoms_are_matched_by_name_whatever_their_order(config, pull_files, tmp_path):
     """One of the pulls comes with atoms shuffled and its own topology of the same stem."""
     order = np.random.default_rng(5).permutation(40)
