@@ -22,7 +22,7 @@ def write(folder, text):
 )
 def test_every_way_to_write_it_gives_straight_lines_from_the_start(tmp_path, text):
     schedule = read_schedule_file(write(tmp_path, text))
-    n_steps = n_steps_of(schedule, 0, 7)
+    n_steps = n_steps_of(schedule, None, 7)
     assert n_steps == 10
     values = values_of(schedule, n_steps, 15.0, periodic=False)
     np.testing.assert_allclose(values, [17, 19, 21, 23, 25, 24, 23, 22, 21, 20])
@@ -30,7 +30,7 @@ def test_every_way_to_write_it_gives_straight_lines_from_the_start(tmp_path, tex
 
 def test_fractions_take_any_number_of_steps(tmp_path):
     schedule = read_schedule_file(write(tmp_path, "fraction,A\n0.5,20\n1,10"))
-    assert n_steps_of(schedule, 0, 10) == 10
+    assert n_steps_of(schedule, None, 10) == 10
     assert n_steps_of(schedule, 4, 10) == 4
     np.testing.assert_allclose(values_of(schedule, 4, 10.0, periodic=False), [15, 20, 15, 10])
 
