@@ -81,7 +81,7 @@ def describe_structure(path: Path) -> Description:
     kind = structure_format(path)
     structure = read_structure(path)
     backbone = find_backbone(structure)
-    n_models = len(read_pdb_models(path)[0]) if kind == "PDB" else 0
+    n_models = len(read_pdb_models(path).positions) if kind == "PDB" else 0
     facts = [
         size(path),
         fact("atoms", structure.n_atoms),

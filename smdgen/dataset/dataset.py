@@ -210,32 +210,17 @@ def write_dataset(
     *,
     structure: Structure,
     positions: NDArray[np.float32],
-    terms: Terms,
-    cv: CollectiveVariable,
     pulls: Sequence[Pull],
-    times_ps: NDArray[np.float64],
-    cv_values: NDArray[np.float64],
-    centre: NDArray[np.float64] | None = None,
-    work: NDArray[np.float64] | None = None,
-    provenance: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> None:
-    """Write a dataset from arrays in memory; arguments as the fields of `Dataset`.
+    """Write a dataset from arrays in memory; `more` as `DatasetWriter.finish` takes it.
 
     Raises:
         ArtifactError: The disk is full or the folder cannot be written to.
     """
     with create_dataset(path, len(positions), len(pulls), structure) as writer:
         writer.append(positions)
-        writer.finish(
-            terms=terms,
-            cv=cv,
-            pulls=pulls,
-            times_ps=times_ps,
-            cv_values=cv_values,
-            centre=centre,
-            work=work,
-            provenance=provenance,
-        )
+        writer.finish(pulls=pulls, **more)
 
 
 def open_dataset(path: Path) -> Dataset:

@@ -74,9 +74,9 @@ def decoded(tmp_path, monkeypatch):
         return values(self, name, row, *rest)
 
     def count_models(path):
-        positions, notes = models(path)
-        found.extend(range(len(positions)))
-        return positions, notes
+        read = models(path)
+        found.extend(range(len(read.positions)))
+        return read
 
     monkeypatch.setattr(NetcdfTrajectory, "_values", count_values)
     monkeypatch.setattr(pdb, "read_pdb_models", count_models)

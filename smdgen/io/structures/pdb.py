@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -54,11 +55,17 @@ def read_pdb(path: Path) -> Structure:
     return dataclasses.replace(structure, notes=(*structure.notes, *notes))
 
 
-def read_pdb_models(path: Path) -> tuple[NDArray[np.float64], list[str]]:
-    """Coordinates of every model of a PDB, all atom lines as they stand.
+@dataclass(frozen=True)
+class Models:
+    """The models of a PDB, all atom lines as they stand."""
 
-    Returns:
-        (n_models, n_atoms, 3), A, and what was odd.
+    positions: NDArray[np.float64]  # (n_models, n_atoms, 3), A
+    cells: NDArray[np.float64] | None  # (n_models, 6), A A A deg deg deg: a CRYST1 line for each, or for all
+    notes: tuple[str, ...]
+
+
+def read_pdb_models(path: Path) -> Models:
+    """Coordinates and unit cells of every model of a PDB.
 
     Raises:
         TopologyError: As `read_pdb`, or models of other atoms.
@@ -88,23 +95,15 @@ def read_pdb_models(path: Path) -> tuple[NDArray[np.float64], list[str]]:
         raise TopologyError(
             f"{path} names {n_declared} models, {len(models)} of them hold atoms; write or copy it again"
         )
-    return np.array(models, dtype=np.float64), _line_notes(lines)
+    cells, cell_notes = _model_cells(_cells(lines), len(models))
+    return Models(np.array(models, dtype=np.float64), cells, (*_line_notes(lines), *cell_notes))
 
 
-def read_pdb_cells(path: Path, n_models: int) -> tuple[NDArray[np.float64] | None, list[str]]:
-    """Unit cells of the models of a PDB: a CRYST1 line for each, or one for all.
-
-    Returns:
-        (n_models, 6), A A A deg deg deg, or None without; and what was odd.
-    """
-    cells = _cells(_read_lines(path))
-    if len(cells) == 1:
-        cells = np.repeat(cells, n_models, axis=0)
-    if not len(cells):
-        return None, []
-    if len(cells) != n_models:
+def _model_cells(cells: NDArray[np.float64], n_models: int) -> tuple[NDArray[np.float64] | None, list[str]]:
+    """As of `Models`, and what was odd."""
+    if len(cells) not in (0, 1, n_models):
         return None, [f"{len(cells)} unit cells for {n_models} models; none is used"]
-    return real_cells(cells)
+    return real_cells(np.repeat(cells, n_models, axis=0) if len(cells) == 1 else cells)
 
 
 def write_pdb(path: Path, structure: Structure, positions: ArrayLike | None = None) -> None:

@@ -73,16 +73,15 @@ class PdbTrajectory(Opened):
     """The models of a PDB as frames, one ps apart for want of times."""
 
     def __init__(self, path: Path) -> None:
-        from smdgen.io.structures.pdb import read_pdb_cells, read_pdb_models
+        from smdgen.io.structures.pdb import read_pdb_models
 
         try:
-            positions, notes = read_pdb_models(path)
-            self.cells, cell_notes = read_pdb_cells(path, len(positions))
+            models = read_pdb_models(path)
         except TopologyError as error:
             raise TrajectoryError(str(error)) from error
-        self._positions = positions.astype(np.float32)
-        self.n_frames, self.n_atoms, _ = positions.shape
-        self.notes: tuple[str, ...] = (*notes, *cell_notes, numbered("a PDB holds no times"))
+        self._positions, self.cells = models.positions.astype(np.float32), models.cells
+        self.n_frames, self.n_atoms, _ = self._positions.shape
+        self.notes: tuple[str, ...] = (*models.notes, numbered("a PDB holds no times"))
         self.times_ps, self.has_times = np.arange(self.n_frames, dtype=np.float64), False
         self.steps: NDArray[np.int64] | None = None
 

@@ -221,8 +221,11 @@ def test_models(tmp_path: Path, end: str) -> None:
     body = GLYCINES.replace("END\n", "").replace("REMARK by hand\n", "")
     moved = body.replace("   0.000  1.00", "   1.000  1.00")
     path = _write(tmp_path, f"MODEL        1\n{body}{end}\nMODEL        2\n{moved}{end}\n")
-    models, notes = read_pdb_models(path)
-    assert notes == []
+    read = read_pdb_models(path)
+    models = read.positions
+    assert read.notes == ()
+    assert read.cells is not None
+    assert read.cells.tolist() == 2 * [[30.0, 31.0, 32.0, 90.0, 80.0, 70.0]]
     assert models.shape == (2, 8, 3)
     assert np.allclose(models[1] - models[0], [0, 0, 1])
     found = read_pdb(path)
