@@ -141,7 +141,7 @@ def _trained(real: RealPulls, code: Code, head: str, memory: bool, seed: int, ep
         return {"loss": losses("validation", 256, torch.Generator().manual_seed(0))["loss"].item()}
 
     fit(
-        stepper, lambda batch, share: losses("train", len(batch), share.generator), BATCH * BATCHES, validate,
+        stepper, lambda batch, generator: losses("train", len(batch), generator), BATCH * BATCHES, validate,
         FitSettings(epochs, BATCH, 1e-3, average=0.99, gradient_norm=1.0, seed=seed), Silent(),
         label="baseline",
     )  # fmt: skip

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from smdgen.method.components import Blocks, principal_components
 from smdgen.method.features.base import Features
 from smdgen.method.presets import DEFAULT, AutoencoderNumbers
-from smdgen.method.share import Share
 
 
 class InternalVae(nn.Module):
@@ -131,7 +130,7 @@ TERM_NAMES = ("bonds", "angles", "torsions")
 
 
 def internal_losses(
-    vae: InternalVae, x: Tensor, energies: Energies, energy_scale: Tensor, cv: Cv, share: Share
+    vae: InternalVae, x: Tensor, energies: Energies, energy_scale: Tensor, cv: Cv, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """The terms of the default autoencoder, before their weights.
 
@@ -145,27 +144,27 @@ def internal_losses(
 
     Args:
         vae: The network.
-        x: (n_rows, n_atoms, 3), A. This process's rows of the batch.
+        x: (n_rows, n_atoms, 3), A. Frames of a batch.
         energies: The three bonded energies.
         energy_scale: (3,), kcal/mol. Standard deviation of each in the training frames.
         cv: The collective variable.
-        share: Draws the latent noise and the atoms whose distances are compared.
+        generator: Draws the latent noise and the atoms whose distances are compared.
     """
     f = vae.features.encode(x)
     mean, log_variance = vae.encode_features(f)
-    noise = share.normal(mean.shape[-1], dtype=x.dtype).to(x.device)
+    noise = torch.randn(*mean.shape, generator=generator, dtype=x.dtype).to(x.device)
     again = vae.decode_features(mean + noise * (log_variance / 2).exp())
     deviation = vae.log_deviation
-    terms = {"recon": share.mean((0.5 * ((again - f) / deviation.exp()).square() + deviation).mean(-1))}
+    terms = {"recon": (0.5 * ((again - f) / deviation.exp()).square() + deviation).mean(-1).mean(0)}
     frames = vae.features.decode(again)
-    atoms = torch.randperm(x.shape[-2], generator=share.generator)
+    atoms = torch.randperm(x.shape[-2], generator=generator)
     atoms = atoms[: vae.numbers.most_shape_atoms].to(x.device)
     shape_error = _distances(frames[:, atoms]) - _distances(x[:, atoms])
-    terms["shape"] = share.mean(shape_error.square().mean(-1))
-    off = share.mean((energies(frames) - energies(x)).abs()) / energy_scale
+    terms["shape"] = shape_error.square().mean(-1).mean(0)
+    off = (energies(frames) - energies(x)).abs().mean(0) / energy_scale
     terms |= {name: off[i] for i, name in enumerate(TERM_NAMES)}
-    terms["cv"] = share.mean((cv(frames) - cv(x)).square())
-    terms["kl"] = share.mean(kl_to_standard_normal(mean, log_variance)) / f.shape[-1]
+    terms["cv"] = (cv(frames) - cv(x)).square().mean(0)
+    terms["kl"] = kl_to_standard_normal(mean, log_variance).mean(0) / f.shape[-1]
     return terms
 
 

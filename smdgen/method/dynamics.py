@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from smdgen.method.autoencoder import InternalVae
 from smdgen.method.presets import DEFAULT, DefaultNumbers, SamplingNumbers
-from smdgen.method.share import Share
 from smdgen.method.transformer import ResidueLayout, ResidueNet
 
 #: Numbers that steer a step: CV now, CV aimed at, their difference, time to the next frame.
@@ -205,27 +204,29 @@ class _Block(nn.Module):
         return out
 
 
-def flow_matching_loss(lstm: SteeredLstm, z: Tensor, steering: Steering, share: Share) -> Tensor:
+def flow_matching_loss(
+    lstm: SteeredLstm, z: Tensor, steering: Steering, generator: torch.Generator
+) -> Tensor:
     """Mean squared error of the velocity, over sequences, steps and latents.
 
     Args:
         lstm: The network.
         z: (n_rows, n_steps + 1, latent_size). Encoded sequences, as the autoencoder gives them.
         steering: (n_rows, n_steps) each.
-        share: Draws the noise, the flow times and the disturbance of the remembered latents.
+        generator: Draws the noise, the flow times and the disturbance of the remembered latents.
 
     Returns:
         () mean over the batch, so that a larger batch does not change it.
     """
 
     def normal(*shape: int) -> Tensor:
-        return share.normal(*shape, dtype=z.dtype).to(z.device)
+        return torch.randn(len(z), *shape, generator=generator, dtype=z.dtype).to(z.device)
 
     z = (z - lstm.z_centre) / lstm.z_scale
     target = z[:, 1:]
     disturbance = lstm.numbers.dynamics.memory_noise * normal(target.shape[1], lstm.n_soft)
     context, _ = lstm.remember(z[:, :-1], steering, disturbance=disturbance)
-    s = share.uniform(target.shape[1], dtype=z.dtype).to(z.device)
+    s = torch.rand(*target.shape[:2], generator=generator, dtype=z.dtype).to(z.device)
     noise = normal(*target.shape[1:])
     u = torch.lerp(noise, target, s[..., None])
-    return share.mean((lstm.velocity(u, s, context) - (target - noise)).square().mean((-2, -1)))
+    return (lstm.velocity(u, s, context) - (target - noise)).square().mean((-2, -1)).mean(0)

@@ -5,7 +5,6 @@ from torch import Tensor, nn
 
 from smdgen.method.autoencoder import TERM_NAMES, Cv, Energies, kl_to_standard_normal
 from smdgen.method.presets import PAPER
-from smdgen.method.share import Share
 
 
 class PaperVae(nn.Module):
@@ -24,12 +23,6 @@ class PaperVae(nn.Module):
         self.encoder = _paper_layers(3 * n_atoms, hidden_size, 2 * latent_size, dropout)
         self.decoder = _paper_layers(latent_size, hidden_size, 3 * n_atoms, dropout)
 
-    def share_dropout(self, share: Share) -> None:
-        """Drop in the next batches what a process with all rows would drop in these."""
-        for module in self.modules():
-            if isinstance(module, _Dropout):
-                module.n, module.rows = share.n, share.rows
-
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(..., n_atoms, 3), A -> mean and log variance of the latent, (..., latent_size) each."""
         centred = x - x.mean(-2, keepdim=True)
@@ -42,7 +35,9 @@ class PaperVae(nn.Module):
         return x
 
 
-def paper_losses(vae: PaperVae, x: Tensor, energies: Energies, cv: Cv, share: Share) -> dict[str, Tensor]:
+def paper_losses(
+    vae: PaperVae, x: Tensor, energies: Energies, cv: Cv, generator: torch.Generator
+) -> dict[str, Tensor]:
     """Equations (1) and (2) of the paper on randomly rotated frames.
 
     | term     | here                                                                 |
@@ -54,33 +49,33 @@ def paper_losses(vae: PaperVae, x: Tensor, energies: Energies, cv: Cv, share: Sh
 
     Args:
         vae: The paper's network.
-        x: (n_rows, n_atoms, 3), A. This process's rows of the batch.
+        x: (n_rows, n_atoms, 3), A. Frames of a batch.
         energies: The three bonded energies.
         cv: The collective variable.
-        share: Draws the rotations and the latent noise.
+        generator: Draws the rotations and the latent noise.
 
     Source: Cava et al., section 2.3.
     """  # noqa: E501
-    vae.share_dropout(share)
-    rotation = random_rotations(share).to(x)
+    rotation = random_rotations(len(x), generator).to(x)
     x = (x - x.mean(-2, keepdim=True)) @ rotation.transpose(-1, -2)
     mean, log_variance = vae.encode(x)
-    noise = share.normal(mean.shape[-1], dtype=x.dtype).to(x.device)
+    noise = torch.randn(*mean.shape, generator=generator, dtype=x.dtype).to(x.device)
     again = vae.decode(mean + noise * (log_variance / 2).exp())
-    squares = share.mean((energies(again) - energies(x)).square())
+    squares = (energies(again) - energies(x)).square().mean(0)
     terms = {name: squares[i].log() for i, name in enumerate(TERM_NAMES)}
-    terms["cv"] = share.mean((cv(again) - cv(x)).square())
-    terms["recon"] = share.mean((again - x).square().mean((-2, -1)))
-    terms["kl"] = share.mean(kl_to_standard_normal(mean, log_variance)) * (2 / (3 * x.shape[-2]))
+    terms["cv"] = (cv(again) - cv(x)).square().mean(0)
+    terms["recon"] = (again - x).square().mean((-2, -1)).mean(0)
+    terms["kl"] = kl_to_standard_normal(mean, log_variance).mean(0) * (2 / (3 * x.shape[-2]))
     return terms
 
 
-def random_rotations(share: Share) -> Tensor:
-    """(n_rows, 3, 3). Rotations drawn evenly, from unit quaternions.
+def random_rotations(n: int, generator: torch.Generator) -> Tensor:
+    """(n, 3, 3). Rotations drawn evenly, from unit quaternions.
 
     Source: K. Shoemake, Graphics Gems III (1992), "Uniform random rotations".
     """
-    w, x, y, z = nn.functional.normalize(share.normal(4, dtype=torch.float64), dim=-1).unbind(-1)
+    numbers = torch.randn(n, 4, generator=generator, dtype=torch.float64)
+    w, x, y, z = nn.functional.normalize(numbers, dim=-1).unbind(-1)
     rows = [
         1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
         2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
@@ -111,13 +106,12 @@ class PaperLstm(nn.Module):
         return torch.stack(path, 1)
 
 
-def paper_sequence_loss(lstm: PaperLstm, z: Tensor, share: Share) -> dict[str, Tensor]:
+def paper_sequence_loss(lstm: PaperLstm, z: Tensor) -> dict[str, Tensor]:
     """The paper's loss of a free-running sequence.
 
     Args:
         lstm: The network.
         z: (n_rows, n_frames, latent_size). Encoded sequences; the first frame is state A, the last B.
-        share: Whose rows they are.
 
     Returns:
         "sequence": () mean squared error over all predicted latents; "end": () over the last.
@@ -126,24 +120,12 @@ def paper_sequence_loss(lstm: PaperLstm, z: Tensor, share: Share) -> dict[str, T
     """
     path = lstm(z[:, 0], z.shape[1] - 1)
     squares = (path - z[:, 1:]).square()
-    return {"sequence": share.mean(squares.mean((-2, -1))), "end": share.mean(squares[:, -1].mean(-1))}
-
-
-class _Dropout(nn.Dropout):
-    """Dropout whose random numbers are drawn for all rows of a batch, of which some are at hand."""
-
-    n, rows = 0, slice(0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return x
-        kept = torch.empty(self.n, *x.shape[1:], dtype=x.dtype).bernoulli_(1 - self.p)[self.rows]
-        return x * (kept.to(x.device) / (1 - self.p))
+    return {"sequence": squares.mean((-2, -1)).mean(0), "end": squares[:, -1].mean(-1).mean(0)}
 
 
 def _paper_layers(n_in: int, hidden: int, n_out: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(n_in, hidden), nn.ReLU(), _Dropout(dropout),
-        nn.Linear(hidden, hidden), nn.ReLU(), _Dropout(dropout),
+        nn.Linear(n_in, hidden), nn.ReLU(), nn.Dropout(dropout),
+        nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(dropout),
         nn.Linear(hidden, n_out),
     )  # fmt: skip

@@ -31,7 +31,6 @@ from smdgen.method.presets import (
     dynamics_settings,
 )
 from smdgen.method.rollout import generate, next_frames
-from smdgen.method.share import Share, whole
 from smdgen.method.training_paths import Schedule
 from smdgen.method.transformer import residue_layout
 from smdgen.progress import Progress, Silent
@@ -324,12 +323,12 @@ def _job(
 
     def validate() -> dict[str, float]:
         generator = torch.Generator().manual_seed(0)
-        rounds = [losses(parts["validation"], whole(n_checked, generator)) for _ in range(4)]
+        rounds = [losses(parts["validation"], n_checked, generator) for _ in range(4)]
         return {name: float(np.mean([terms[name].item() for terms in rounds])) for name in rounds[0]}
 
     return Job(
         model=lstm,
-        losses=lambda _, share: losses(parts["train"], share),
+        losses=lambda items, generator: losses(parts["train"], len(items), generator),
         validate=validate,
         n_items=n_items,
         settings=fit_settings(fit, settings, config.seed),
@@ -339,23 +338,23 @@ def _job(
     )  # fmt: skip
 
 
-Losses = Callable[[Sequences, Share], dict[str, Tensor]]
+Losses = Callable[[Sequences, int, torch.Generator], dict[str, Tensor]]
 
 
 def _steered_losses(lstm: SteeredLstm, device: torch.device) -> Losses:
-    def losses(data: Sequences, share: Share) -> dict[str, Tensor]:
-        stride = draw_stride(data, share.generator)
-        z, steering = draw_batch(data, stride, lstm.numbers.dynamics.n_steps, share)
-        return {"loss": flow_matching_loss(lstm, z.to(device), steering.to(device), share)}
+    def losses(data: Sequences, n: int, generator: torch.Generator) -> dict[str, Tensor]:
+        stride = draw_stride(data, generator)
+        z, steering = draw_batch(data, stride, lstm.numbers.dynamics.n_steps, n, generator)
+        return {"loss": flow_matching_loss(lstm, z.to(device), steering.to(device), generator)}
 
     return losses
 
 
 def _paper_losses(lstm: PaperLstm, n_steps: int, device: torch.device) -> Losses:
-    def losses(data: Sequences, share: Share) -> dict[str, Tensor]:
+    def losses(data: Sequences, n: int, generator: torch.Generator) -> dict[str, Tensor]:
         table = torch.from_numpy(windows(data.ranges, n_steps, _paper_stride(data, n_steps)))
-        rows = table[torch.randint(len(table), (share.n,), generator=share.generator)[share.rows]]
-        terms = paper_sequence_loss(lstm, data.z[rows].to(device), share)
+        rows = table[torch.randint(len(table), (n,), generator=generator)]
+        terms = paper_sequence_loss(lstm, data.z[rows].to(device))
         return {"loss": terms["sequence"] + terms["end"], **terms}
 
     return losses

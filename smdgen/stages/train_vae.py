@@ -29,7 +29,6 @@ from smdgen.method.features.internal import InternalFeatures
 from smdgen.method.model import representation_of
 from smdgen.method.paper import PaperVae, paper_losses
 from smdgen.method.presets import METHODS, PaperNumbers, autoencoder_settings
-from smdgen.method.share import Share, whole
 from smdgen.progress import Progress
 from smdgen.store.artifacts import model_hash
 from smdgen.store.checkpoints import checkpoint_of
@@ -227,7 +226,7 @@ def _job(
         generator = torch.Generator().manual_seed(0)
         sums: dict[str, float] = {}
         for x in frames["validation"].blocks():
-            for name, value in losses(x, whole(len(x), generator)).items():
+            for name, value in losses(x, generator).items():
                 sums[name] = sums.get(name, 0.0) + value.item() * len(x) / len(frames["validation"])
         return sums
 
@@ -235,7 +234,7 @@ def _job(
     fit = numbers.autoencoder_fit if isinstance(numbers, PaperNumbers) else numbers.autoencoder.fit
     return Job(
         model=vae,
-        losses=lambda batch, share: losses(frames["train"][batch], share),
+        losses=lambda batch, generator: losses(frames["train"][batch], generator),
         validate=validate,
         n_items=len(frames["train"]),
         settings=fit_settings(fit, settings, config.seed),
@@ -252,7 +251,7 @@ def _losses(
     energy: BondedEnergy,
     dataset: Dataset,
     frames: Frames,
-) -> Callable[[Tensor, Share], dict[str, Tensor]]:
+) -> Callable[[Tensor, torch.Generator], dict[str, Tensor]]:
     def cv(x: Tensor) -> Tensor:
         return evaluate(dataset.cv, x)
 
@@ -262,11 +261,11 @@ def _losses(
         "kl": settings["kl_weight"], **dict.fromkeys(TERM_NAMES, settings["energy_weight"]),
     }  # fmt: skip
 
-    def losses(batch: Tensor, share: Share) -> dict[str, Tensor]:
+    def losses(batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         if isinstance(vae, PaperVae):
-            terms = paper_losses(vae, batch, energy.three, cv, share)
+            terms = paper_losses(vae, batch, energy.three, cv, generator)
         else:
-            terms = internal_losses(vae, batch, energy.three, scale, cv, share)
+            terms = internal_losses(vae, batch, energy.three, scale, cv, generator)
         total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         return {"loss": total, **terms}
 

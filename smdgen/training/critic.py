@@ -17,7 +17,6 @@ from smdgen.method.critic import Critic
 from smdgen.method.dynamics import N_CONDITIONS, SteeredLstm
 from smdgen.method.model import PullModel
 from smdgen.method.rollout import draw_next
-from smdgen.method.share import Share, whole
 from smdgen.progress import Progress
 from smdgen.store.headers import CriticScore
 from smdgen.training.fit import fit, fit_settings
@@ -103,16 +102,16 @@ def train_critic(
     torch.manual_seed(seed)
     critic = Critic.of(pairs, examples.true, examples.told, own)
 
-    def terms(of: _Examples, share: Share) -> dict[str, Tensor]:
+    def terms(of: _Examples) -> dict[str, Tensor]:
         true, made = critic(of.true, of.told), critic(of.made, of.told)
-        return {"loss": share.mean(softplus(-true) + softplus(made))}
+        return {"loss": (softplus(-true) + softplus(made)).mean(0)}
 
-    def losses(items: Tensor, share: Share) -> dict[str, Tensor]:
-        return terms(_Examples(examples.true[items], examples.made[items], examples.told[items]), share)
+    def losses(items: Tensor, _: torch.Generator) -> dict[str, Tensor]:
+        return terms(_Examples(examples.true[items], examples.made[items], examples.told[items]))
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
-        found = terms(checked, whole(n_checked, generator))
+        found = terms(checked)
         return {name: value.item() for name, value in found.items()}
 
     settings = fit_settings(own.fit, asdict(own.fit), seed)
@@ -134,8 +133,8 @@ def _sample(
     assert isinstance(vae, InternalVae)
     true, made, told, n_done = [], [], [], 0
     while n_done < n:
-        rows = whole(lstm.numbers.critic.n_rows, generator)
-        z, steering = draw_batch(data, draw_stride(data, generator), lstm.numbers.dynamics.n_steps, rows)
+        stride, numbers = draw_stride(data, generator), lstm.numbers
+        z, steering = draw_batch(data, stride, numbers.dynamics.n_steps, numbers.critic.n_rows, generator)
         z, steering = z.to(pairs.device), steering.to(pairs.device)
         context, _ = lstm.remember((z[:, :-1] - lstm.z_centre) / lstm.z_scale, steering)
         context, following, aim = context.flatten(0, 1), z[:, 1:].flatten(0, 1), steering.aim.flatten()

@@ -3,13 +3,15 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from smdgen.errors import TrainingError
 
 if TYPE_CHECKING:  # the command line asks for the rank, and loads neither torch nor HDF5 for that
+    from torch import Tensor, nn
+
     from smdgen.store.run_record import RunFolder
 
 
@@ -78,6 +80,66 @@ def training_group(device: str) -> Iterator[None]:
         yield
     finally:
         distributed.destroy_process_group()
+
+
+def group_place() -> tuple[int, int]:
+    """Number of this process among those that train together, from 0, and how many these are."""
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def own_rows(n: int) -> slice:
+    """The rows of a batch of n that this process computes: all where there are fewer than processes."""
+    rank, size = group_place()
+    return slice(0, n) if n < size else slice(n * rank // size, n * (rank + 1) // size)
+
+
+def average_gradients(parameters: "Iterable[nn.Parameter]") -> None:
+    """Replace every gradient by its mean over the processes; does nothing where there is one."""
+    import torch
+
+    if group_place()[1] == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    _average(flat)
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def average_values(values: Mapping[str, float]) -> dict[str, float]:
+    """Mean over the processes of each value, which all name alike."""
+    import torch
+    from torch import distributed
+
+    if group_place()[1] == 1:
+        return dict(values)
+    device = f"cuda:{local_rank()}" if distributed.get_backend() == "nccl" else "cpu"
+    found = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
+    _average(found)
+    return dict(zip(values, found.tolist(), strict=True))
+
+
+def _average(values: "Tensor") -> None:
+    """Replace values by their mean over the processes.
+
+    Raises:
+        TrainingError: Another process has ended.
+    """
+    from torch import distributed
+
+    rank, size = group_place()
+    try:
+        distributed.all_reduce(values)
+    except RuntimeError as error:
+        raise TrainingError(
+            f"process {rank} of {size} lost the others "
+            f"({str(error).splitlines()[0]}); see what the one that ended first says"
+        ) from error
+    values /= size
 
 
 def _number(name: str, alone: int) -> int:

@@ -9,12 +9,11 @@ from torch import Tensor, nn
 
 from smdgen.errors import TrainingError
 from smdgen.method.presets import Fitting
-from smdgen.method.share import Share, average_gradients, own_share
 from smdgen.progress import Progress
+from smdgen.training.distributed import average_gradients, average_values, group_place, own_rows
 
-#: Losses of one batch by name: (indices (n_rows,), share) -> terms; "loss" is the one minimised. The indices
-#: are those of this process's share of the batch, the terms those of the whole batch.
-BatchLosses = Callable[[Tensor, Share], dict[str, Tensor]]
+#: Losses of a batch by name: (indices (n_rows,), source of all noise) -> terms; "loss" is the one minimised.
+BatchLosses = Callable[[Tensor, torch.Generator], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -115,8 +114,8 @@ def fit(
 ) -> FitState:
     """Train a model in place and leave its best weights, or its last, in it.
 
-    Where torch.distributed is initialised, every process takes a share of each batch, and all end up with the
-    same weights, which are those of a single process but for rounding.
+    Where torch.distributed is initialised, every process computes its own rows of each batch with noise of
+    its own, and gradients are averaged, so that all have the same weights at any time.
 
     Args:
         model: The model; its parameters are changed.
@@ -144,26 +143,30 @@ def fit(
     _restore(model, optimisers, state)
     n_batches = math.ceil(n_items / settings.batch_size)
     n_steps = n_batches * settings.epochs
+    rank, _ = group_place()
     progress.start(label, settings.epochs)
     progress.advance(state.epoch)
     for epoch in range(state.epoch, settings.epochs):
         averaged = _copy(state.averaged)
-        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
+        generator = torch.Generator().manual_seed(_seed(settings, epoch))
         order = torch.randperm(n_items, generator=generator)
+        if rank:  # all have one order, and each its own noise
+            generator.manual_seed(_seed(settings, epoch, rank))
         sums: dict[str, float] = {}
         model.train()
         with torch.random.fork_rng():
-            torch.manual_seed(settings.seed * 1_000_003 + epoch)
+            torch.manual_seed(_seed(settings, epoch, rank))
             for number, batch in enumerate(order.split(settings.batch_size)):
                 step = epoch * n_batches + number
                 for optimiser in optimisers:
                     for group in optimiser.param_groups:
                         group["lr"] = settings.learning_rate * _one_cycle(step / n_steps, settings.one_cycle)
-                share = own_share(len(batch), generator)
-                terms = _step(model, optimisers, losses(batch[share.rows], share), settings, epoch)
+                own = batch[own_rows(len(batch))]
+                terms = _step(model, optimisers, losses(own, generator), settings, epoch)
                 for name, value in terms.items():
                     sums[name] = sums.get(name, 0.0) + value * len(batch) / n_items
                 averaged = _average(averaged, model, settings.average, step)
+        sums = average_values(sums)
         state = _after_epoch(model, optimisers, replace(state, averaged=averaged), sums, validate)
         keep(state)
         progress.advance(
@@ -172,6 +175,10 @@ def fit(
     model.load_state_dict(state.kept(settings.last))
     model.eval()
     return state
+
+
+def _seed(settings: FitSettings, epoch: int, rank: int = 0) -> int:
+    return settings.seed * 1_000_003 + epoch + (rank << 32)
 
 
 def _optimisers(model: nn.Module, settings: FitSettings) -> list[torch.optim.Optimizer]:

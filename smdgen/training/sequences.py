@@ -11,7 +11,6 @@ from torch import Tensor
 
 from smdgen.dataset.dataset import Pull
 from smdgen.method.dynamics import Steering
-from smdgen.method.share import Share
 
 
 @dataclass(frozen=True)
@@ -60,21 +59,24 @@ def sequences(encoded: EncodedPulls, split: str) -> Sequences:
     )
 
 
-def draw_batch(data: Sequences, stride: int, most_steps: int, share: Share) -> tuple[Tensor, Steering]:
+def draw_batch(
+    data: Sequences, stride: int, most_steps: int, n_rows: int, generator: torch.Generator
+) -> tuple[Tensor, Steering]:
     """Sequences with one stride from anywhere in the pulls.
 
     Args:
         data: Encoded pulls.
         stride: Frames between two steps.
         most_steps: Steps of a sequence, where the pulls are long enough.
-        share: How many to draw, and from where.
+        n_rows: How many to draw.
+        generator: Draws them.
 
     Returns:
         Latents (n_rows, n_steps + 1, latent_size) and what steers them, (n_rows, n_steps) each.
     """
     n_steps = max(1, min(most_steps, (data.longest - 1) // stride))
     table = torch.from_numpy(windows(data.ranges, n_steps + 1, stride))
-    rows = table[torch.randint(len(table), (share.n,), generator=share.generator)[share.rows]]
+    rows = table[torch.randint(len(table), (n_rows,), generator=generator)]
     cv = data.cv[rows]
     stride_ps = torch.full_like(cv[:, 1:], stride * data.interval_ps)
     return data.z[rows], Steering(cv[:, :-1], cv[:, 1:], stride_ps)

@@ -5,7 +5,6 @@ import torch
 
 from smdgen.geometry.frames import rmsd
 from smdgen.method.autoencoder import InternalVae, internal_losses, kl_to_standard_normal
-from smdgen.method.share import whole
 
 
 def energies(x):
@@ -18,8 +17,8 @@ def cv(x):
     return torch.linalg.vector_norm(x[:, -1] - x[:, 0], dim=-1)
 
 
-def drawn(n):
-    return whole(n, torch.Generator().manual_seed(0))
+def seeded():
+    return torch.Generator().manual_seed(0)
 
 
 def test_before_training_the_latent_space_loses_nothing(x, vae):
@@ -79,7 +78,7 @@ def test_default_terms_vanish_for_a_lossless_latent_space(x, vae):
     with torch.no_grad():
         vae.latent_log_variance.fill_(-60.0)
         vae.log_deviation.fill_(0.0)
-    terms = internal_losses(vae, x, energies, torch.ones(3).to(x), cv, drawn(300))
+    terms = internal_losses(vae, x, energies, torch.ones(3).to(x), cv, seeded())
     for name in ("recon", "shape", "bonds", "angles", "torsions", "cv"):
         assert terms[name].abs() < 1e-4, name
     expected = 0.5 * (vae.encode(x)[0].square().mean(0).sum() + 16 * (60 - 1)) / 16
@@ -92,7 +91,7 @@ def test_a_repeated_batch_has_the_same_loss(x, vae, times):
         vae.latent_log_variance.fill_(-60.0)
         vae.network_out[-1].bias.fill_(0.3)
     terms = [
-        internal_losses(vae, batch, energies, torch.ones(3).to(x), cv, drawn(len(batch)))
+        internal_losses(vae, batch, energies, torch.ones(3).to(x), cv, seeded())
         for batch in (x[:40], x[:40].repeat(times, 1, 1))
     ]
     for name, value in terms[0].items():

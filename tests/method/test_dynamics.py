@@ -4,11 +4,10 @@ import torch
 
 from smdgen.method.dynamics import SteeredLstm, Steering, flow_matching_loss
 from smdgen.method.presets import SamplingNumbers
-from smdgen.method.share import whole
 
 
-def drawn(n, seed):
-    return whole(n, torch.Generator().manual_seed(seed))
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
 
 
 def steered(latent=3):
@@ -59,7 +58,7 @@ def test_sampling_follows_the_flow_of_a_known_gaussian():
 def test_flow_loss_is_least_for_the_true_velocity_and_keeps_to_its_generator():
     lstm, generator = steered(), torch.Generator().manual_seed(0)
     z, told = torch.randn(40, 4, 3, generator=generator, dtype=torch.float64), steering(40, 3, generator)
-    losses = [flow_matching_loss(lstm, z, told, drawn(40, s)) for s in (1, 1, 2)]
+    losses = [flow_matching_loss(lstm, z, told, seeded(s)) for s in (1, 1, 2)]
     assert losses[0] == losses[1] != losses[2]
     lstm.standardise(z.flatten(0, 1), told.now.flatten())
     scaled = (z - lstm.z_centre) / lstm.z_scale
@@ -69,7 +68,7 @@ def test_flow_loss_is_least_for_the_true_velocity_and_keeps_to_its_generator():
     torch.rand(40, 3, generator=draw, dtype=z.dtype)
     noise = torch.randn(40, 3, 3, generator=draw, dtype=z.dtype)
     expected = (scaled[:, 1:] - noise).square().mean()
-    torch.testing.assert_close(flow_matching_loss(lstm, z, told, drawn(40, 3)), expected)
+    torch.testing.assert_close(flow_matching_loss(lstm, z, told, seeded(3)), expected)
 
 
 def test_sampling_is_pulled_on_the_way_and_what_is_left_of_the_flow_keeps_to_it():

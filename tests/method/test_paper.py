@@ -4,7 +4,6 @@ import torch
 from torch import nn
 
 from smdgen.method.paper import PaperLstm, PaperVae, paper_losses, paper_sequence_loss, random_rotations
-from smdgen.method.share import whole
 
 
 def energies(x):
@@ -17,8 +16,8 @@ def cv(x):
     return torch.linalg.vector_norm(x[:, -1] - x[:, 0], dim=-1)
 
 
-def drawn(n, seed):
-    return whole(n, torch.Generator().manual_seed(seed))
+def seeded():
+    return torch.Generator().manual_seed(0)
 
 
 def test_paper_network_is_the_one_of_the_paper():
@@ -42,7 +41,7 @@ def test_paper_network_ignores_where_the_molecule_is_but_not_how_it_is_turned():
 
 
 def test_rotations_are_proper_and_even():
-    r = random_rotations(drawn(4000, 0)).float()
+    r = random_rotations(4000, seeded()).float()
     torch.testing.assert_close(r @ r.mT, torch.eye(3).expand_as(r), atol=1e-5, rtol=0)
     torch.testing.assert_close(torch.linalg.det(r), torch.ones(len(r)), atol=1e-5, rtol=0)
     assert r.mean(0).abs().max() < 0.04
@@ -56,12 +55,12 @@ def test_paper_terms_are_the_formulas_of_the_paper(x):
     with torch.no_grad():
         vae.decoder[-1].weight.zero_()
         vae.decoder[-1].bias.copy_(fixed.flatten())
-    terms = paper_losses(vae, x[:50], energies, cv, drawn(50, 0))
+    terms = paper_losses(vae, x[:50], energies, cv, seeded())
     squares = (energies(fixed[None]) - energies(x[:50])).square().mean(0)
     for i, name in enumerate(("bonds", "angles", "torsions")):
         torch.testing.assert_close(terms[name], squares[i].log())
     torch.testing.assert_close(terms["cv"], (cv(fixed[None]) - cv(x[:50])).square().mean())
-    rotation = random_rotations(drawn(50, 0))
+    rotation = random_rotations(50, seeded())
     turned = (x[:50] - x[:50].mean(1, keepdim=True)) @ rotation.mT
     torch.testing.assert_close(terms["recon"], (turned - fixed).square().mean())
     mean, log_variance = vae.encode(turned)
@@ -83,7 +82,7 @@ def test_paper_lstm_adds_its_action_to_the_latent():
 def test_paper_loss_compares_the_free_running_sequence_and_its_end():
     torch.manual_seed(0)
     lstm, z = PaperLstm(4, 6), torch.randn(5, 10, 4)
-    terms = paper_sequence_loss(lstm, z, drawn(5, 0))
+    terms = paper_sequence_loss(lstm, z)
     off = lstm(z[:, 0], 9) - z[:, 1:]
     torch.testing.assert_close(terms["sequence"], off.square().mean())
     torch.testing.assert_close(terms["end"], off[:, -1].square().mean())

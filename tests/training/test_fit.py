@@ -18,8 +18,8 @@ def regression(seed=0):
     x = torch.randn(64, 3, generator=torch.Generator().manual_seed(1))
     y = x @ torch.tensor([[1.0], [-2.0], [0.5]])
 
-    def losses(batch, share):
-        disturbed = x[batch] + 0.01 * share.normal(3)
+    def losses(batch, generator):
+        disturbed = x[batch] + 0.01 * torch.randn(len(batch), 3, generator=generator)
         return {"loss": (model(disturbed) - y[batch]).square().mean()}
 
     def validate():
@@ -126,7 +126,7 @@ def test_another_seed_gives_other_weights():
 def test_a_loss_that_is_no_number_stops_with_the_terms_named():
     model, _, validate = regression()
 
-    def losses(batch, share):
+    def losses(batch, generator):
         return {"loss": model(torch.full((1, 3), float("nan"))).sum(), "recon": torch.tensor(1.0)}
 
     with pytest.raises(TrainingError, match=r"epoch 1.*recon 1"):
