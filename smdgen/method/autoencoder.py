@@ -1,16 +1,16 @@
 """The variational autoencoder of the default preset, and the terms of its loss."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
+from smdgen.geometry.internal import InternalTree
 from smdgen.method.components import Blocks, principal_components
 from smdgen.method.features.base import Features
+from smdgen.method.model import TERM_NAMES, Autoencoder, Physics, kl_to_standard_normal
 from smdgen.method.presets import DEFAULT, AutoencoderNumbers
 
 
-class InternalVae(nn.Module):
+class InternalVae(Autoencoder):
     """A VAE on internal coordinates (or places) with a learned deviation for each of them.
 
     Encoder and decoder are a linear map plus a network. The linear maps start as the whitened
@@ -28,7 +28,8 @@ class InternalVae(nn.Module):
         super().__init__()
         self.numbers, n_layers = numbers, numbers.n_layers
         n_features = features.n_features
-        self.features, self.latent_size = features, latent_size
+        self.features, self.latent_size, self.hidden_size = features, latent_size, hidden_size
+        self.representation = features.representation
         self.linear_in, self.linear_out = (
             nn.Linear(n_features, latent_size),
             nn.Linear(latent_size, n_features),
@@ -37,6 +38,11 @@ class InternalVae(nn.Module):
         self.network_out = _zero_last(_layers(latent_size, hidden_size, n_features, n_layers))
         self.latent_log_variance = nn.Parameter(torch.full((latent_size,), numbers.first_log_variance))
         self.log_deviation = nn.Parameter(torch.full((n_features,), numbers.first_log_deviation))
+
+    @property
+    def tree(self) -> InternalTree | None:
+        """Spanning tree of the atoms, where it reads internal coordinates."""
+        return self.features.tree
 
     @torch.no_grad()
     def start_from_components(self, blocks: Blocks) -> None:
@@ -47,6 +53,10 @@ class InternalVae(nn.Module):
         self.linear_out.weight.copy_(axes * deviation)
         self.linear_in.bias.zero_()
         self.linear_out.bias.zero_()
+
+    def finish(self, blocks: Blocks) -> None:
+        """Lower the decoder's noise to what validation frames bear out."""
+        self.lower_noise(blocks)
 
     @torch.no_grad()
     def lower_noise(self, blocks: Blocks) -> None:
@@ -94,13 +104,38 @@ class InternalVae(nn.Module):
             f = f + self.features.noisy(noise * self.log_deviation.exp())
         return self.features.decode(f)
 
+    def loss_terms(self, x: Tensor, physics: Physics, generator: torch.Generator) -> dict[str, Tensor]:
+        """The terms of the default autoencoder, before their weights.
 
-def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """(...,), nat. Kullback-Leibler divergence of N(mean, variance) from N(0, 1), summed over the last axis.
+        | term     | here                                                                       |
+        |----------|----------------------------------------------------------------------------|
+        | recon    | mean over features of the Gaussian negative log likelihood, nat             |
+        | shape    | mean over pairs of atoms of (distance' - distance)^2, A^2                    |
+        | bonds, angles, torsions | mean over frames of |E' - E| / sd(E) of the decoder's mean    |
+        | cv       | mean over frames of (CV' - CV)^2                                            |
+        | kl       | mean KL divergence a feature, nat                                           |
 
-    Source: D. P. Kingma and M. Welling, arXiv:1312.6114, appendix B.
-    """
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
+        Args:
+            x: (n_rows, n_atoms, 3), A. Frames of a batch.
+            physics: Energies and CV.
+            generator: Draws the latent noise and the atoms whose distances are compared.
+        """
+        f = self.features.encode(x)
+        mean, log_variance = self.encode_features(f)
+        noise = torch.randn(*mean.shape, generator=generator, dtype=x.dtype).to(x.device)
+        again = self.decode_features(mean + noise * (log_variance / 2).exp())
+        deviation = self.log_deviation
+        terms = {"recon": (0.5 * ((again - f) / deviation.exp()).square() + deviation).mean(-1).mean(0)}
+        frames = self.features.decode(again)
+        atoms = torch.randperm(x.shape[-2], generator=generator)
+        atoms = atoms[: self.numbers.most_shape_atoms].to(x.device)
+        shape_error = _distances(frames[:, atoms]) - _distances(x[:, atoms])
+        terms["shape"] = shape_error.square().mean(-1).mean(0)
+        off = (physics.energies(frames) - physics.energies(x)).abs().mean(0) / physics.energy_scale
+        terms |= {name: off[i] for i, name in enumerate(TERM_NAMES)}
+        terms["cv"] = (physics.cv(frames) - physics.cv(x)).square().mean(0)
+        terms["kl"] = kl_to_standard_normal(mean, log_variance).mean(0) / f.shape[-1]
+        return terms
 
 
 def _layers(n_in: int, hidden: int, n_out: int, n_layers: int) -> nn.Sequential:
@@ -116,56 +151,6 @@ def _zero_last(network: nn.Sequential) -> nn.Sequential:
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
     return network
-
-
-#: Maps frames (n, n_atoms, 3), A, to the three bonded energies (n, 3), kcal/mol.
-Energies = Callable[[Tensor], Tensor]
-
-
-#: Maps frames (n, n_atoms, 3), A, to their CV (n,).
-Cv = Callable[[Tensor], Tensor]
-
-
-TERM_NAMES = ("bonds", "angles", "torsions")
-
-
-def internal_losses(
-    vae: InternalVae, x: Tensor, energies: Energies, energy_scale: Tensor, cv: Cv, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """The terms of the default autoencoder, before their weights.
-
-    | term     | here                                                                       |
-    |----------|----------------------------------------------------------------------------|
-    | recon    | mean over features of the Gaussian negative log likelihood, nat             |
-    | shape    | mean over pairs of atoms of (distance' - distance)^2, A^2                    |
-    | bonds, angles, torsions | mean over frames of |E' - E| / sd(E) of the decoder's mean    |
-    | cv       | mean over frames of (CV' - CV)^2                                            |
-    | kl       | mean KL divergence a feature, nat                                           |
-
-    Args:
-        vae: The network.
-        x: (n_rows, n_atoms, 3), A. Frames of a batch.
-        energies: The three bonded energies.
-        energy_scale: (3,), kcal/mol. Standard deviation of each in the training frames.
-        cv: The collective variable.
-        generator: Draws the latent noise and the atoms whose distances are compared.
-    """
-    f = vae.features.encode(x)
-    mean, log_variance = vae.encode_features(f)
-    noise = torch.randn(*mean.shape, generator=generator, dtype=x.dtype).to(x.device)
-    again = vae.decode_features(mean + noise * (log_variance / 2).exp())
-    deviation = vae.log_deviation
-    terms = {"recon": (0.5 * ((again - f) / deviation.exp()).square() + deviation).mean(-1).mean(0)}
-    frames = vae.features.decode(again)
-    atoms = torch.randperm(x.shape[-2], generator=generator)
-    atoms = atoms[: vae.numbers.most_shape_atoms].to(x.device)
-    shape_error = _distances(frames[:, atoms]) - _distances(x[:, atoms])
-    terms["shape"] = shape_error.square().mean(-1).mean(0)
-    off = (energies(frames) - energies(x)).abs().mean(0) / energy_scale
-    terms |= {name: off[i] for i, name in enumerate(TERM_NAMES)}
-    terms["cv"] = (cv(frames) - cv(x)).square().mean(0)
-    terms["kl"] = kl_to_standard_normal(mean, log_variance).mean(0) / f.shape[-1]
-    return terms
 
 
 def _distances(x: Tensor) -> Tensor:

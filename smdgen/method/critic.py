@@ -1,4 +1,6 @@
-"""A critic of next frames: which of several candidates is most like a real one."""
+"""A critic of next frames, and the choice among several candidates by what it says."""
+
+import math
 
 import numpy as np
 import torch
@@ -6,7 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from smdgen.geometry.frames import bond_lengths
+from smdgen.geometry.validity import clashing
 from smdgen.method.dynamics import N_CONDITIONS
+from smdgen.method.guidance import FlowModel, draw_next
 from smdgen.method.presets import DEFAULT, CriticNumbers
 
 
@@ -75,3 +79,48 @@ class Critic(nn.Module):
         centres, widths = (distances.new_tensor(x) for x in (self.numbers.centres, self.numbers.widths))
         near = torch.exp(-(((distances[..., None] - centres) / widths).square()))
         return torch.cat([near.flatten(-2), distances / self.numbers.distance_scale, conditions], -1)
+
+
+def sample_next(
+    model: FlowModel, context: Tensor, aim: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Next latents (n, latent_size) and frames (n, n_atoms, 3), A, steered to their aims (n,).
+
+    Where all candidates clash or are unlikely, more are drawn: what remains is the model's distribution of
+    frames without a clash, made as much like the real one as the critic can tell.
+    """
+    own = model.lstm.numbers.sampling
+    z, frames, odds = _choose_next(model, context, aim, generator)
+    enough = 0.0 if model.critic is None else math.log(own.min_total_weight)
+    for _ in range(own.most_redraws):
+        again = odds < enough
+        if not again.any():
+            break
+        other_z, other_frames, other = _choose_next(model, context[again], aim[again], generator)
+        both = torch.logaddexp(odds[again], other)
+        drawn = torch.rand(len(both), generator=generator, dtype=torch.float64).to(both.device)
+        better = drawn < (other - both).exp()
+        z[again] = torch.where(better[:, None], other_z, z[again])
+        frames[again] = torch.where(better[:, None, None], other_frames, frames[again])
+        odds[again] = both
+    return z, frames
+
+
+def _choose_next(
+    model: FlowModel, context: Tensor, aim: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One of several candidates each, taken by its odds, and the logarithm of the sum of all odds (n,)."""
+    own = model.lstm.numbers.sampling
+    n = 1 if model.critic is None else own.n_candidates
+    contexts, aims = (part.repeat_interleave(n, 0) for part in (context, aim))
+    z, frames = draw_next(model, contexts, aims, generator)
+    odds = torch.zeros(len(aims), dtype=torch.float64, device=aims.device)
+    if model.critic is not None:
+        log_odds = model.critic(model.critic.distances(frames), contexts[:, -N_CONDITIONS:])
+        odds += own.critic_exponent * log_odds
+    odds = odds.masked_fill(clashing(frames, model.limits).bool(), own.clash_log_weight).view(-1, n)
+    rows = torch.arange(len(aim), device=aim.device) * n
+    if n > 1:
+        taken = torch.multinomial(odds.softmax(-1).cpu(), 1, generator=generator)[:, 0]
+        rows = rows + taken.to(rows.device)
+    return z[rows], frames[rows], odds.logsumexp(-1)

@@ -1,12 +1,12 @@
 """The steered, stochastic LSTM over latents, and the loss of its flow."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from smdgen.method.autoencoder import InternalVae
+from smdgen.method.model import Dynamics, Steering
 from smdgen.method.presets import DEFAULT, DefaultNumbers, SamplingNumbers
 from smdgen.method.transformer import ResidueLayout, ResidueNet
 
@@ -14,26 +14,7 @@ from smdgen.method.transformer import ResidueLayout, ResidueNet
 N_CONDITIONS = 4
 
 
-@dataclass(frozen=True)
-class Steering:
-    """What the steered LSTM is told at each step, besides the latent.
-
-    Attributes:
-        now: (..., n_steps). CV of the frame now, in its unit.
-        aim: (..., n_steps). CV aimed at with the next frame.
-        stride_ps: (..., n_steps), ps. Time to the next frame.
-    """
-
-    now: Tensor
-    aim: Tensor
-    stride_ps: Tensor
-
-    def to(self, device: torch.device) -> "Steering":
-        """The same on another device."""
-        return Steering(self.now.to(device), self.aim.to(device), self.stride_ps.to(device))
-
-
-class SteeredLstm(nn.Module):
+class SteeredLstm(Dynamics):
     """Samples the next latent: an LSTM for the memory, a flow-matching head for the step.
 
     The head moves standard normal noise to the next latent by the ordinary differential equation
@@ -172,6 +153,10 @@ class SteeredLstm(nn.Module):
             second = self.velocity(u + step * first, s + step, context)
             u = u + step / 2 * (first + second)
         return u
+
+    def loss_terms(self, z: Tensor, steering: Steering, generator: torch.Generator) -> dict[str, Tensor]:
+        """The flow-matching loss of sequences, as "loss"."""
+        return {"loss": flow_matching_loss(self, z, steering, generator)}
 
     def _conditions(self, steering: Steering) -> Tensor:
         now = (steering.now - self.cv_centre) / self.cv_scale

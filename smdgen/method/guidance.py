@@ -5,7 +5,38 @@ from torch import Tensor
 
 from smdgen.geometry.cvs import CollectiveVariable, difference, evaluate
 from smdgen.method.autoencoder import InternalVae
+from smdgen.method.dynamics import SteeredLstm
+from smdgen.method.model import PullModel
 from smdgen.method.presets import DEFAULT, SamplingNumbers
+
+#: A model of the default method.
+FlowModel = PullModel[InternalVae, SteeredLstm]
+
+
+def draw_next(
+    model: FlowModel, context: Tensor, aim: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Next latents (n, latent_size) and frames (n, n_atoms, 3), A, of the flow, steered to their aims.
+
+    Args:
+        model: The trained networks.
+        context: (n, ...). Of `SteeredLstm.remember`.
+        aim: (n,). CV aimed at.
+        generator: Of all noise.
+    """
+
+    def normal(size: int) -> Tensor:
+        return torch.randn(len(aim), size, generator=generator).to(context)
+
+    vae, cv, lstm = model.vae, model.cv, model.lstm
+    start, noise = normal(vae.latent_size), normal(vae.features.n_features)
+
+    def pull(u: Tensor) -> Tensor:
+        return newton_step(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, aim)[0] / lstm.z_scale
+
+    u = lstm.sample(context, start, lstm.numbers.sampling, pull)
+    z = steer(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, aim, lstm.numbers.sampling)
+    return z, vae.decode(z, noise)
 
 
 def steer(

@@ -1,41 +1,243 @@
-"""A trained pair of networks with all that a rollout needs, and what a rollout gives."""
+"""What a method is, a trained model with all that a rollout needs, and what a rollout gives."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from smdgen.geometry.atoms import Molecule
 from smdgen.geometry.cvs import CollectiveVariable
-from smdgen.geometry.frames import rmsd_matrix
+from smdgen.geometry.frames import rmsd, rmsd_matrix
 from smdgen.geometry.internal import InternalTree
-from smdgen.geometry.validity import clash_limits, clashing
-from smdgen.method.autoencoder import InternalVae
-from smdgen.method.critic import Critic
-from smdgen.method.dynamics import SteeredLstm
-from smdgen.method.features.aligned import PlacedFeatures
-from smdgen.method.features.base import Features
-from smdgen.method.features.internal import InternalFeatures
-from smdgen.method.paper import PaperLstm, PaperVae
-from smdgen.method.presets import (
-    DEFAULT,
-    CriticNumbers,
-    DefaultNumbers,
-    Numbers,
-    PaperNumbers,
-)
+from smdgen.method.components import Blocks
+from smdgen.method.presets import CriticNumbers, Fitting, Numbers
 from smdgen.method.training_paths import Schedule
+from smdgen.progress import Progress
+
+if TYPE_CHECKING:
+    from smdgen.method.critic import Critic
+    from smdgen.method.target_path import Aims
+
+#: The bonded energies by the names of their loss terms.
+TERM_NAMES = ("bonds", "angles", "torsions")
 
 
 @dataclass(frozen=True)
-class PullModel:
+class Physics:
+    """What an autoencoder's loss knows of the molecule.
+
+    Attributes:
+        energies: Frames (n, n_atoms, 3), A -> the three bonded energies (n, 3), kcal/mol.
+        energy_scale: (3,), kcal/mol. Standard deviation of each in the training frames.
+        cv: Frames (n, n_atoms, 3), A -> their CV (n,).
+    """
+
+    energies: Callable[[Tensor], Tensor]
+    energy_scale: Tensor
+    cv: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Steering:
+    """What the dynamics are told at each step, besides the latent.
+
+    Attributes:
+        now: (..., n_steps). CV of the frame now, in its unit.
+        aim: (..., n_steps). CV aimed at with the next frame.
+        stride_ps: (..., n_steps), ps. Time to the next frame.
+    """
+
+    now: Tensor
+    aim: Tensor
+    stride_ps: Tensor
+
+    def to(self, device: torch.device) -> "Steering":
+        """The same on another device."""
+        return Steering(self.now.to(device), self.aim.to(device), self.stride_ps.to(device))
+
+
+class Autoencoder(nn.Module):
+    """A network between frames and latents."""
+
+    latent_size: int
+    hidden_size: int
+    #: What it reads: "internal", "aligned" or "cartesian" coordinates.
+    representation: str
+
+    @property
+    def tree(self) -> InternalTree | None:
+        """Spanning tree of the atoms, where it reads internal coordinates."""
+        return None
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., n_atoms, 3), A -> mean and log variance of the latent, (..., latent_size) each."""
+        raise NotImplementedError
+
+    def decode(self, z: Tensor) -> Tensor:
+        """(..., latent_size) -> (..., n_atoms, 3), A."""
+        raise NotImplementedError
+
+    def loss_terms(self, x: Tensor, physics: Physics, generator: torch.Generator) -> dict[str, Tensor]:
+        """Terms of the loss of frames (n, n_atoms, 3), A, by name, each () and before its weight."""
+        raise NotImplementedError
+
+    def finish(self, blocks: Blocks) -> None:
+        """What is left to do after training, on validation frames (n, n_atoms, 3), A."""
+
+
+class Dynamics(nn.Module):
+    """A network that gives the next latents."""
+
+    def loss_terms(self, z: Tensor, steering: Steering, generator: torch.Generator) -> dict[str, Tensor]:
+        """Terms of the loss of sequences, by name; "loss" is the one minimised.
+
+        Args:
+            z: (n, n_steps + 1, latent_size). Encoded sequences, as the autoencoder gives them.
+            steering: (n, n_steps) each.
+            generator: Of all noise.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class TrainingFrames:
+    """What an untrained autoencoder is made from.
+
+    Attributes:
+        n_atoms: Number of atoms.
+        bonds: (n_bonds, 2), 0-based.
+        training: All training frames, (n, n_atoms, 3), A, block by block.
+        n_training: How many these are.
+        validation: Those of validation pulls.
+        dtype: Precision of the network.
+    """
+
+    n_atoms: int
+    bonds: NDArray[np.int64]
+    training: Blocks
+    n_training: int
+    validation: Blocks
+    dtype: torch.dtype
+
+
+class Method(Protocol):
+    """One way to learn pulls and to generate new ones; `presets.METHODS` names them."""
+
+    @property
+    def name(self) -> str:
+        """That `--preset` takes."""
+
+    @property
+    def numbers(self) -> Numbers:
+        """All its numbers."""
+
+    @property
+    def steerable(self) -> bool:
+        """Whether rollouts can be given a target or a schedule."""
+
+    @property
+    def autoencoder_fit(self) -> Fitting:
+        """How the autoencoder is trained."""
+
+    @property
+    def dynamics_fit(self) -> Fitting:
+        """How the dynamics are trained."""
+
+    @property
+    def critic(self) -> CriticNumbers | None:
+        """Of the critic of next frames; None: there is none."""
+
+    def new_autoencoder(self, frames: TrainingFrames, latent_size: int, hidden_size: int) -> Autoencoder:
+        """An untrained autoencoder; a size of 0 is the method's own."""
+
+    def empty_autoencoder(
+        self,
+        sizes: Mapping[str, int],
+        weights: Mapping[str, Tensor],
+        representation: str,
+        tree: InternalTree | None,
+    ) -> Autoencoder:
+        """An autoencoder of these sizes for weights of a file."""
+
+    def new_dynamics(
+        self,
+        autoencoder: Any,
+        hidden_size: int,
+        z: Tensor,
+        cv: Tensor,
+        names: Sequence[str],
+        residues: Sequence[int],
+    ) -> tuple[Dynamics, dict[str, int]]:
+        """Untrained dynamics and their sizes.
+
+        Args:
+            autoencoder: Trained, of this method.
+            hidden_size: Width of the LSTM; 0 is the method's own.
+            z: (n_frames, latent_size). Latents of the training frames.
+            cv: (n_frames,). Their CV.
+            names: Name of each atom.
+            residues: Residue of each atom, from 0 in file order.
+        """
+
+    def empty_dynamics(self, sizes: Mapping[str, int]) -> Dynamics:
+        """Dynamics of these sizes, for weights of a file."""
+
+    @property
+    def least_frames(self) -> int:
+        """Frames that the longest pull of a split must have."""
+
+    @property
+    def most_steps(self) -> int:
+        """Steps of a training sequence, where pulls are long enough."""
+
+    @property
+    def batches_per_epoch(self) -> int | None:
+        """Batches of sequences drawn anew that count as an epoch; None: an epoch has every sequence once."""
+
+    def n_validation(self, batch_size: int) -> int:
+        """Sequences in a validation batch."""
+
+    def draw_stride(self, longest: int, generator: torch.Generator) -> int:
+        """Frames between two steps of a sequence, where the longest pull has so many frames."""
+
+    def fitted(self, dynamics: Any, n_frames: int, settings: Mapping[str, float]) -> dict[str, float]:
+        """Settings with a batch size, a rate and epochs that the network and the training frames bear."""
+
+    def clash_limits(self, structure: Molecule, reference_frames: Tensor) -> Tensor:
+        """(n_atoms, n_atoms), A. Nearer than this atoms of a generated frame clash."""
+
+    def path(
+        self,
+        model: "PullModel[Any, Any]",
+        start: Tensor,
+        aims: "Aims",
+        generator: torch.Generator,
+        progress: Progress,
+    ) -> Tensor:
+        """(n_samples, n_steps + 1, n_atoms, 3), A. Pulls from a start (n_atoms, 3), A, which is frame 0."""
+
+    def next_frames(
+        self, model: "PullModel[Any, Any]", pulls: Tensor, stride_ps: float, generator: torch.Generator
+    ) -> Tensor:
+        """(n_pulls, n_frames - 1, n_atoms, 3), A. A next frame for each but the last of real pulls."""
+
+
+A = TypeVar("A", bound=Autoencoder)
+D = TypeVar("D", bound=Dynamics)
+
+
+@dataclass(frozen=True)
+class PullModel(Generic[A, D]):
     """All that a rollout needs.
 
     Attributes:
-        vae: Either autoencoder.
-        lstm: The LSTM that belongs to it.
+        method: How it generates.
+        vae: The autoencoder.
+        lstm: The dynamics that belong to it.
         cv: The pulled CV.
         schedule: CV of the training pulls against time.
         landmarks: (n_landmarks, n_atoms, 3), A. Some training frames, on the first one.
@@ -44,129 +246,15 @@ class PullModel:
         critic: Chooses among candidates for a next frame; None: the first one is taken.
     """
 
-    vae: PaperVae | InternalVae
-    lstm: PaperLstm | SteeredLstm
+    method: Method
+    vae: A
+    lstm: D
     cv: CollectiveVariable
     schedule: Schedule
     landmarks: Tensor
     reach: float
     limits: Tensor
-    critic: Critic | None = None
-
-
-def build_vae(
-    weights: Mapping[str, Tensor],
-    sizes: Mapping[str, int],
-    numbers: Numbers,
-    representation: str,
-    tree: InternalTree | None,
-) -> PaperVae | InternalVae:
-    """An autoencoder with its weights.
-
-    Args:
-        weights: By name.
-        sizes: `n_atoms`, `latent_size` and `hidden_size`.
-        numbers: Of its method.
-        representation: What it reads; see `representation_of`.
-        tree: Spanning tree of the atoms, for internal coordinates.
-    """
-    _refuse_sizes(sizes, weights)
-    vae: PaperVae | InternalVae
-    if isinstance(numbers, PaperNumbers):
-        vae = PaperVae(sizes["n_atoms"], sizes["latent_size"], sizes["hidden_size"], numbers.dropout)
-    else:
-        features = _features(weights, sizes["n_atoms"], numbers, representation, tree)
-        vae = InternalVae(features, sizes["latent_size"], sizes["hidden_size"], numbers.autoencoder)
-    return _loaded(vae, weights)
-
-
-def _features(
-    weights: Mapping[str, Tensor],
-    n_atoms: int,
-    numbers: DefaultNumbers,
-    representation: str,
-    tree: InternalTree | None,
-) -> Features:
-    if representation == PlacedFeatures.representation:
-        n_pairs, n_branches = (len(weights[f"features.{name}"]) for name in ("pairs", "branches"))
-        return PlacedFeatures(n_atoms, n_pairs, n_branches, numbers.aligned)
-    if representation != InternalFeatures.representation or tree is None:
-        raise ValueError(f"a representation {representation!r}")
-    wide, rigid = weights["features.wide"], weights.get("features.rigid")
-    return InternalFeatures(tree, wide, rigid, numbers.internal)
-
-
-def representation_of(vae: PaperVae | InternalVae) -> tuple[str, InternalTree | None]:
-    """What an autoencoder reads, and the spanning tree of the atoms where that is internal coordinates."""
-    if isinstance(vae, PaperVae):
-        return "cartesian", None
-    features = vae.features
-    return features.representation, features.tree if isinstance(features, InternalFeatures) else None
-
-
-def build_lstm(
-    weights: Mapping[str, Tensor], sizes: Mapping[str, int], numbers: Numbers
-) -> PaperLstm | SteeredLstm:
-    """An LSTM with its weights, by name; `sizes` by the names of its arguments."""
-    _refuse_sizes(sizes, weights)
-    if isinstance(numbers, PaperNumbers):
-        return _loaded(PaperLstm(**sizes), weights)
-    return _loaded(SteeredLstm(**sizes, numbers=numbers), weights)
-
-
-def build_critic(weights: Mapping[str, Tensor], structure: Molecule, numbers: CriticNumbers) -> Critic:
-    """A critic with its weights, by name.
-
-    Raises:
-        ValueError: It looks at atoms that the structure does not have.
-    """
-    pairs = weights["pairs"]
-    if not ((pairs >= 0) & (pairs < len(structure.names))).all():
-        raise ValueError("a critic of other atoms")
-    return _loaded(Critic(len(pairs), numbers), weights)
-
-
-def _refuse_sizes(sizes: Mapping[str, int], weights: Mapping[str, Tensor]) -> None:
-    """Refuse a network whose weights are too few for its sizes, before memory is taken.
-
-    Raises:
-        ValueError: A size is beyond the number of weights.
-    """
-    if max(sizes.values()) > sum(tensor.numel() for tensor in weights.values()):
-        raise ValueError(f"sizes {dict(sizes)} beyond the number of weights")
-
-
-def on_device(model: PullModel, device: torch.device) -> PullModel:
-    """The model on another device; its networks are moved, not copied."""
-    return replace(
-        model,
-        vae=model.vae.to(device),
-        lstm=model.lstm.to(device),
-        landmarks=model.landmarks.to(device),
-        limits=model.limits.to(device),
-        critic=None if model.critic is None else model.critic.to(device),
-    )
-
-
-def nearest_allowed(structure: Molecule, landmarks: Tensor, numbers: Numbers = DEFAULT) -> Tensor:
-    """(n_atoms, n_atoms), A. Limits of a clash; zeros where training frames (the landmarks) clash too.
-
-    The published method knows of no clashes.
-    """
-    if isinstance(numbers, PaperNumbers):
-        return landmarks.new_zeros(len(structure.names), len(structure.names), dtype=torch.float64)
-    own = numbers.sampling
-    limits = clash_limits(structure, own.clash_heavy, own.clash_hydrogen)
-    return limits if not clashing(landmarks, limits).any() else torch.zeros_like(limits)
-
-
-Network = TypeVar("Network", bound=nn.Module)
-
-
-def _loaded(network: Network, weights: Mapping[str, Tensor]) -> Network:
-    network.to(next(value.dtype for value in weights.values() if value.is_floating_point()))
-    network.load_state_dict(weights)
-    return network.eval()
+    critic: "Critic | None" = None
 
 
 @dataclass(frozen=True)
@@ -186,6 +274,52 @@ class Rollout:
     times_ps: Tensor
 
 
-def start_distance(model: PullModel, start: Tensor) -> float:
+def on_device(model: PullModel[A, D], device: torch.device) -> PullModel[A, D]:
+    """The model on another device; its networks are moved, not copied."""
+    return replace(
+        model,
+        vae=model.vae.to(device),
+        lstm=model.lstm.to(device),
+        landmarks=model.landmarks.to(device),
+        limits=model.limits.to(device),
+        critic=None if model.critic is None else model.critic.to(device),
+    )
+
+
+def start_distance(model: PullModel[Any, Any], start: Tensor) -> float:
     """RMSD, A, from a start (n_atoms, 3), A, to the nearest landmark; compare it with `model.reach`."""
     return float(rmsd_matrix(start[None], model.landmarks).min())
+
+
+@torch.no_grad()
+def reconstruction_error(vae: Autoencoder, blocks: Blocks) -> float:
+    """A. Mean RMSD of frames (n, n_atoms, 3), A, to what the autoencoder makes of them."""
+    return float(torch.cat([rmsd(vae.decode(vae.encode(x)[0]), x) for x in blocks()]).mean())
+
+
+def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """(...,), nat. Kullback-Leibler divergence of N(mean, variance) from N(0, 1), summed over the last axis.
+
+    Source: D. P. Kingma and M. Welling, arXiv:1312.6114, appendix B.
+    """
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def with_weights(network: Network, weights: Mapping[str, Tensor]) -> Network:
+    """A network with weights, by name, ready to use."""
+    network.to(next(value.dtype for value in weights.values() if value.is_floating_point()))
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def refuse_sizes(sizes: Mapping[str, int], weights: Mapping[str, Tensor]) -> None:
+    """Refuse a network whose weights are too few for its sizes, before memory is taken.
+
+    Raises:
+        ValueError: A size is beyond the number of weights.
+    """
+    if max(sizes.values()) > sum(tensor.numel() for tensor in weights.values()):
+        raise ValueError(f"sizes {dict(sizes)} beyond the number of weights")

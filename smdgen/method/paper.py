@@ -1,13 +1,41 @@
-"""The published method: its autoencoder, its LSTM and their losses."""
+"""The published method, whole: its autoencoder, its LSTM, their losses and the path of a rollout.
+
+| symbol         | here                                                                                 |
+|----------------|--------------------------------------------------------------------------------------|
+| x, x'          | `x`, `again`: frames and what the autoencoder makes of them, A                       |
+| z, mu, sigma^2 | latent, `mean`, `log_variance.exp()`                                                 |
+| E              | `physics.energies`: bonds, angles, torsions, kcal/mol                                |
+| a(t)           | `PaperLstm.action` of the LSTM's output: z(t+1) = z(t) + a(t)                        |
+| A, B           | first and last frame of a sequence                                                   |
+
+Source: Cava et al., sections 2.2 and 2.3.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from smdgen.method.autoencoder import TERM_NAMES, Cv, Energies, kl_to_standard_normal
-from smdgen.method.presets import PAPER
+from smdgen.geometry.atoms import Molecule
+from smdgen.geometry.frames import rotation_onto, superpose
+from smdgen.geometry.internal import InternalTree
+from smdgen.method.model import (
+    TERM_NAMES,
+    Autoencoder,
+    Dynamics,
+    Physics,
+    PullModel,
+    Steering,
+    TrainingFrames,
+    kl_to_standard_normal,
+)
+from smdgen.method.presets import PAPER, CriticNumbers, Fitting, PaperNumbers
+from smdgen.method.target_path import Aims
+from smdgen.progress import Progress
 
 
-class PaperVae(nn.Module):
+class PaperVae(Autoencoder):
     """The paper's network on centred Cartesian coordinates.
 
     Source: Cava et al., section 2.2.1: three linear layers each way (120-100-100-60 and
@@ -15,13 +43,15 @@ class PaperVae(nn.Module):
     not given there; ReLU is the plainest.
     """
 
+    representation = "cartesian"
+
     def __init__(
         self, n_atoms: int, latent_size: int, hidden_size: int, dropout: float = PAPER.dropout
     ) -> None:
         super().__init__()
-        self.n_atoms, self.latent_size = n_atoms, latent_size
-        self.encoder = _paper_layers(3 * n_atoms, hidden_size, 2 * latent_size, dropout)
-        self.decoder = _paper_layers(latent_size, hidden_size, 3 * n_atoms, dropout)
+        self.n_atoms, self.latent_size, self.hidden_size = n_atoms, latent_size, hidden_size
+        self.encoder = _layers(3 * n_atoms, hidden_size, 2 * latent_size, dropout)
+        self.decoder = _layers(latent_size, hidden_size, 3 * n_atoms, dropout)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(..., n_atoms, 3), A -> mean and log variance of the latent, (..., latent_size) each."""
@@ -34,58 +64,33 @@ class PaperVae(nn.Module):
         x: Tensor = self.decoder(z).unflatten(-1, (self.n_atoms, 3))
         return x
 
+    def loss_terms(self, x: Tensor, physics: Physics, generator: torch.Generator) -> dict[str, Tensor]:
+        """Equations (1) and (2) of the paper on randomly rotated frames (n, n_atoms, 3), A.
 
-def paper_losses(
-    vae: PaperVae, x: Tensor, energies: Energies, cv: Cv, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """Equations (1) and (2) of the paper on randomly rotated frames.
+        | term     | here                                                                 |
+        |----------|----------------------------------------------------------------------|
+        | recon    | mean over frames and coordinates of (x' - x)^2, A^2                  |
+        | bonds, angles, torsions | log of the mean over frames of (E' - E)^2, kcal^2/mol^2 |
+        | cv       | mean over frames of (CV' - CV)^2                                     |
+        | kl       | 2 / n_coordinates times the mean KL divergence: with recon this is   |
+        |          | the textbook VAE with unit variance, times 2 / n_coordinates         |
 
-    | term     | here                                                                 |
-    |----------|----------------------------------------------------------------------|
-    | recon    | mean over frames and coordinates of (x' - x)^2, A^2                  |
-    | bonds, angles, torsions | log of the mean over frames of (E' - E)^2, kcal^2/mol^2 |
-    | cv       | mean over frames of (CV' - CV)^2                                     |
-    | kl       | 2 / n_coordinates times the mean KL divergence: with recon this is the textbook VAE with unit variance, times 2 / n_coordinates |
-
-    Args:
-        vae: The paper's network.
-        x: (n_rows, n_atoms, 3), A. Frames of a batch.
-        energies: The three bonded energies.
-        cv: The collective variable.
-        generator: Draws the rotations and the latent noise.
-
-    Source: Cava et al., section 2.3.
-    """  # noqa: E501
-    rotation = random_rotations(len(x), generator).to(x)
-    x = (x - x.mean(-2, keepdim=True)) @ rotation.transpose(-1, -2)
-    mean, log_variance = vae.encode(x)
-    noise = torch.randn(*mean.shape, generator=generator, dtype=x.dtype).to(x.device)
-    again = vae.decode(mean + noise * (log_variance / 2).exp())
-    squares = (energies(again) - energies(x)).square().mean(0)
-    terms = {name: squares[i].log() for i, name in enumerate(TERM_NAMES)}
-    terms["cv"] = (cv(again) - cv(x)).square().mean(0)
-    terms["recon"] = (again - x).square().mean((-2, -1)).mean(0)
-    terms["kl"] = kl_to_standard_normal(mean, log_variance).mean(0) * (2 / (3 * x.shape[-2]))
-    return terms
+        Source: Cava et al., section 2.3.
+        """
+        rotation = random_rotations(len(x), generator).to(x)
+        x = (x - x.mean(-2, keepdim=True)) @ rotation.transpose(-1, -2)
+        mean, log_variance = self.encode(x)
+        noise = torch.randn(*mean.shape, generator=generator, dtype=x.dtype).to(x.device)
+        again = self.decode(mean + noise * (log_variance / 2).exp())
+        squares = (physics.energies(again) - physics.energies(x)).square().mean(0)
+        terms = {name: squares[i].log() for i, name in enumerate(TERM_NAMES)}
+        terms["cv"] = (physics.cv(again) - physics.cv(x)).square().mean(0)
+        terms["recon"] = (again - x).square().mean((-2, -1)).mean(0)
+        terms["kl"] = kl_to_standard_normal(mean, log_variance).mean(0) * (2 / (3 * x.shape[-2]))
+        return terms
 
 
-def random_rotations(n: int, generator: torch.Generator) -> Tensor:
-    """(n, 3, 3). Rotations drawn evenly, from unit quaternions.
-
-    Source: K. Shoemake, Graphics Gems III (1992), "Uniform random rotations".
-    """
-    numbers = torch.randn(n, 4, generator=generator, dtype=torch.float64)
-    w, x, y, z = nn.functional.normalize(numbers, dim=-1).unbind(-1)
-    rows = [
-        1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
-        2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
-        2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y),
-    ]  # fmt: skip
-    matrices: Tensor = torch.stack(rows, -1).unflatten(-1, (3, 3))
-    return matrices
-
-
-class PaperLstm(nn.Module):
+class PaperLstm(Dynamics):
     """Predicts an action vector from the latent now: z(t+1) = z(t) + a(t).
 
     Source: Cava et al., section 2.2.2. The width is not given there; the latent size is the plainest.
@@ -105,25 +110,145 @@ class PaperLstm(nn.Module):
             path.append(z)
         return torch.stack(path, 1)
 
+    def loss_terms(self, z: Tensor, steering: Steering, generator: torch.Generator) -> dict[str, Tensor]:
+        """The loss of a free-running sequence; steering and noise play no part in it.
 
-def paper_sequence_loss(lstm: PaperLstm, z: Tensor) -> dict[str, Tensor]:
-    """The paper's loss of a free-running sequence.
+        Args:
+            z: (n, n_frames, latent_size). Encoded sequences; the first frame is state A, the last B.
+            steering: Not used.
+            generator: Not used.
 
-    Args:
-        lstm: The network.
-        z: (n_rows, n_frames, latent_size). Encoded sequences; the first frame is state A, the last B.
+        Returns:
+            "sequence": () mean squared error over all predicted latents; "end": () over the last; "loss":
+            their sum.
 
-    Returns:
-        "sequence": () mean squared error over all predicted latents; "end": () over the last.
+        Source: Cava et al., sections 2.2.2 and 2.3.
+        """
+        squares = (self(z[:, 0], z.shape[1] - 1) - z[:, 1:]).square()
+        sequence, end = squares.mean((-2, -1)).mean(0), squares[:, -1].mean(-1).mean(0)
+        return {"loss": sequence + end, "sequence": sequence, "end": end}
 
-    Source: Cava et al., sections 2.2.2 and 2.3.
+
+#: A model of the published method.
+PaperModel = PullModel[PaperVae, PaperLstm]
+
+
+@dataclass(frozen=True)
+class PaperMethod:
+    """See `smdgen.method.model.Method`."""
+
+    numbers: PaperNumbers = PAPER
+    name = "paper"
+    steerable = False
+    critic: CriticNumbers | None = None
+    batches_per_epoch: int | None = None  # an epoch has every sequence once
+
+    @property
+    def autoencoder_fit(self) -> Fitting:
+        """How the autoencoder is trained."""
+        return self.numbers.autoencoder_fit
+
+    @property
+    def dynamics_fit(self) -> Fitting:
+        """How the LSTM is trained."""
+        return self.numbers.dynamics_fit
+
+    def new_autoencoder(self, frames: TrainingFrames, latent_size: int, hidden_size: int) -> PaperVae:
+        """An untrained autoencoder; a size of 0 is the paper's."""
+        sizes = latent_size or self.numbers.latent_size, hidden_size or self.numbers.hidden_size
+        return PaperVae(frames.n_atoms, *sizes, self.numbers.dropout).to(frames.dtype)
+
+    def empty_autoencoder(
+        self, sizes: Mapping[str, int], weights: Mapping[str, Tensor], representation: str,
+        tree: InternalTree | None,
+    ) -> PaperVae:  # fmt: skip
+        """An autoencoder of these sizes, for weights of a file."""
+        return PaperVae(sizes["n_atoms"], sizes["latent_size"], sizes["hidden_size"], self.numbers.dropout)
+
+    def new_dynamics(
+        self, autoencoder: PaperVae, hidden_size: int, z: Tensor, cv: Tensor, names: Sequence[str],
+        residues: Sequence[int],
+    ) -> tuple[PaperLstm, dict[str, int]]:  # fmt: skip
+        """An untrained LSTM and its sizes; a width of 0 is that of the latents."""
+        latent = autoencoder.latent_size
+        sizes = {"latent_size": latent, "hidden_size": hidden_size or latent}
+        return PaperLstm(**sizes).to(z.dtype), sizes
+
+    def empty_dynamics(self, sizes: Mapping[str, int]) -> PaperLstm:
+        """An LSTM of these sizes, for weights of a file."""
+        return PaperLstm(**sizes)
+
+    @property
+    def least_frames(self) -> int:
+        """Frames that the longest pull of a split must have: those of a sequence."""
+        return self.numbers.n_steps
+
+    @property
+    def most_steps(self) -> int:
+        """Steps of a sequence."""
+        return self.numbers.n_steps - 1
+
+    def n_validation(self, batch_size: int) -> int:
+        """Sequences in a validation batch."""
+        return self.numbers.n_checked
+
+    def draw_stride(self, longest: int, generator: torch.Generator) -> int:
+        """Frames between two frames of a sequence that spans a pull; nothing is drawn."""
+        return max(1, (longest - 1) // self.numbers.n_steps)
+
+    def fitted(self, dynamics: PaperLstm, n_frames: int, settings: Mapping[str, float]) -> dict[str, float]:
+        """The settings as they are."""
+        return dict(settings)
+
+    def clash_limits(self, structure: Molecule, reference_frames: Tensor) -> Tensor:
+        """(n_atoms, n_atoms), A. Zeros: the published method knows of no clashes."""
+        n_atoms = len(structure.names)
+        return reference_frames.new_zeros(n_atoms, n_atoms, dtype=torch.float64)
+
+    def path(
+        self, model: PaperModel, start: Tensor, aims: Aims, generator: torch.Generator, progress: Progress
+    ) -> Tensor:
+        """(n_samples, n_steps + 1, n_atoms, 3), A. The one path from a start, as often as it is asked for.
+
+        The network sees coordinates: the start is laid onto the first reference frame, and the path goes
+        back by the same motion reversed.
+        """
+        n_samples, n_steps = aims.values.shape[0], aims.values.shape[1] - 1
+        reference = model.landmarks[0] - model.landmarks[0].mean(-2)
+        centre = start.mean(-2)
+        rotation = rotation_onto(start - centre, reference)
+        mean, _ = model.vae.encode((start - centre) @ rotation)
+        decoded = model.vae.decode(model.lstm(mean[None], n_steps)[0])
+        progress.advance(n_steps)
+        path = torch.cat([start[None], decoded @ rotation.mT + centre])
+        return path.expand(n_samples, -1, -1, -1)
+
+    def next_frames(
+        self, model: PaperModel, pulls: Tensor, stride_ps: float, generator: torch.Generator
+    ) -> Tensor:
+        """(n_pulls, n_frames - 1, n_atoms, 3), A. The frame after each but the last of real pulls."""
+        z = model.vae.encode(superpose(pulls[:, :-1], model.landmarks[0]))[0]
+        hidden, _ = model.lstm.lstm(z)
+        return model.vae.decode(z + model.lstm.action(hidden))
+
+
+def random_rotations(n: int, generator: torch.Generator) -> Tensor:
+    """(n, 3, 3). Rotations drawn evenly, from unit quaternions.
+
+    Source: K. Shoemake, Graphics Gems III (1992), "Uniform random rotations".
     """
-    path = lstm(z[:, 0], z.shape[1] - 1)
-    squares = (path - z[:, 1:]).square()
-    return {"sequence": squares.mean((-2, -1)).mean(0), "end": squares[:, -1].mean(-1).mean(0)}
+    numbers = torch.randn(n, 4, generator=generator, dtype=torch.float64)
+    w, x, y, z = nn.functional.normalize(numbers, dim=-1).unbind(-1)
+    rows = [
+        1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
+        2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
+        2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y),
+    ]  # fmt: skip
+    matrices: Tensor = torch.stack(rows, -1).unflatten(-1, (3, 3))
+    return matrices
 
 
-def _paper_layers(n_in: int, hidden: int, n_out: int, dropout: float) -> nn.Sequential:
+def _layers(n_in: int, hidden: int, n_out: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(n_in, hidden), nn.ReLU(), nn.Dropout(dropout),
         nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(dropout),

@@ -1,6 +1,10 @@
 """All numbers of both methods. A model file keeps those it was made with, so that they may change here."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smdgen.method.model import Method
 
 
 @dataclass(frozen=True)
@@ -343,6 +347,14 @@ CRITIC_SAMPLES = 8000
 
 #: The methods by the names that `--preset` takes.
 METHODS: dict[str, Numbers] = {"paper": PAPER, "default": DEFAULT}
+
+
+def method_of(numbers: Numbers) -> "Method":
+    """The method that has these numbers."""
+    from smdgen.method.default import DefaultMethod  # networks take their numbers from this module
+    from smdgen.method.paper import PaperMethod
+
+    return PaperMethod(numbers) if isinstance(numbers, PaperNumbers) else DefaultMethod(numbers)
 
 
 def autoencoder_settings(numbers: Numbers) -> dict[str, float]:

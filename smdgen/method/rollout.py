@@ -1,25 +1,22 @@
 """New pulls from a trained pair of networks."""
 
-import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from smdgen.errors import ConfigError
 from smdgen.geometry.cvs import difference, evaluate, nearest_turn
-from smdgen.geometry.frames import rotation_onto, superpose
-from smdgen.geometry.validity import clashing
-from smdgen.method.autoencoder import InternalVae
-from smdgen.method.dynamics import N_CONDITIONS, SteeredLstm, Steering
-from smdgen.method.guidance import newton_step, steer
-from smdgen.method.model import PullModel, Rollout
-from smdgen.method.paper import PaperLstm, PaperVae
+from smdgen.geometry.frames import superpose
+from smdgen.method.critic import sample_next
+from smdgen.method.guidance import FlowModel
+from smdgen.method.model import PullModel, Rollout, Steering
 from smdgen.method.target_path import Aims, draw_aims, follow
 from smdgen.progress import Progress, Silent
 
 
-def can_begin(model: PullModel, value: float) -> bool:
+def can_begin(model: PullModel[Any, Any], value: float) -> bool:
     """Whether the training pulls go on from a CV."""
     here = _counted(model, value, float(model.schedule.paths[:, 0].mean()))
     try:
@@ -31,7 +28,7 @@ def can_begin(model: PullModel, value: float) -> bool:
 
 @torch.no_grad()
 def generate(
-    model: PullModel,
+    model: PullModel[Any, Any],
     start: Tensor,
     n_steps: int,
     n_samples: int,
@@ -42,9 +39,7 @@ def generate(
 ) -> Rollout:
     """Generate pulls from one start structure.
 
-    The default model sees internal coordinates only; each new frame is laid onto the frame before,
-    so the pull stays where the start is and turns with it. The paper's model sees coordinates: the
-    start is laid onto its first landmark and the way back is the same motion reversed.
+    Generated pulls stay where the start is and turn with it.
 
     Args:
         model: The trained networks.
@@ -57,26 +52,22 @@ def generate(
         values: (n_steps,). CV of each step, to be followed by all pulls; None: as the training pulls go.
 
     Raises:
-        ConfigError: Start, target or values outside of what the training pulls cover, or asked of the
-            paper's model, which cannot be steered.
+        ConfigError: Start, target or values outside of what the training pulls cover, or asked of a
+            method that cannot be steered.
     """
     progress = progress or Silent()
     start = start.to(model.landmarks)
     generator = torch.Generator().manual_seed(seed)
     aims = _aims(model, start, n_steps, n_samples, target, values, generator)
     progress.start("rollout", n_steps)
-    if isinstance(model.vae, PaperVae):
-        positions = _paper_path(model, start, n_steps).expand(n_samples, -1, -1, -1)
-        progress.advance(n_steps)
-    else:
-        positions = _steered_path(model, start, aims, generator, progress)
+    positions = model.method.path(model, start, aims, generator, progress)
     times = torch.arange(n_steps + 1, dtype=torch.float64) * aims.stride_ps
     shown = difference(model.cv, aims.values, torch.zeros(())) if model.cv.periodic else aims.values
     return Rollout(positions.contiguous(), shown.to(positions.device), evaluate(model.cv, positions), times)
 
 
 def _aims(
-    model: PullModel,
+    model: PullModel[Any, Any],
     start: Tensor,
     n_steps: int,
     n_samples: int,
@@ -85,9 +76,9 @@ def _aims(
     generator: torch.Generator,
 ) -> Aims:
     """The CV of each step; of a dihedral counted in turns as the training pulls are."""
-    if isinstance(model.vae, PaperVae) and (target is not None or values is not None):
+    if not model.method.steerable and (target is not None or values is not None):
         raise ConfigError(
-            "the paper's model cannot be steered: it always follows the training pulls; "
+            f"a model of preset {model.method.name} cannot be steered: it always follows the training pulls; "
             "leave --to and --schedule out, or train the default preset"
         )
     paths = model.schedule.paths
@@ -101,7 +92,7 @@ def _aims(
     return follow(model.schedule, torch.tensor(way, dtype=torch.float64), n_samples)
 
 
-def _counted(model: PullModel, value: float, near: float) -> float:
+def _counted(model: PullModel[Any, Any], value: float, near: float) -> float:
     """A dihedral in the turn that the training pulls cover, nearest to another value; else as it is."""
     if not model.cv.periodic:
         return value
@@ -111,24 +102,10 @@ def _counted(model: PullModel, value: float, near: float) -> float:
     return min(covered or candidates, key=lambda candidate: abs(candidate - near))
 
 
-def _paper_path(model: PullModel, start: Tensor, n_steps: int) -> Tensor:
-    """(n_steps + 1, n_atoms, 3), A."""
-    assert isinstance(model.vae, PaperVae)
-    assert isinstance(model.lstm, PaperLstm)
-    reference = model.landmarks[0] - model.landmarks[0].mean(-2)
-    centre = start.mean(-2)
-    rotation = rotation_onto(start - centre, reference)
-    mean, _ = model.vae.encode((start - centre) @ rotation)
-    decoded = model.vae.decode(model.lstm(mean[None], n_steps)[0])
-    return torch.cat([start[None], decoded @ rotation.mT + centre])
-
-
-def _steered_path(
-    model: PullModel, start: Tensor, aims: Aims, generator: torch.Generator, progress: Progress
+def guided_path(
+    model: FlowModel, start: Tensor, aims: Aims, generator: torch.Generator, progress: Progress
 ) -> Tensor:
-    """(n_samples, n_steps + 1, n_atoms, 3), A."""
-    assert isinstance(model.vae, InternalVae)
-    assert isinstance(model.lstm, SteeredLstm)
+    """(n_samples, n_steps + 1, n_atoms, 3), A. Pulls that meet their aims, each frame on the one before."""
     lstm = model.lstm
     n_samples, n_frames = aims.values.shape
     values = aims.values.to(start)
@@ -139,7 +116,7 @@ def _steered_path(
         aim = values[:, step]
         known = ((z - lstm.z_centre) / lstm.z_scale)[:, None]
         context, state = lstm.remember(known, Steering(now[:, None], aim[:, None], stride), state)
-        z, frame = _sample_next(model, context[:, 0], aim, generator)
+        z, frame = sample_next(model, context[:, 0], aim, generator)
         path.append(superpose(frame, path[-1]))
         now = nearest_turn(model.cv, evaluate(model.cv, frame), aim)
         progress.advance()
@@ -147,7 +124,7 @@ def _steered_path(
 
 
 @torch.no_grad()
-def next_frames(model: PullModel, pulls: Tensor, stride_ps: float, seed: int = 0) -> Tensor:
+def next_frames(model: PullModel[Any, Any], pulls: Tensor, stride_ps: float, seed: int = 0) -> Tensor:
     """Each next frame of real pulls, sampled from the true frames before it and aimed at its true CV.
 
     Args:
@@ -160,98 +137,17 @@ def next_frames(model: PullModel, pulls: Tensor, stride_ps: float, seed: int = 0
         (n_pulls, n_frames - 1, n_atoms, 3), A, each laid onto the true frame before it.
     """
     pulls = pulls.to(model.landmarks)
-    before = pulls[:, :-1]
-    if isinstance(model.vae, PaperVae):
-        return superpose(_paper_next(model, before), before)
-    assert isinstance(model.lstm, SteeredLstm)
-    lstm, middle = model.lstm, float(model.schedule.paths.mean())
-    cv = nearest_turn(model.cv, evaluate(model.cv, pulls), middle)
+    generator = torch.Generator().manual_seed(seed)
+    frames = model.method.next_frames(model, pulls, stride_ps, generator)
+    return superpose(frames, pulls[:, :-1])
+
+
+def guided_next(model: FlowModel, pulls: Tensor, stride_ps: float, generator: torch.Generator) -> Tensor:
+    """(n_pulls, n_frames - 1, n_atoms, 3), A. A next frame for each of all but the last, at its true CV."""
+    lstm, before = model.lstm, pulls[:, :-1]
+    cv = nearest_turn(model.cv, evaluate(model.cv, pulls), float(model.schedule.paths.mean()))
     steering = Steering(cv[:, :-1], cv[:, 1:], torch.full_like(cv[:, 1:], stride_ps))
     context, _ = lstm.remember((model.vae.encode(before)[0] - lstm.z_centre) / lstm.z_scale, steering)
-    generator = torch.Generator().manual_seed(seed)
-    _, frames = _sample_next(model, context.flatten(0, 1), steering.aim.flatten(), generator)
-    return superpose(frames.unflatten(0, before.shape[:2]), before)
-
-
-def _paper_next(model: PullModel, before: Tensor) -> Tensor:
-    """(n_pulls, n_frames, n_atoms, 3), A. The frames after these, where the model puts them."""
-    assert isinstance(model.vae, PaperVae)
-    assert isinstance(model.lstm, PaperLstm)
-    z = model.vae.encode(superpose(before, model.landmarks[0]))[0]
-    hidden, _ = model.lstm.lstm(z)
-    return model.vae.decode(z + model.lstm.action(hidden))
-
-
-def _sample_next(
-    model: PullModel, context: Tensor, aim: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Next latents (n, latent_size) and frames (n, n_atoms, 3), A, steered to their aims (n,).
-
-    Where all candidates clash or are unlikely, more are drawn: what remains is the model's distribution of
-    frames without a clash, made as much like the real one as the critic can tell.
-    """
-    assert isinstance(model.lstm, SteeredLstm)
-    own = model.lstm.numbers.sampling
-    z, frames, odds = _choose_next(model, context, aim, generator)
-    enough = 0.0 if model.critic is None else math.log(own.min_total_weight)
-    for _ in range(own.most_redraws):
-        again = odds < enough
-        if not again.any():
-            break
-        other_z, other_frames, other = _choose_next(model, context[again], aim[again], generator)
-        both = torch.logaddexp(odds[again], other)
-        drawn = torch.rand(len(both), generator=generator, dtype=torch.float64).to(both.device)
-        better = drawn < (other - both).exp()
-        z[again] = torch.where(better[:, None], other_z, z[again])
-        frames[again] = torch.where(better[:, None, None], other_frames, frames[again])
-        odds[again] = both
-    return z, frames
-
-
-def _choose_next(
-    model: PullModel, context: Tensor, aim: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """One of several candidates each, taken by its odds, and the logarithm of the sum of all odds (n,)."""
-    assert isinstance(model.lstm, SteeredLstm)
-    own = model.lstm.numbers.sampling
-    n = 1 if model.critic is None else own.n_candidates
-    contexts, aims = (part.repeat_interleave(n, 0) for part in (context, aim))
-    z, frames = draw_next(model, contexts, aims, generator)
-    odds = torch.zeros(len(aims), dtype=torch.float64, device=aims.device)
-    if model.critic is not None:
-        log_odds = model.critic(model.critic.distances(frames), contexts[:, -N_CONDITIONS:])
-        odds += own.critic_exponent * log_odds
-    odds = odds.masked_fill(clashing(frames, model.limits).bool(), own.clash_log_weight).view(-1, n)
-    rows = torch.arange(len(aim), device=aim.device) * n
-    if n > 1:
-        taken = torch.multinomial(odds.softmax(-1).cpu(), 1, generator=generator)[:, 0]
-        rows = rows + taken.to(rows.device)
-    return z[rows], frames[rows], odds.logsumexp(-1)
-
-
-def draw_next(
-    model: PullModel, context: Tensor, aim: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Next latents (n, latent_size) and frames (n, n_atoms, 3), A, of the flow, steered to their aims.
-
-    Args:
-        model: The default preset's networks.
-        context: (n, ...). Of `SteeredLstm.remember`.
-        aim: (n,). CV aimed at.
-        generator: Of all noise.
-    """
-    assert isinstance(model.vae, InternalVae)
-    assert isinstance(model.lstm, SteeredLstm)
-
-    def normal(size: int) -> Tensor:
-        return torch.randn(len(aim), size, generator=generator).to(context)
-
-    vae, cv, lstm = model.vae, model.cv, model.lstm
-    start, noise = normal(vae.latent_size), normal(vae.features.n_features)
-
-    def pull(u: Tensor) -> Tensor:
-        return newton_step(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, aim)[0] / lstm.z_scale
-
-    u = lstm.sample(context, start, lstm.numbers.sampling, pull)
-    z = steer(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, aim, lstm.numbers.sampling)
-    return z, vae.decode(z, noise)
+    _, frames = sample_next(model, context.flatten(0, 1), steering.aim.flatten(), generator)
+    following: Tensor = frames.unflatten(0, before.shape[:2])
+    return following

@@ -64,7 +64,7 @@ MIRRORED_BELOW = 0.5
 class Models:
     """The two networks with what their files say about them."""
 
-    pull_model: "PullModel"
+    pull_model: "PullModel[Any, Any]"
     structure: Structure
     cv: "CollectiveVariable"
     content_hash: str  # of the dataset they were trained on

@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,22 +18,10 @@ from smdgen.errors import ArtifactError, ConfigError
 from smdgen.forcefield.system import residue_rows
 from smdgen.geometry.cvs import unrolled
 from smdgen.geometry.frames import rmsd
-from smdgen.io.structures.structure import Structure
-from smdgen.method.autoencoder import InternalVae
-from smdgen.method.dynamics import SteeredLstm, flow_matching_loss
-from smdgen.method.model import PullModel, nearest_allowed
-from smdgen.method.paper import PaperLstm, PaperVae, paper_sequence_loss
-from smdgen.method.presets import (
-    CRITIC_SAMPLES,
-    METHODS,
-    Numbers,
-    PaperNumbers,
-    PathNumbers,
-    dynamics_settings,
-)
+from smdgen.method.model import Autoencoder, Dynamics, Method, PullModel
+from smdgen.method.presets import CRITIC_SAMPLES, METHODS, PathNumbers, dynamics_settings, method_of
 from smdgen.method.rollout import generate, next_frames
 from smdgen.method.training_paths import Schedule
-from smdgen.method.transformer import residue_layout
 from smdgen.progress import Progress, Silent
 from smdgen.store.checkpoints import checkpoint_of
 from smdgen.store.headers import DynamicsHeader
@@ -53,7 +42,7 @@ from smdgen.training.devices import choose_device
 from smdgen.training.distributed import leads, lock_once, training_group
 from smdgen.training.fit import fit_settings
 from smdgen.training.history import history_files, loss_verdict, write_history
-from smdgen.training.sequences import EncodedPulls, Sequences, draw_batch, draw_stride, sequences, windows
+from smdgen.training.sequences import EncodedPulls, Sequences, draw_batch, sequences, windows
 from smdgen.training.settings import chosen, refuse_out_of_range, training_plan
 
 #: Steps in which the trained networks are compared with validation pulls.
@@ -127,13 +116,15 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             vae = _opened(vae_file, dataset, latents)
         encoded = _encoded(dataset, latents)
         parts = {split: sequences(encoded, split) for split in ("train", "validation")}
-        numbers = METHODS[preset]
-        if isinstance(numbers, PaperNumbers):
-            _refuse_short(parts, numbers.n_steps)
-        lstm, sizes = _new_lstm(vae, numbers, settings, parts["train"], dataset.structure)
-        if isinstance(lstm, SteeredLstm):
-            settings = fitted_to(lstm, len(parts["train"].z), settings, config)
-        job = _job(config, preset, numbers, settings, folder, latents, lstm.to(device), parts, device)
+        numbers, method = METHODS[preset], method_of(METHODS[preset])
+        _refuse_short(parts, method)
+        structure, data = dataset.structure, parts["train"]
+        lstm, sizes = method.new_dynamics(
+            vae, int(settings["hidden_size"]), data.z, data.cv, structure.names.tolist(),
+            residue_rows(structure),
+        )  # fmt: skip
+        settings = {**method.fitted(lstm, len(data.z), settings), **_given(config)}
+        job = _job(config, method, settings, folder, latents, lstm.to(device), parts, device)
         try:
             state, stop = train(job, resume=config.resume, progress=progress), None
         except Interrupted as interruption:
@@ -143,13 +134,13 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         for note in notes:
             progress.note(note)
         schedule = cv_schedule(encoded, numbers.paths)
-        model = PullModel(
-            vae.to(device), lstm, dataset.cv, schedule, vae_file.reference_frames,
+        model: PullModel[Any, Any] = PullModel(
+            method, vae.to(device), lstm, dataset.cv, schedule, vae_file.reference_frames,
             vae_file.header.training_radius_A,
-            nearest_allowed(dataset.structure, vae_file.reference_frames, numbers),
+            method.clash_limits(dataset.structure, vae_file.reference_frames),
         )  # fmt: skip
         judge = CriticOutcome()
-        if stop is None and isinstance(lstm, SteeredLstm):
+        if stop is None and method.critic is not None:
             try:
                 n_samples = critic_samples(config, preset)
                 judge = train_critic(model, parts, dataset.structure, n_samples, config.seed, progress)
@@ -206,7 +197,7 @@ def _inputs(config: TrainLstmConfig, folder: RunFolder) -> tuple[Dataset, Latent
     return dataset, latents, vae, preset
 
 
-def _opened(file: AutoencoderFile, dataset: Dataset, latents: Latents) -> PaperVae | InternalVae:
+def _opened(file: AutoencoderFile, dataset: Dataset, latents: Latents) -> Autoencoder:
     """The autoencoder, if it fits the atoms and the latents."""
     vae = file.network()
     n_atoms = file.reference_frames.shape[1]
@@ -263,120 +254,65 @@ def _path(
     return n_frames, duration, (times - times[0]) / duration, encoded.cv_values[rows]
 
 
-def fitted_to(
-    lstm: SteeredLstm, n_frames: int, settings: dict[str, float], config: TrainLstmConfig
-) -> dict[str, float]:
-    """Settings with batches, a rate and epochs that the residues, the widest layer and the frames bear."""
-    own = lstm.numbers.dynamics
-    most = own.most_residues // (own.n_steps * lstm.residues.n_residues)
-    batch_size = max(1, min(int(settings["batch_size"]), most))
-    share = (batch_size / settings["batch_size"]) ** 0.5 * min(1.0, own.most_read / lstm.enter.in_features)
-    bearable = own.most_passes * n_frames // (own.batches_per_epoch * batch_size * own.n_steps)
-    epochs = min(settings["epochs"], max(bearable, own.fewest_epochs))
-    rate, epochs = config.learning_rate or share * settings["learning_rate"], config.epochs or epochs
-    return {**settings, "batch_size": batch_size, "learning_rate": rate, "epochs": epochs}
-
-
-def _new_lstm(
-    vae: PaperVae | InternalVae,
-    numbers: Numbers,
-    settings: dict[str, float],
-    data: Sequences,
-    structure: Structure,
-) -> tuple[PaperLstm | SteeredLstm, dict[str, int]]:
-    latent, hidden = vae.latent_size, int(settings["hidden_size"])
-    if isinstance(numbers, PaperNumbers):
-        sizes = {"latent_size": latent, "hidden_size": hidden or latent}
-        return PaperLstm(**sizes).to(data.z.dtype), sizes
-    assert isinstance(vae, InternalVae)
-    layout = residue_layout(vae.features, structure.names.tolist(), residue_rows(structure))
-    sizes = {"latent_size": latent, "hidden_size": hidden,
-             "head_size": max(numbers.dynamics.head_size, latent), "n_blocks": numbers.dynamics.n_blocks,
-             **layout.sizes}  # fmt: skip
-    lstm = SteeredLstm(**sizes, numbers=numbers).to(data.z.dtype)
-    lstm.read_features(vae, layout)
-    lstm.standardise(data.z, data.cv)
-    return lstm, sizes
+def _given(config: TrainLstmConfig) -> dict[str, float]:
+    """What the user set and no fit to the data changes."""
+    values = {name: getattr(config, name) for name in ("learning_rate", "epochs")}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _job(
     config: TrainLstmConfig,
-    preset: str,
-    numbers: Numbers,
+    method: Method,
     settings: dict[str, float],
     folder: RunFolder,
     latents: Latents,
-    lstm: PaperLstm | SteeredLstm,
+    lstm: Dynamics,
     parts: dict[str, Sequences],
     device: torch.device,
 ) -> Job:
     batch_size = int(settings["batch_size"])
-    if isinstance(lstm, SteeredLstm):
-        own = lstm.numbers.dynamics
-        fit, losses = own.fit, _steered_losses(lstm, device)
-        n_items, n_checked = own.batches_per_epoch * batch_size, own.n_validation_batches * batch_size
-    else:
-        assert isinstance(numbers, PaperNumbers)
-        fit, losses = numbers.dynamics_fit, _paper_losses(lstm, numbers.n_steps, device)
-        n_checked, n_steps = numbers.n_checked, numbers.n_steps
-        n_items = len(windows(parts["train"].ranges, n_steps, _paper_stride(parts["train"], n_steps)))
+
+    def losses(data: Sequences, n: int, generator: torch.Generator) -> dict[str, Tensor]:
+        stride = method.draw_stride(data.longest, generator)
+        z, steering = draw_batch(data, stride, method.most_steps, n, generator)
+        return lstm.loss_terms(z.to(device), steering.to(device), generator)
 
     def validate() -> dict[str, float]:
-        generator = torch.Generator().manual_seed(0)
-        rounds = [losses(parts["validation"], n_checked, generator) for _ in range(4)]
+        generator, n = torch.Generator().manual_seed(0), method.n_validation(batch_size)
+        rounds = [losses(parts["validation"], n, generator) for _ in range(4)]
         return {name: float(np.mean([terms[name].item() for terms in rounds])) for name in rounds[0]}
 
     return Job(
         model=lstm,
         losses=lambda items, generator: losses(parts["train"], len(items), generator),
         validate=validate,
-        n_items=n_items,
-        settings=fit_settings(fit, settings, config.seed),
-        identity={"kind": "lstm", "preset": preset, "values": settings, "vae": latents.vae_hash},
+        n_items=_items_per_epoch(method, parts["train"], batch_size),
+        settings=fit_settings(method.dynamics_fit, settings, config.seed),
+        identity={"kind": "lstm", "preset": method.name, "values": settings, "vae": latents.vae_hash},
         checkpoint=checkpoint_of(folder.lstm),
         label="train-lstm",
-    )  # fmt: skip
+    )
 
 
-Losses = Callable[[Sequences, int, torch.Generator], dict[str, Tensor]]
+def _items_per_epoch(method: Method, data: Sequences, batch_size: int) -> int:
+    if method.batches_per_epoch is not None:
+        return method.batches_per_epoch * batch_size
+    stride = method.draw_stride(data.longest, torch.Generator())
+    return len(windows(data.ranges, method.most_steps + 1, stride))
 
 
-def _steered_losses(lstm: SteeredLstm, device: torch.device) -> Losses:
-    def losses(data: Sequences, n: int, generator: torch.Generator) -> dict[str, Tensor]:
-        stride = draw_stride(data, generator)
-        z, steering = draw_batch(data, stride, lstm.numbers.dynamics.n_steps, n, generator)
-        return {"loss": flow_matching_loss(lstm, z.to(device), steering.to(device), generator)}
-
-    return losses
-
-
-def _paper_losses(lstm: PaperLstm, n_steps: int, device: torch.device) -> Losses:
-    def losses(data: Sequences, n: int, generator: torch.Generator) -> dict[str, Tensor]:
-        table = torch.from_numpy(windows(data.ranges, n_steps, _paper_stride(data, n_steps)))
-        rows = table[torch.randint(len(table), (n,), generator=generator)]
-        terms = paper_sequence_loss(lstm, data.z[rows].to(device))
-        return {"loss": terms["sequence"] + terms["end"], **terms}
-
-    return losses
-
-
-def _refuse_short(parts: dict[str, Sequences], n_steps: int) -> None:
+def _refuse_short(parts: dict[str, Sequences], method: Method) -> None:
     for split, data in parts.items():
-        if data.longest < n_steps:
+        if data.longest < method.least_frames:
             raise ArtifactError(
-                f"the longest {split} pull has {data.longest} frames, a sequence of the preset paper "
-                f"{n_steps}; prepare longer pulls or take the preset default"
+                f"the longest {split} pull has {data.longest} frames, a sequence of the preset {method.name} "
+                f"{method.least_frames}; prepare longer pulls or take the preset default"
             )
-
-
-def _paper_stride(data: Sequences, n_steps: int) -> int:
-    """Frames between two frames of a sequence that spans a pull."""
-    return max(1, (data.longest - 1) // n_steps)
 
 
 @torch.no_grad()
 def _errors(
-    model: PullModel, dataset: Dataset, progress: Progress
+    model: PullModel[Any, Any], dataset: Dataset, progress: Progress
 ) -> tuple[float, float, float, tuple[str, ...]]:
     """One-step and free-running error on the validation pulls, and two real pulls apart, A.
 
@@ -410,9 +346,9 @@ def _errors(
     return mean[0], mean[1], mean[2], tuple(without)
 
 
-def _rest_of(pull: Pull, dataset: Dataset, model: PullModel) -> tuple[float | None, float]:
+def _rest_of(pull: Pull, dataset: Dataset, model: PullModel[Any, Any]) -> tuple[float | None, float]:
     """Where a validation rollout ends and what it lasts, ps: of a block of a trajectory, the block's own."""
-    if not dataset.is_block(pull) or isinstance(model.vae, PaperVae):
+    if not dataset.is_block(pull) or not model.method.steerable:
         return None, model.schedule.duration_ps
     duration = dataset.times_ps[pull.stop - 1] - dataset.times_ps[pull.start]
     return float(dataset.cv_values[pull.stop - 1]), float(duration)

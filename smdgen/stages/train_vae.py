@@ -19,16 +19,10 @@ from smdgen.errors import ArtifactError
 from smdgen.forcefield.energy import BondedEnergy
 from smdgen.geometry.cvs import evaluate
 from smdgen.geometry.cvs import to_dict as cv_to_dict
-from smdgen.geometry.frames import rmsd, rmsd_matrix, superpose
-from smdgen.geometry.internal import spanning_tree
+from smdgen.geometry.frames import rmsd_matrix, superpose
 from smdgen.io.structures.structure import structure_to_json
-from smdgen.method.autoencoder import TERM_NAMES, InternalVae, internal_losses
-from smdgen.method.features.aligned import PlacedFeatures
-from smdgen.method.features.base import Features
-from smdgen.method.features.internal import InternalFeatures
-from smdgen.method.model import representation_of
-from smdgen.method.paper import PaperVae, paper_losses
-from smdgen.method.presets import METHODS, PaperNumbers, autoencoder_settings
+from smdgen.method.model import TERM_NAMES, Autoencoder, Physics, TrainingFrames, reconstruction_error
+from smdgen.method.presets import METHODS, autoencoder_settings, method_of
 from smdgen.progress import Progress
 from smdgen.store.artifacts import model_hash
 from smdgen.store.checkpoints import checkpoint_of
@@ -155,7 +149,7 @@ def _inputs(config: TrainVaeConfig, run_dir: Path) -> tuple[RunFolder, Dataset]:
     return folder, dataset
 
 
-def settings_of(config: TrainVaeConfig, vae: PaperVae | InternalVae) -> dict[str, float]:
+def settings_of(config: TrainVaeConfig, vae: Autoencoder) -> dict[str, float]:
     """The preset's values, with the user's in place of those that were given."""
     values = chosen(config, autoencoder_settings(METHODS[config.preset]))
     return {**values, "latent_size": vae.latent_size}
@@ -170,44 +164,15 @@ def _frames(dataset: Dataset, split: Split, config: TrainVaeConfig, device: torc
     return Frames(dataset, pulls, getattr(torch, config.precision), device, config.memory_gb * 1e9)
 
 
-def _new_vae(config: TrainVaeConfig, dataset: Dataset, frames: dict[str, Frames]) -> PaperVae | InternalVae:
-    values, numbers = chosen(config, autoencoder_settings(METHODS[config.preset])), METHODS[config.preset]
-    latent, hidden = int(values["latent_size"]), int(values["hidden_size"])
-    dtype = getattr(torch, config.precision)
-    if isinstance(numbers, PaperNumbers):
-        return PaperVae(dataset.structure.n_atoms, latent, hidden, numbers.dropout).to(dtype)
-    train, structure, own = frames["train"], dataset.structure, numbers.autoencoder
-    tree = spanning_tree(structure.n_atoms, structure.bonds)
-    internal = InternalFeatures.fit(train.blocks, tree, numbers.internal)
-
-    spanned = max(len(train) - 1, 1)  # frames have no variance in more directions
-
-    def start(features: Features) -> InternalVae:
-        size = min(latent or own.most_latents, features.n_features, spanned)
-        width = min(max(own.least_hidden, own.hidden_per_feature * features.n_features), own.most_hidden)
-        vae = InternalVae(features, size, hidden or width, own).to(dtype)
-        vae.start_from_components(lambda: (features.encode(x) for x in train.blocks()))
-        return vae
-
-    if internal.n_features <= own.most_latents:
-        return start(internal)
-    placed = PlacedFeatures.fit(train.blocks, structure.n_atoms, structure.bonds, numbers.aligned)
-    return min(
-        (start(features) for features in (placed, internal)),
-        key=lambda vae: _reconstruction(vae, frames["validation"]),
-    )
-
-
-@torch.no_grad()
-def _reconstruction(vae: PaperVae | InternalVae, frames: Frames) -> float:
-    """A. Mean RMSD of frames to what the autoencoder makes of them."""
-    return float(torch.cat([rmsd(vae.decode(vae.encode(x)[0]), x) for x in frames.blocks()]).mean())
-
-
-def _hidden_size(vae: PaperVae | InternalVae) -> int:
-    first = vae.encoder[0] if isinstance(vae, PaperVae) else vae.network_in[0]
-    assert isinstance(first, torch.nn.Linear)
-    return first.out_features
+def _new_vae(config: TrainVaeConfig, dataset: Dataset, frames: dict[str, Frames]) -> Autoencoder:
+    structure, train = dataset.structure, frames["train"]
+    made_from = TrainingFrames(
+        structure.n_atoms, structure.bonds, train.blocks, len(train), frames["validation"].blocks,
+        getattr(torch, config.precision),
+    )  # fmt: skip
+    values = chosen(config, autoencoder_settings(METHODS[config.preset]))
+    method = method_of(METHODS[config.preset])
+    return method.new_autoencoder(made_from, int(values["latent_size"]), int(values["hidden_size"]))
 
 
 def _job(
@@ -215,7 +180,7 @@ def _job(
     settings: dict[str, float],
     folder: RunFolder,
     dataset: Dataset,
-    vae: PaperVae | InternalVae,
+    vae: Autoencoder,
     frames: dict[str, Frames],
     device: torch.device,
 ) -> Job:
@@ -230,8 +195,7 @@ def _job(
                 sums[name] = sums.get(name, 0.0) + value.item() * len(x) / len(frames["validation"])
         return sums
 
-    numbers = METHODS[config.preset]
-    fit = numbers.autoencoder_fit if isinstance(numbers, PaperNumbers) else numbers.autoencoder.fit
+    fit = method_of(METHODS[config.preset]).autoencoder_fit
     return Job(
         model=vae,
         losses=lambda batch, generator: losses(frames["train"][batch], generator),
@@ -246,26 +210,21 @@ def _job(
 
 
 def _losses(
-    vae: PaperVae | InternalVae,
+    vae: Autoencoder,
     settings: dict[str, float],
     energy: BondedEnergy,
     dataset: Dataset,
     frames: Frames,
 ) -> Callable[[Tensor, torch.Generator], dict[str, Tensor]]:
-    def cv(x: Tensor) -> Tensor:
-        return evaluate(dataset.cv, x)
-
     scale = torch.cat([energy.three(x) for x in frames.blocks()]).std(0).clamp_min(1e-3)
+    physics = Physics(energy.three, scale, lambda x: evaluate(dataset.cv, x))
     weights = {
         "recon": 1.0, "cv": settings["cartesian_weight"], "shape": settings["cartesian_weight"],
         "kl": settings["kl_weight"], **dict.fromkeys(TERM_NAMES, settings["energy_weight"]),
     }  # fmt: skip
 
     def losses(batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        if isinstance(vae, PaperVae):
-            terms = paper_losses(vae, batch, energy.three, cv, generator)
-        else:
-            terms = internal_losses(vae, batch, energy.three, scale, cv, generator)
+        terms = vae.loss_terms(batch, physics, generator)
         total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         return {"loss": total, **terms}
 
@@ -277,16 +236,15 @@ def _save(
     config: TrainVaeConfig,
     settings: dict[str, float],
     dataset: Dataset,
-    vae: PaperVae | InternalVae,
+    vae: Autoencoder,
     frames: dict[str, Frames],
     state: FitState,
 ) -> TrainVaeResult:
-    if isinstance(vae, InternalVae):
-        vae.lower_noise(frames["validation"].blocks)
+    vae.finish(frames["validation"].blocks)
     numbers = METHODS[config.preset]
     landmarks = _landmarks(frames["train"], numbers.n_landmarks)
     reach = torch.cat([rmsd_matrix(x, landmarks).min(1).values for x in frames["validation"].blocks()])
-    reconstruction = _reconstruction(vae, frames["validation"])
+    reconstruction = reconstruction_error(vae, frames["validation"].blocks)
     vae.cpu()
     files = (folder.vae, folder.latents, *history_files(folder.path, "vae"))
     result = TrainVaeResult(
@@ -295,15 +253,15 @@ def _save(
     )  # fmt: skip
     if not leads():
         return result
-    structure, (representation, tree) = dataset.structure, representation_of(vae)
+    structure = dataset.structure
     header = AutoencoderHeader(
         preset=config.preset,
         numbers=numbers,
-        representation=representation,
+        representation=vae.representation,
         sizes={
             "n_atoms": structure.n_atoms,
             "latent_size": vae.latent_size,
-            "hidden_size": _hidden_size(vae),
+            "hidden_size": vae.hidden_size,
         },
         settings=settings,
         config={name: value for name, value in asdict(config).items() if name not in {"resume", "force"}},
@@ -317,7 +275,7 @@ def _save(
         validation_rmsd_A=reconstruction,
         training_radius_A=float(reach.max()),
     )
-    AutoencoderFile(header, vae.state_dict(), landmarks, tree).save(folder.vae)
+    AutoencoderFile(header, vae.state_dict(), landmarks, vae.tree).save(folder.vae)
     _encode_all(folder, dataset, vae)
     write_history(folder.path, "vae", state.history)
     return result
@@ -339,7 +297,7 @@ def _spread(n_frames: int, n: int) -> Tensor:
 
 
 @torch.no_grad()
-def _encode_all(folder: RunFolder, dataset: Dataset, vae: PaperVae | InternalVae) -> None:
+def _encode_all(folder: RunFolder, dataset: Dataset, vae: Autoencoder) -> None:
     """latents.h5: the mean latent of every frame of every pull."""
     dtype = next(vae.parameters()).dtype
 

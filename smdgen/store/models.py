@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,10 +13,9 @@ from smdgen.errors import ArtifactError
 from smdgen.geometry.atoms import Molecule
 from smdgen.geometry.cvs import from_dict as cv_from_dict
 from smdgen.geometry.internal import InternalTree
-from smdgen.method.autoencoder import InternalVae
-from smdgen.method.model import PullModel, build_critic, build_lstm, build_vae, nearest_allowed
-from smdgen.method.paper import PaperVae
-from smdgen.method.presets import DefaultNumbers
+from smdgen.method.critic import Critic
+from smdgen.method.model import Autoencoder, PullModel, refuse_sizes, with_weights
+from smdgen.method.presets import CriticNumbers, method_of
 from smdgen.method.training_paths import Schedule
 from smdgen.store.artifacts import read_model, write_model
 from smdgen.store.headers import FILE_KINDS, AutoencoderHeader, DynamicsHeader, Header, header_of
@@ -68,14 +68,17 @@ class AutoencoderFile:
             tensors |= _named("tree.", dict(zip(_TREE, parts, strict=True)))
         _write(path, self.header, tensors)
 
-    def network(self) -> PaperVae | InternalVae:
+    def network(self) -> Autoencoder:
         """The autoencoder, ready to use.
 
         Raises:
             ValueError: Or the like, where weights do not fit the header; see `taken_apart`.
         """
         header = self.header
-        return build_vae(self.weights, header.sizes, header.numbers, header.representation, self.tree)
+        refuse_sizes(header.sizes, self.weights)
+        method = method_of(header.numbers)
+        empty = method.empty_autoencoder(header.sizes, self.weights, header.representation, self.tree)
+        return with_weights(empty, self.weights)
 
 
 @dataclass(frozen=True)
@@ -112,27 +115,40 @@ class DynamicsFile:
         _write(path, self.header, tensors)
 
 
-def build_model(vae: AutoencoderFile, lstm: DynamicsFile, structure: Molecule) -> PullModel:
+def build_model(vae: AutoencoderFile, lstm: DynamicsFile, structure: Molecule) -> PullModel[Any, Any]:
     """Everything a rollout needs, from both files and the modelled atoms.
 
     Raises:
         ValueError: Or the like, where weights do not fit a header; see `taken_apart`.
     """
-    numbers, frames = lstm.header.numbers, vae.reference_frames
-    critic = None
+    method, frames, critic = method_of(lstm.header.numbers), vae.reference_frames, None
     if lstm.critic:
-        assert isinstance(numbers, DefaultNumbers)
-        critic = build_critic(lstm.critic, structure, numbers.critic).to(frames)
+        assert method.critic is not None
+        critic = build_critic(lstm.critic, structure, method.critic).to(frames)
+    refuse_sizes(lstm.header.sizes, lstm.weights)
     return PullModel(
+        method,
         vae.network(),
-        build_lstm(lstm.weights, lstm.header.sizes, numbers),
+        with_weights(method.empty_dynamics(lstm.header.sizes), lstm.weights),
         cv_from_dict(vae.header.cv),
-        Schedule(lstm.paths, lstm.header.duration_ps, numbers.paths),
+        Schedule(lstm.paths, lstm.header.duration_ps, method.numbers.paths),
         frames,
         vae.header.training_radius_A,
-        nearest_allowed(structure, frames, numbers),
+        method.clash_limits(structure, frames),
         critic,
     )
+
+
+def build_critic(weights: Mapping[str, Tensor], structure: Molecule, numbers: CriticNumbers) -> Critic:
+    """A critic with its weights, by name.
+
+    Raises:
+        ValueError: It looks at atoms that the structure does not have.
+    """
+    pairs = weights["pairs"]
+    if not ((pairs >= 0) & (pairs < len(structure.names))).all():
+        raise ValueError("a critic of other atoms")
+    return with_weights(Critic(len(pairs), numbers), weights)
 
 
 def migrate(folder: Path) -> None:

@@ -12,15 +12,13 @@ from smdgen.geometry.backbone import find_backbone
 from smdgen.geometry.bonds import ca_pairs, even_choice
 from smdgen.geometry.frames import bond_lengths
 from smdgen.io.structures.structure import Structure
-from smdgen.method.autoencoder import InternalVae
 from smdgen.method.critic import Critic
-from smdgen.method.dynamics import N_CONDITIONS, SteeredLstm
-from smdgen.method.model import PullModel
-from smdgen.method.rollout import draw_next
+from smdgen.method.dynamics import N_CONDITIONS
+from smdgen.method.guidance import FlowModel, draw_next
 from smdgen.progress import Progress
 from smdgen.store.headers import CriticScore
 from smdgen.training.fit import fit, fit_settings
-from smdgen.training.sequences import Sequences, draw_batch, draw_stride
+from smdgen.training.sequences import Sequences, draw_batch
 
 #: The loss of a critic that says "one or the other" to everything.
 CHANCE = 2 * math.log(2)
@@ -67,7 +65,7 @@ class _Examples:
 
 
 def train_critic(
-    model: PullModel,
+    model: FlowModel,
     parts: Mapping[str, Sequences],
     structure: Structure,
     most_samples: int,
@@ -86,7 +84,6 @@ def train_critic(
         seed: Of the samples and the training.
         progress: Told of samples and epochs.
     """
-    assert isinstance(model.lstm, SteeredLstm)
     own = model.lstm.numbers.critic
     pairs = even_choice(ca_pairs(find_backbone(structure)), own.most_distances)
     data, most = parts["train"], own.most_residues // model.lstm.residues.n_residues
@@ -126,14 +123,12 @@ def train_critic(
 
 @torch.no_grad()
 def _sample(
-    model: PullModel, data: Sequences, n: int, pairs: Tensor, generator: torch.Generator, progress: Progress
+    model: FlowModel, data: Sequences, n: int, pairs: Tensor, generator: torch.Generator, progress: Progress
 ) -> _Examples:
     lstm, vae = model.lstm, model.vae
-    assert isinstance(lstm, SteeredLstm)
-    assert isinstance(vae, InternalVae)
     true, made, told, n_done = [], [], [], 0
     while n_done < n:
-        stride, numbers = draw_stride(data, generator), lstm.numbers
+        stride, numbers = model.method.draw_stride(data.longest, generator), lstm.numbers
         z, steering = draw_batch(data, stride, numbers.dynamics.n_steps, numbers.critic.n_rows, generator)
         z, steering = z.to(pairs.device), steering.to(pairs.device)
         context, _ = lstm.remember((z[:, :-1] - lstm.z_centre) / lstm.z_scale, steering)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smdgen.dataset.dataset import Pull
-from smdgen.method.dynamics import Steering
+from smdgen.method.model import Steering
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,6 @@ def draw_batch(
     cv = data.cv[rows]
     stride_ps = torch.full_like(cv[:, 1:], stride * data.interval_ps)
     return data.z[rows], Steering(cv[:, :-1], cv[:, 1:], stride_ps)
-
-
-def strides(data: Sequences) -> tuple[int, int]:
-    """Least and largest stride to train on: from every frame to a quarter of a pull."""
-    return 1, max(1, (data.longest - 1) // 4)
-
-
-def draw_stride(data: Sequences, generator: torch.Generator) -> int:
-    """A stride drawn evenly in its logarithm."""
-    low, high = strides(data)
-    stride: int = round(low * (high / low) ** float(torch.rand((), generator=generator)))
-    return stride
 
 
 class FrameRange(Protocol):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from smdgen.geometry.frames import rmsd
-from smdgen.method.autoencoder import InternalVae, internal_losses, kl_to_standard_normal
+from smdgen.method.autoencoder import InternalVae
+from smdgen.method.model import Physics, kl_to_standard_normal
 
 
 def energies(x):
@@ -15,6 +16,10 @@ def energies(x):
 
 def cv(x):
     return torch.linalg.vector_norm(x[:, -1] - x[:, 0], dim=-1)
+
+
+def physics(x):
+    return Physics(energies, torch.ones(3).to(x), cv)
 
 
 def seeded():
@@ -78,7 +83,7 @@ def test_default_terms_vanish_for_a_lossless_latent_space(x, vae):
     with torch.no_grad():
         vae.latent_log_variance.fill_(-60.0)
         vae.log_deviation.fill_(0.0)
-    terms = internal_losses(vae, x, energies, torch.ones(3).to(x), cv, seeded())
+    terms = vae.loss_terms(x, physics(x), seeded())
     for name in ("recon", "shape", "bonds", "angles", "torsions", "cv"):
         assert terms[name].abs() < 1e-4, name
     expected = 0.5 * (vae.encode(x)[0].square().mean(0).sum() + 16 * (60 - 1)) / 16
@@ -90,9 +95,6 @@ def test_a_repeated_batch_has_the_same_loss(x, vae, times):
     with torch.no_grad():
         vae.latent_log_variance.fill_(-60.0)
         vae.network_out[-1].bias.fill_(0.3)
-    terms = [
-        internal_losses(vae, batch, energies, torch.ones(3).to(x), cv, seeded())
-        for batch in (x[:40], x[:40].repeat(times, 1, 1))
-    ]
+    terms = [vae.loss_terms(batch, physics(x), seeded()) for batch in (x[:40], x[:40].repeat(times, 1, 1))]
     for name, value in terms[0].items():
         torch.testing.assert_close(terms[1][name], value, msg=name)

@@ -8,8 +8,8 @@ import torch
 
 from smdgen.geometry.bonds import even_choice
 from smdgen.method.critic import Critic
-from smdgen.method.model import build_critic
 from smdgen.method.presets import DEFAULT
+from smdgen.store.models import build_critic
 from tests.method.test_rollout import turn
 
 PAIRS = np.array([[0, 3], [1, 5], [2, 6]])

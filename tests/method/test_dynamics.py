@@ -2,7 +2,8 @@
 
 import torch
 
-from smdgen.method.dynamics import SteeredLstm, Steering, flow_matching_loss
+from smdgen.method.dynamics import SteeredLstm, flow_matching_loss
+from smdgen.method.model import Steering
 from smdgen.method.presets import SamplingNumbers
 
 

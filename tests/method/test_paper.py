@@ -1,9 +1,14 @@
 """The published method: its networks and its losses."""
 
+import pytest
 import torch
 from torch import nn
 
-from smdgen.method.paper import PaperLstm, PaperVae, paper_losses, paper_sequence_loss, random_rotations
+from smdgen.geometry.cvs import CollectiveVariable
+from smdgen.method.model import Physics, PullModel
+from smdgen.method.paper import PaperLstm, PaperMethod, PaperVae, random_rotations
+from smdgen.method.rollout import generate, next_frames
+from smdgen.method.training_paths import Schedule
 
 
 def energies(x):
@@ -16,8 +21,11 @@ def cv(x):
     return torch.linalg.vector_norm(x[:, -1] - x[:, 0], dim=-1)
 
 
-def seeded():
-    return torch.Generator().manual_seed(0)
+PHYSICS = Physics(energies, torch.ones(3), cv)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
 
 
 def test_paper_network_is_the_one_of_the_paper():
@@ -55,7 +63,7 @@ def test_paper_terms_are_the_formulas_of_the_paper(x):
     with torch.no_grad():
         vae.decoder[-1].weight.zero_()
         vae.decoder[-1].bias.copy_(fixed.flatten())
-    terms = paper_losses(vae, x[:50], energies, cv, seeded())
+    terms = vae.loss_terms(x[:50], PHYSICS, seeded())
     squares = (energies(fixed[None]) - energies(x[:50])).square().mean(0)
     for i, name in enumerate(("bonds", "angles", "torsions")):
         torch.testing.assert_close(terms[name], squares[i].log())
@@ -82,7 +90,47 @@ def test_paper_lstm_adds_its_action_to_the_latent():
 def test_paper_loss_compares_the_free_running_sequence_and_its_end():
     torch.manual_seed(0)
     lstm, z = PaperLstm(4, 6), torch.randn(5, 10, 4)
-    terms = paper_sequence_loss(lstm, z)
+    terms = lstm.loss_terms(z, None, seeded())
     off = lstm(z[:, 0], 9) - z[:, 1:]
     torch.testing.assert_close(terms["sequence"], off.square().mean())
     torch.testing.assert_close(terms["end"], off[:, -1].square().mean())
+
+
+def test_losses_and_paths_are_those_recorded_of_the_first_version():
+    """Dropout, noise, rotations and the path of a rollout, in double precision."""
+    torch.manual_seed(0)
+    vae, lstm = PaperVae(7, 4, 10).double(), PaperLstm(4, 6).double()
+    x = 3 * torch.randn(20, 7, 3, generator=seeded(1), dtype=torch.float64)
+    torch.manual_seed(2)
+    terms = {name: value.item() for name, value in vae.loss_terms(x, PHYSICS, seeded(3)).items()}
+    assert terms == pytest.approx(
+        {
+            "bonds": 7.248354009778142, "angles": 11.561286486607058, "torsions": 7.450354455388756,
+            "cv": 63.73359632638744, "recon": 8.16339985391788, "kl": 0.02741347630417479,
+        }, rel=1e-9,
+    )  # fmt: skip
+    z = torch.randn(5, 10, 4, generator=seeded(4), dtype=torch.float64)
+    terms = {name: value.item() for name, value in lstm.loss_terms(z, None, seeded()).items()}
+    sequence, end = 5.978450993546614, 14.461524418325917
+    assert terms == pytest.approx({"loss": sequence + end, "sequence": sequence, "end": end}, rel=1e-9)
+    ends = CollectiveVariable("d", "distance", ((0,), (6,)), ((1.0,), (1.0,)))
+    shift = torch.tensor([[0.0], [0.1], [0.2]], dtype=torch.float64)
+    paths = torch.linspace(2.0, 12.0, 10, dtype=torch.float64).expand(3, -1) + shift
+    nothing_clashes = torch.zeros(7, 7, dtype=torch.float64)
+    model = PullModel(
+        PaperMethod(), vae.eval(), lstm.eval(), ends, Schedule(paths, 100.0), x[:2], 1.0, nothing_clashes
+    )
+    path = generate(model, x[0], 4, 1).positions[0]
+    squares = [
+        4.909847322383011,
+        0.6294343406385619,
+        0.6309287976853672,
+        0.6332208959133384,
+        0.6368652977582058,
+    ]
+    assert path.square().mean((-2, -1)).tolist() == pytest.approx(squares, rel=1e-9)
+    atom = [0.06617879785578273, 1.3229212924216205, 0.35751281983249894]
+    assert path[-1, 3].tolist() == pytest.approx(atom, rel=1e-9)
+    frames = next_frames(model, x[None, :4], 5.0)[0]
+    squares = [0.6362821839846766, 3.6230068119498045, 4.185285287699709]
+    assert frames.square().mean((-2, -1)).tolist() == pytest.approx(squares, rel=1e-9)

@@ -11,11 +11,11 @@ import torch
 from smdgen.errors import ConfigError
 from smdgen.geometry.cvs import evaluate
 from smdgen.geometry.frames import rmsd, superpose
+from smdgen.method.default import DefaultMethod
 from smdgen.method.dynamics import SteeredLstm
 from smdgen.method.guidance import steer
-from smdgen.method.model import PullModel, build_lstm, build_vae, nearest_allowed, start_distance
-from smdgen.method.paper import PaperLstm, PaperVae
-from smdgen.method.presets import DEFAULT
+from smdgen.method.model import PullModel, refuse_sizes, start_distance
+from smdgen.method.paper import PaperLstm, PaperMethod, PaperVae
 from smdgen.method.rollout import generate, next_frames
 from smdgen.method.training_paths import Schedule
 from smdgen.method.transformer import residue_layout
@@ -38,15 +38,18 @@ def model(request, x, vae, ends):
     paths = torch.sort(cv).values.reshape(-1, n_pulls).T.float().double()
     landmarks = superpose(x[::10], x[0] - x[0].mean(0))
     if request.param == "paper":
-        networks = PaperVae(7, 4, 10).double().eval(), PaperLstm(4, 4).double().eval()
+        method, networks = (
+            PaperMethod(),
+            (PaperVae(7, 4, 10).double().eval(), PaperLstm(4, 4).double().eval()),
+        )
     else:
         layout = residue_layout(vae.features, ["N", "CA", "C", "N", "CA", "C", "CB"], [0, 0, 0, 1, 1, 1, 0])
         lstm = SteeredLstm(vae.latent_size, 16, 16, 1, **layout.sizes).double().eval()
         lstm.read_features(vae, layout)
         lstm.standardise(vae.encode(x)[0].detach(), cv)
-        networks = vae, lstm
+        method, networks = DefaultMethod(), (vae, lstm)
     nothing_clashes = torch.zeros(7, 7, dtype=x.dtype)
-    return PullModel(*networks, ends, Schedule(paths, 100.0), landmarks, 1.0, nothing_clashes)
+    return PullModel(method, *networks, ends, Schedule(paths, 100.0), landmarks, 1.0, nothing_clashes)
 
 
 def a_start(model):
@@ -202,13 +205,12 @@ def test_training_frames_that_clash_lift_the_limits():
     straight[0, :, 0] = 1.5 * torch.arange(6)
     curled = straight.clone()
     curled[0, 5] = straight[0, 0] + torch.tensor([0.0, 1.0, 0.0])
-    limits = nearest_allowed(molecule, straight)
+    limits = DefaultMethod().clash_limits(molecule, straight)
     assert limits[0, 4] == limits[0, 5] == 2.4
     assert limits[0, 3] == 0
-    assert not nearest_allowed(molecule, torch.cat([straight, curled])).any()
+    assert not DefaultMethod().clash_limits(molecule, torch.cat([straight, curled])).any()
 
 
-@pytest.mark.parametrize("build", [lambda *args: build_vae(*args, "internal", None), build_lstm])
-def test_sizes_beyond_the_weights_are_refused_before_memory_is_taken(build):
+def test_sizes_beyond_the_weights_are_refused():
     with pytest.raises(ValueError, match="beyond the number of weights"):
-        build({"w": torch.zeros(1)}, {"hidden_size": 10**9}, DEFAULT)
+        refuse_sizes({"hidden_size": 10**9}, {"w": torch.zeros(1)})

@@ -25,7 +25,6 @@ from smdgen.method.critic import Critic
 from smdgen.method.dynamics import SteeredLstm
 from smdgen.method.features.aligned import PlacedFeatures
 from smdgen.method.features.internal import InternalFeatures
-from smdgen.method.model import representation_of
 from smdgen.method.paper import PaperLstm, PaperVae
 from smdgen.method.presets import METHODS
 from smdgen.method.rollout import generate
@@ -95,13 +94,12 @@ def write(kind: str, folder: Path) -> None:
     vae, lstm, critic = networks(kind, x)
     preset = "paper" if kind == "paper" else "default"
     sizes = {"n_atoms": STRUCTURE.n_atoms, "latent_size": LATENT_SIZE, "hidden_size": HIDDEN_SIZE}
-    representation, tree = representation_of(vae)
     header = autoencoder_header(
-        STRUCTURE, CV, preset=preset, numbers=METHODS[preset], representation=representation, sizes=sizes,
+        STRUCTURE, CV, preset=preset, numbers=METHODS[preset], representation=vae.representation, sizes=sizes,
         training_radius_A=2.0,
     )  # fmt: skip
     frames = superpose(x[::30], x[0] - x[0].mean(0))
-    AutoencoderFile(header, vae.state_dict(), frames, tree).save(folder / "vae.safetensors")
+    AutoencoderFile(header, vae.state_dict(), frames, vae.tree).save(folder / "vae.safetensors")
     own = AutoencoderFile.open(folder / "vae.safetensors")
     sizes = {"latent_size": LATENT_SIZE, "hidden_size": HIDDEN_SIZE}
     if isinstance(lstm, SteeredLstm):

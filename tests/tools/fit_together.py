@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from smdgen.geometry.internal import spanning_tree
-from smdgen.method.autoencoder import InternalVae, internal_losses
-from smdgen.method.dynamics import SteeredLstm, Steering, flow_matching_loss
+from smdgen.method.autoencoder import InternalVae
+from smdgen.method.dynamics import SteeredLstm
 from smdgen.method.features.internal import InternalFeatures
-from smdgen.method.paper import PaperVae, paper_losses
+from smdgen.method.model import Physics, Steering
+from smdgen.method.paper import PaperVae
 from smdgen.progress import Silent
 from smdgen.training.distributed import leave, training_group
 from smdgen.training.fit import FitSettings, fit
@@ -57,6 +58,7 @@ def networks():
     def cv(frames):
         return torch.linalg.vector_norm(frames[:, -1] - frames[:, 0], dim=-1)
 
+    physics = Physics(energies, torch.ones(3), cv)
     internal = InternalVae(InternalFeatures.fit(lambda: [x], tree), 5, 12)
     paper = PaperVae(6, 4, 10)
     lstm = SteeredLstm(4, 6, 8, 1, n_features=4, n_residues=2, n_kinds=2, n_soft=2)
@@ -67,16 +69,16 @@ def networks():
     told = torch.rand(N_ITEMS, 4, generator=generator)
 
     def of_internal(batch, generator):
-        terms = internal_losses(internal, x[batch], energies, torch.ones(3), cv, generator)
+        terms = internal.loss_terms(x[batch], physics, generator)
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
 
     def of_paper(batch, generator):
-        terms = paper_losses(paper, x[batch], energies, cv, generator)
+        terms = paper.loss_terms(x[batch], physics, generator)
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
 
     def of_lstm(batch, generator):
         steering = Steering(told[batch], told[batch] + 0.1, torch.ones(len(batch), 4))
-        return {"loss": flow_matching_loss(lstm, z[batch], steering, generator)}
+        return lstm.loss_terms(z[batch], steering, generator)
 
     return {"internal": (internal, of_internal), "paper": (paper, of_paper), "lstm": (lstm, of_lstm)}
 

@@ -24,6 +24,7 @@ class PlacedFeatures(nn.Module):
     """
 
     representation = "aligned"
+    tree = None
 
     mean: Tensor  # (n_atoms, 3), A. Mean of the training frames laid onto it
     spread: Tensor  # (), A. Standard deviation of the coordinates, one for all

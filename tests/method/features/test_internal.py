@@ -5,9 +5,9 @@ import torch
 from smdgen.geometry.frames import bond_lengths, rmsd
 from smdgen.geometry.internal import to_cartesian, to_internal
 from smdgen.method.autoencoder import InternalVae
+from smdgen.method.default import DefaultMethod
 from smdgen.method.features.internal import InternalFeatures
-from smdgen.method.model import build_vae, representation_of
-from smdgen.method.presets import DEFAULT
+from smdgen.method.model import with_weights
 
 
 def test_decoding_gives_the_frame_back_in_its_own_hand(x, tree):
@@ -64,6 +64,8 @@ def test_an_autoencoder_with_rigid_bonds_comes_back_from_its_weights(x, tree):
     x = to_cartesian(lengths, angles, torsions, tree).float()
     vae = InternalVae(InternalFeatures.fit(lambda: x.split(70), tree), 5, 32)
     sizes = {"n_atoms": tree.n_atoms, "latent_size": 5, "hidden_size": 32}
-    again = build_vae(vae.state_dict(), sizes, DEFAULT, *representation_of(vae))
+    weights = vae.state_dict()
+    again = DefaultMethod().empty_autoencoder(sizes, weights, vae.representation, vae.tree)
+    again = with_weights(again, weights)
     z = torch.randn(3, 5)
     torch.testing.assert_close(again.decode(z), vae.decode(z), atol=0, rtol=0)
