@@ -47,23 +47,23 @@ class MixtureHead(nn.Module):
 
     def loss(self, z: Tensor, context: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """(), nat a dimension."""
-        weights, mean, log_deviation = self._parts(z, context)
-        off = (target[..., None, :] - mean) / log_deviation.exp()
-        each = -(off.square() / 2 + log_deviation + math.log(2 * math.pi) / 2).sum(-1)
+        weights, mean, log_std = self._parts(z, context)
+        off = (target[..., None, :] - mean) / log_std.exp()
+        each = -(off.square() / 2 + log_std + math.log(2 * math.pi) / 2).sum(-1)
         return -torch.logsumexp(weights.log_softmax(-1) + each, -1).mean() / self.size
 
     def sample(self, z: Tensor, context: Tensor, generator: torch.Generator) -> Tensor:
         """(n, size). The next codes."""
-        weights, mean, log_deviation = self._parts(z, context)
+        weights, mean, log_std = self._parts(z, context)
         chosen = torch.multinomial(weights.softmax(-1), 1, generator=generator)[..., None]
         chosen = chosen.expand(-1, 1, self.size)
         noise = torch.randn(z.shape, generator=generator, dtype=z.dtype)
-        return mean.gather(1, chosen)[:, 0] + noise * log_deviation.gather(1, chosen)[:, 0].exp()
+        return mean.gather(1, chosen)[:, 0] + noise * log_std.gather(1, chosen)[:, 0].exp()
 
     def _parts(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         weights, rest = self.network(context).split([N_GAUSSIANS, 2 * N_GAUSSIANS * self.size], -1)
-        mean, log_deviation = rest.unflatten(-1, (2, N_GAUSSIANS, self.size)).unbind(-3)
-        return weights, z[..., None, :] + mean, log_deviation.clamp(*LOG_DEVIATIONS)
+        mean, log_std = rest.unflatten(-1, (2, N_GAUSSIANS, self.size)).unbind(-3)
+        return weights, z[..., None, :] + mean, log_std.clamp(*LOG_DEVIATIONS)
 
 
 class FlowHead(nn.Module):

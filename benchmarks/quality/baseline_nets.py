@@ -10,10 +10,10 @@ from benchmarks.quality.baseline_heads import HEADS
 from benchmarks.quality.baselines import Generator, RealPulls
 from smdgen.geometry.cvs import evaluate
 from smdgen.geometry.frames import superpose
-from smdgen.method.autoencoder import InternalVae
+from smdgen.method.autoencoder import FeatureVae
 from smdgen.method.guidance import steer
-from smdgen.method.target_path import draw_aims
-from smdgen.method.training_paths import Schedule
+from smdgen.method.target_path import sample_target_path
+from smdgen.method.training_paths import TrainingPaths
 from smdgen.progress import Silent
 from smdgen.training.fit import FitSettings, fit
 from smdgen.training.sequences import windows
@@ -92,7 +92,7 @@ def raw_lstm(real: RealPulls, seed: int, epochs: int = EPOCHS) -> Generator:
     return _trained(real, Code(encode, decode, False, False), "point", True, seed, epochs)
 
 
-def latent_mlp(real: RealPulls, vae: InternalVae, seed: int, epochs: int = EPOCHS) -> Generator:
+def latent_mlp(real: RealPulls, vae: FeatureVae, seed: int, epochs: int = EPOCHS) -> Generator:
     """A network without memory that predicts the next latent: a deterministic propagator."""
 
     def decode(z: Tensor, aim: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:  # noqa: ARG001
@@ -101,7 +101,7 @@ def latent_mlp(real: RealPulls, vae: InternalVae, seed: int, epochs: int = EPOCH
     return _trained(real, Code(lambda x: vae.encode(x)[0], decode, False, True), "point", False, seed, epochs)
 
 
-def latent_lstm(real: RealPulls, vae: InternalVae, head: str, seed: int, epochs: int = EPOCHS) -> Generator:
+def latent_lstm(real: RealPulls, vae: FeatureVae, head: str, seed: int, epochs: int = EPOCHS) -> Generator:
     """An LSTM over latents with one of three heads, steered after each step, decoded as the default is."""
 
     def decode(z: Tensor, aim: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -164,7 +164,7 @@ def _loss(stepper: Stepper, z: Tensor, cv: Tensor, stride: int, n: int, generato
 
 
 def _generator(stepper: Stepper, real: RealPulls, code: Code) -> Generator:
-    schedule = Schedule(evaluate(real.cv, real.train), real.duration_ps)
+    schedule = TrainingPaths(evaluate(real.cv, real.train), real.duration_ps)
 
     def following_codes(seen: Tensor, context: Tensor, generator: torch.Generator) -> Tensor:
         found: Tensor = stepper.head.sample(seen, context, generator)
@@ -176,7 +176,7 @@ def _generator(stepper: Stepper, real: RealPulls, code: Code) -> Generator:
         now = evaluate(real.cv, start).expand(n_samples)
         aims = torch.zeros(n_samples, real.n_steps + 1, dtype=start.dtype)
         if code.is_steered:
-            drawn = draw_aims(schedule, float(now[0]), real.n_steps, n_samples, None, generator)
+            drawn = sample_target_path(schedule, float(now[0]), real.n_steps, n_samples, None, generator)
             aims = drawn.values.to(start)
         z, state, path = code.encode(start).expand(n_samples, -1), None, [start.expand(n_samples, -1, -1)]
         for step in range(1, real.n_steps + 1):

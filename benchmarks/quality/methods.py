@@ -24,7 +24,7 @@ from benchmarks.quality.baselines import (
 )
 from smdgen.config import TrainLstmConfig, TrainVaeConfig
 from smdgen.dataset.dataset import Dataset, Pull, open_dataset, write_dataset
-from smdgen.method.autoencoder import InternalVae
+from smdgen.method.autoencoder import FeatureVae
 from smdgen.method.model import PullModel
 from smdgen.method.rollout import generate, next_frames
 from smdgen.progress import Silent
@@ -129,11 +129,11 @@ class Bench:
             self.seconds[name] = made["seconds"]
         return folder
 
-    def vae(self) -> InternalVae:
+    def vae(self) -> FeatureVae:
         """The default autoencoder."""
         folder = self.trained("default", lstm=False)
         vae = AutoencoderFile.open(folder.vae).network()
-        assert isinstance(vae, InternalVae)
+        assert isinstance(vae, FeatureVae)
         return vae
 
     def real(self) -> RealPulls:
@@ -179,14 +179,14 @@ def _package(bench: Bench, preset: str) -> Generator:
 
     @torch.no_grad()
     def rebuilt(x: Tensor) -> Tensor:
-        return model.vae.decode(model.vae.encode(x)[0])
+        return model.autoencoder.decode(model.autoencoder.encode(x)[0])
 
-    return Generator(pulls, lambda x, seed: next_frames(model, x, stride_ps(model), seed), rebuilt)
+    return Generator(pulls, lambda x, seed: next_frames(model, x, dt_ps(model), seed), rebuilt)
 
 
-def stride_ps(model: PullModel) -> float:
+def dt_ps(model: PullModel) -> float:
     """Time of a step over the whole way."""
-    return model.schedule.duration_ps / N_STEPS
+    return model.training_paths.duration_ps / N_STEPS
 
 
 def frames_of(dataset: Dataset, *splits: str) -> Tensor:

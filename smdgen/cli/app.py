@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """The command `smdgen`: `main`, then the end of the process."""
-    distributed.leave(main())
+    distributed.exit_process(main())
 
 
 def stage(

@@ -10,7 +10,7 @@ from smdgen.method.model import TERM_NAMES, Autoencoder, Physics, kl_to_standard
 from smdgen.method.presets import DEFAULT, AutoencoderNumbers
 
 
-class InternalVae(Autoencoder):
+class FeatureVae(Autoencoder):
     """A VAE on internal coordinates (or places) with a learned deviation for each of them.
 
     Encoder and decoder are a linear map plus a network. The linear maps start as the whitened
@@ -37,7 +37,7 @@ class InternalVae(Autoencoder):
         self.network_in = _zero_last(_layers(n_features, hidden_size, latent_size, n_layers))
         self.network_out = _zero_last(_layers(latent_size, hidden_size, n_features, n_layers))
         self.latent_log_variance = nn.Parameter(torch.full((latent_size,), numbers.first_log_variance))
-        self.log_deviation = nn.Parameter(torch.full((n_features,), numbers.first_log_deviation))
+        self.log_std = nn.Parameter(torch.full((n_features,), numbers.first_log_deviation))
 
     @property
     def tree(self) -> InternalTree | None:
@@ -45,7 +45,7 @@ class InternalVae(Autoencoder):
         return self.features.tree
 
     @torch.no_grad()
-    def start_from_components(self, blocks: Blocks) -> None:
+    def init_from_pca(self, blocks: Blocks) -> None:
         """Set the linear maps to the whitened principal components of features (n, n_features)."""
         variance, axes = principal_components(blocks, self.features.n_features, self.latent_size)
         deviation = variance.clamp_min(self.numbers.least_variance).sqrt()
@@ -56,23 +56,23 @@ class InternalVae(Autoencoder):
 
     def finish(self, blocks: Blocks) -> None:
         """Lower the decoder's noise to what validation frames bear out."""
-        self.lower_noise(blocks)
+        self.shrink_decoder_std(blocks)
 
     @torch.no_grad()
-    def lower_noise(self, blocks: Blocks) -> None:
+    def shrink_decoder_std(self, blocks: Blocks) -> None:
         """Lower the deviations to what is lost of frames (n, n_atoms, 3), A, decoded from their mean latents.
 
         In training latents are sampled, and the deviations cover that spread too. The dynamics give latents
         like the means, and noise for a spread that these do not have blurs their frames: a few hundredths of
         a radian in every torsion move paired strands apart.
         """
-        squares, n_frames = torch.zeros_like(self.log_deviation), 0
+        squares, n_frames = torch.zeros_like(self.log_std), 0
         for x in blocks():
             f = self.features.encode(x)
             squares += (f - self.decode_features(self.encode_features(f)[0])).square().sum(0)
             n_frames += len(x)
         lost = (squares / n_frames).sqrt().clamp_min(self.numbers.least_noise)
-        self.log_deviation.copy_(torch.minimum(self.log_deviation, lost.log()))
+        self.log_std.copy_(torch.minimum(self.log_std, lost.log()))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(..., n_atoms, 3), A -> mean and log variance of the latent, (..., latent_size) each."""
@@ -101,7 +101,7 @@ class InternalVae(Autoencoder):
         """
         f = self.decode_features(z)
         if noise is not None:
-            f = f + self.features.noisy(noise * self.log_deviation.exp())
+            f = f + self.features.noisy(noise * self.log_std.exp())
         return self.features.decode(f)
 
     def loss_terms(self, x: Tensor, physics: Physics, generator: torch.Generator) -> dict[str, Tensor]:
@@ -124,7 +124,7 @@ class InternalVae(Autoencoder):
         mean, log_variance = self.encode_features(f)
         noise = torch.randn(*mean.shape, generator=generator, dtype=x.dtype).to(x.device)
         again = self.decode_features(mean + noise * (log_variance / 2).exp())
-        deviation = self.log_deviation
+        deviation = self.log_std
         terms = {"recon": (0.5 * ((again - f) / deviation.exp()).square() + deviation).mean(-1).mean(0)}
         frames = self.features.decode(again)
         atoms = torch.randperm(x.shape[-2], generator=generator)

@@ -82,45 +82,46 @@ class Critic(nn.Module):
 
 
 def sample_next(
-    model: FlowModel, context: Tensor, aim: Tensor, generator: torch.Generator
+    model: FlowModel, conditioning: Tensor, target_cv: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Next latents (n, latent_size) and frames (n, n_atoms, 3), A, steered to their aims (n,).
+    """Next latents (n, latent_size) and frames (n, n_atoms, 3), A, guided to their target CVs (n,).
 
     Where all candidates clash or are unlikely, more are drawn: what remains is the model's distribution of
     frames without a clash, made as much like the real one as the critic can tell.
     """
-    own = model.lstm.numbers.sampling
-    z, frames, odds = _choose_next(model, context, aim, generator)
+    own = model.dynamics.numbers.sampling
+    z, frames, log_weights = _choose_next(model, conditioning, target_cv, generator)
     enough = 0.0 if model.critic is None else math.log(own.min_total_weight)
     for _ in range(own.most_redraws):
-        again = odds < enough
+        again = log_weights < enough
         if not again.any():
             break
-        other_z, other_frames, other = _choose_next(model, context[again], aim[again], generator)
-        both = torch.logaddexp(odds[again], other)
+        other_z, other_frames, other = _choose_next(model, conditioning[again], target_cv[again], generator)
+        both = torch.logaddexp(log_weights[again], other)
         drawn = torch.rand(len(both), generator=generator, dtype=torch.float64).to(both.device)
         better = drawn < (other - both).exp()
         z[again] = torch.where(better[:, None], other_z, z[again])
         frames[again] = torch.where(better[:, None, None], other_frames, frames[again])
-        odds[again] = both
+        log_weights[again] = both
     return z, frames
 
 
 def _choose_next(
-    model: FlowModel, context: Tensor, aim: Tensor, generator: torch.Generator
+    model: FlowModel, conditioning: Tensor, target_cv: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One of several candidates each, taken by its odds, and the logarithm of the sum of all odds (n,)."""
-    own = model.lstm.numbers.sampling
+    """One of several candidates each, taken by its weight, and the logarithm of all weights' sum (n,)."""
+    own = model.dynamics.numbers.sampling
     n = 1 if model.critic is None else own.n_candidates
-    contexts, aims = (part.repeat_interleave(n, 0) for part in (context, aim))
-    z, frames = draw_next(model, contexts, aims, generator)
-    odds = torch.zeros(len(aims), dtype=torch.float64, device=aims.device)
+    conditionings, targets = (part.repeat_interleave(n, 0) for part in (conditioning, target_cv))
+    z, frames = draw_next(model, conditionings, targets, generator)
+    log_weights = torch.zeros(len(targets), dtype=torch.float64, device=targets.device)
     if model.critic is not None:
-        log_odds = model.critic(model.critic.distances(frames), contexts[:, -N_CONDITIONS:])
-        odds += own.critic_exponent * log_odds
-    odds = odds.masked_fill(clashing(frames, model.limits).bool(), own.clash_log_weight).view(-1, n)
-    rows = torch.arange(len(aim), device=aim.device) * n
+        log_odds = model.critic(model.critic.distances(frames), conditionings[:, -N_CONDITIONS:])
+        log_weights += own.critic_exponent * log_odds
+    clash = clashing(frames, model.limits).bool()
+    log_weights = log_weights.masked_fill(clash, own.clash_log_weight).view(-1, n)
+    rows = torch.arange(len(target_cv), device=target_cv.device) * n
     if n > 1:
-        taken = torch.multinomial(odds.softmax(-1).cpu(), 1, generator=generator)[:, 0]
+        taken = torch.multinomial(log_weights.softmax(-1).cpu(), 1, generator=generator)[:, 0]
         rows = rows + taken.to(rows.device)
-    return z[rows], frames[rows], odds.logsumexp(-1)
+    return z[rows], frames[rows], log_weights.logsumexp(-1)

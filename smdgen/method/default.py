@@ -9,15 +9,15 @@ from torch import Tensor
 from smdgen.geometry.atoms import Molecule
 from smdgen.geometry.internal import InternalTree, spanning_tree
 from smdgen.geometry.validity import clash_limits, clashing
-from smdgen.method.autoencoder import InternalVae
-from smdgen.method.dynamics import SteeredLstm
-from smdgen.method.features.aligned import PlacedFeatures
+from smdgen.method.autoencoder import FeatureVae
+from smdgen.method.dynamics import FlowDynamics
+from smdgen.method.features.aligned import AlignedFeatures
 from smdgen.method.features.base import Features
 from smdgen.method.features.internal import InternalFeatures
 from smdgen.method.model import PullModel, TrainingFrames, reconstruction_error
 from smdgen.method.presets import DEFAULT, CriticNumbers, DefaultNumbers, Fitting
 from smdgen.method.rollout import guided_next, guided_path
-from smdgen.method.target_path import Aims
+from smdgen.method.target_path import TargetPath
 from smdgen.method.transformer import residue_layout
 from smdgen.progress import Progress
 
@@ -46,23 +46,23 @@ class DefaultMethod:
         """Of the critic of next frames."""
         return self.numbers.critic
 
-    def new_autoencoder(self, frames: TrainingFrames, latent_size: int, hidden_size: int) -> InternalVae:
+    def new_autoencoder(self, frames: TrainingFrames, latent_size: int, hidden_size: int) -> FeatureVae:
         """On internal coordinates; where these are too many, on what keeps validation frames best."""
         own = self.numbers.autoencoder
         tree = spanning_tree(frames.n_atoms, frames.bonds)
         internal = InternalFeatures.fit(frames.training, tree, self.numbers.internal)
         spanned = max(frames.n_training - 1, 1)  # frames have no variance in more directions
 
-        def begin(features: Features) -> InternalVae:
+        def begin(features: Features) -> FeatureVae:
             size = min(latent_size or own.most_latents, features.n_features, spanned)
             width = min(max(own.least_hidden, own.hidden_per_feature * features.n_features), own.most_hidden)
-            vae = InternalVae(features, size, hidden_size or width, own).to(frames.dtype)
-            vae.start_from_components(lambda: (features.encode(x) for x in frames.training()))
+            vae = FeatureVae(features, size, hidden_size or width, own).to(frames.dtype)
+            vae.init_from_pca(lambda: (features.encode(x) for x in frames.training()))
             return vae
 
         if internal.n_features <= own.most_latents:
             return begin(internal)
-        placed = PlacedFeatures.fit(frames.training, frames.n_atoms, frames.bonds, self.numbers.aligned)
+        placed = AlignedFeatures.fit(frames.training, frames.n_atoms, frames.bonds, self.numbers.aligned)
         return min(
             (begin(features) for features in (placed, internal)),
             key=lambda vae: reconstruction_error(vae, frames.validation),
@@ -74,17 +74,17 @@ class DefaultMethod:
         weights: Mapping[str, Tensor],
         representation: str,
         tree: InternalTree | None,
-    ) -> InternalVae:
+    ) -> FeatureVae:
         """An autoencoder of these sizes, for weights of a file."""
         features = self._features(sizes["n_atoms"], weights, representation, tree)
-        return InternalVae(features, sizes["latent_size"], sizes["hidden_size"], self.numbers.autoencoder)
+        return FeatureVae(features, sizes["latent_size"], sizes["hidden_size"], self.numbers.autoencoder)
 
     def _features(
         self, n_atoms: int, weights: Mapping[str, Tensor], representation: str, tree: InternalTree | None
     ) -> Features:
-        if representation == PlacedFeatures.representation:
+        if representation == AlignedFeatures.representation:
             n_pairs, n_branches = (len(weights[f"features.{name}"]) for name in ("pairs", "branches"))
-            return PlacedFeatures(n_atoms, n_pairs, n_branches, self.numbers.aligned)
+            return AlignedFeatures(n_atoms, n_pairs, n_branches, self.numbers.aligned)
         if representation != InternalFeatures.representation or tree is None:
             raise ValueError(f"a representation {representation!r}")
         wide, rigid = weights["features.wide"], weights.get("features.rigid")
@@ -92,13 +92,13 @@ class DefaultMethod:
 
     def new_dynamics(
         self,
-        autoencoder: InternalVae,
+        autoencoder: FeatureVae,
         hidden_size: int,
         z: Tensor,
         cv: Tensor,
         names: Sequence[str],
         residues: Sequence[int],
-    ) -> tuple[SteeredLstm, dict[str, int]]:
+    ) -> tuple[FlowDynamics, dict[str, int]]:
         """Untrained dynamics on what the autoencoder made of its features, and their sizes."""
         layout, own = residue_layout(autoencoder.features, names, residues), self.numbers.dynamics
         latent = autoencoder.latent_size
@@ -109,14 +109,14 @@ class DefaultMethod:
             "n_blocks": own.n_blocks,
             **layout.sizes,
         }
-        lstm = SteeredLstm(**sizes, numbers=self.numbers).to(z.dtype)
+        lstm = FlowDynamics(**sizes, numbers=self.numbers).to(z.dtype)
         lstm.read_features(autoencoder, layout)
         lstm.standardise(z, cv)
         return lstm, sizes
 
-    def empty_dynamics(self, sizes: Mapping[str, int]) -> SteeredLstm:
+    def empty_dynamics(self, sizes: Mapping[str, int]) -> FlowDynamics:
         """Dynamics of these sizes, for weights of a file."""
-        return SteeredLstm(**sizes, numbers=self.numbers)
+        return FlowDynamics(**sizes, numbers=self.numbers)
 
     @property
     def most_steps(self) -> int:
@@ -138,12 +138,14 @@ class DefaultMethod:
         stride: int = round(high ** float(torch.rand((), generator=generator)))
         return stride
 
-    def fitted(self, dynamics: SteeredLstm, n_frames: int, settings: Mapping[str, float]) -> dict[str, float]:
+    def fitted(
+        self, dynamics: FlowDynamics, n_frames: int, settings: Mapping[str, float]
+    ) -> dict[str, float]:
         """Smaller batches for many residues, a lower rate for wide layers, fewer epochs for few frames."""
         own = self.numbers.dynamics
         most = own.most_residues // (own.n_steps * dynamics.residues.n_residues)
         batch_size = max(1, min(int(settings["batch_size"]), most))
-        narrow = min(1.0, own.most_read / dynamics.enter.in_features)
+        narrow = min(1.0, own.most_read / dynamics.input_proj.in_features)
         rate = (batch_size / settings["batch_size"]) ** 0.5 * narrow * settings["learning_rate"]
         bearable = own.most_passes * n_frames // (own.batches_per_epoch * batch_size * own.n_steps)
         epochs = min(settings["epochs"], max(bearable, own.fewest_epochs))
@@ -157,21 +159,21 @@ class DefaultMethod:
 
     def path(
         self,
-        model: PullModel[InternalVae, SteeredLstm],
+        model: PullModel[FeatureVae, FlowDynamics],
         start: Tensor,
-        aims: Aims,
+        target_path: TargetPath,
         generator: torch.Generator,
         progress: Progress,
     ) -> Tensor:
         """Steered pulls; see `guided_path`."""
-        return guided_path(model, start, aims, generator, progress)
+        return guided_path(model, start, target_path, generator, progress)
 
     def next_frames(
         self,
-        model: PullModel[InternalVae, SteeredLstm],
+        model: PullModel[FeatureVae, FlowDynamics],
         pulls: Tensor,
-        stride_ps: float,
+        dt_ps: float,
         generator: torch.Generator,
     ) -> Tensor:
         """Next frames at the true CV; see `guided_next`."""
-        return guided_next(model, pulls, stride_ps, generator)
+        return guided_next(model, pulls, dt_ps, generator)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from smdgen.method.autoencoder import InternalVae
-from smdgen.method.model import Dynamics, Steering
+from smdgen.method.autoencoder import FeatureVae
+from smdgen.method.model import Condition, Dynamics
 from smdgen.method.presets import DEFAULT, DefaultNumbers, SamplingNumbers
 from smdgen.method.transformer import ResidueLayout, ResidueNet
 
@@ -14,7 +14,7 @@ from smdgen.method.transformer import ResidueLayout, ResidueNet
 N_CONDITIONS = 4
 
 
-class SteeredLstm(Dynamics):
+class FlowDynamics(Dynamics):
     """Samples the next latent: an LSTM for the memory, a flow-matching head for the step.
 
     The head moves standard normal noise to the next latent by the ordinary differential equation
@@ -49,16 +49,16 @@ class SteeredLstm(Dynamics):
         self.latent_size, self.n_soft = latent_size, n_soft
         self.numbers, n_frequencies = numbers, numbers.dynamics.n_frequencies
         self.lstm = nn.LSTM(n_soft + N_CONDITIONS, hidden_size, batch_first=True)
-        n_told = hidden_size + N_CONDITIONS + 2 * n_frequencies
-        n_in = latent_size + n_soft + n_told
-        self.enter = nn.Linear(n_in, head_size)
+        n_condition = hidden_size + N_CONDITIONS + 2 * n_frequencies
+        n_in = latent_size + n_soft + n_condition
+        self.input_proj = nn.Linear(n_in, head_size)
         self.blocks = nn.ModuleList(_Block(head_size) for _ in range(n_blocks))
-        self.leave = nn.Linear(head_size, latent_size)
-        self.straight = nn.Linear(n_in, latent_size)
-        for last in (self.leave, self.straight):
+        self.output_proj = nn.Linear(head_size, latent_size)
+        self.skip = nn.Linear(n_in, latent_size)
+        for last in (self.output_proj, self.skip):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
-        self.residues = ResidueNet(n_features, n_residues, n_kinds, n_soft, n_told, numbers.transformer)
+        self.residues = ResidueNet(n_features, n_residues, n_kinds, n_soft, n_condition, numbers.transformer)
         self.register_buffer("cv_centre", torch.zeros(()))
         self.register_buffer("cv_scale", torch.ones(()))
         self.register_buffer("z_centre", torch.zeros(latent_size))
@@ -70,7 +70,7 @@ class SteeredLstm(Dynamics):
         self.register_buffer("frequencies", torch.pi * torch.arange(1, n_frequencies + 1) / 2)
 
     @torch.no_grad()
-    def read_features(self, vae: InternalVae, layout: ResidueLayout) -> None:
+    def read_features(self, vae: FeatureVae, layout: ResidueLayout) -> None:
         """Take from the autoencoder what latents mean, and from the layout where features belong."""
         self.to_features.copy_(vae.linear_out.weight)
         self.to_latents.copy_(vae.linear_in.weight)
@@ -85,10 +85,10 @@ class SteeredLstm(Dynamics):
         self.cv_centre.copy_(cv.mean())
         self.cv_scale.copy_(cv.std(correction=0).clamp_min(1e-3))
 
-    def remember(
+    def encode_history(
         self,
         z: Tensor,
-        steering: Steering,
+        condition: Condition,
         state: tuple[Tensor, Tensor] | None = None,
         disturbance: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -96,73 +96,72 @@ class SteeredLstm(Dynamics):
 
         Args:
             z: (n, n_steps, latent_size), standardised.
-            steering: (n, n_steps) each.
+            condition: (n, n_steps) each.
             state: The LSTM's state before the first step; None at the start of a sequence.
             disturbance: (n, n_steps, n_soft). Added to the soft torsions, in training.
 
         Returns:
             Context (n, n_steps, n_soft + hidden_size + N_CONDITIONS) for `velocity`, and the state.
         """
-        conditions = self._conditions(steering)
+        conditions = self._conditions(condition)
         soft = (z * self.z_scale) @ self.to_features[self.soft].T
         if disturbance is not None:
             soft = soft + disturbance
         hidden, state = self.lstm(torch.cat([soft, conditions], -1), state)
         return torch.cat([soft, hidden, conditions], -1), state
 
-    def velocity(self, u: Tensor, s: Tensor, context: Tensor) -> Tensor:
-        """Velocity of the flow: u (..., latent_size), s (...,) in [0, 1], context of `remember`."""
+    def velocity(self, u: Tensor, s: Tensor, conditioning: Tensor) -> Tensor:
+        """Velocity of the flow: u (..., latent_size), s (...,) from 0 to 1, given `encode_history`."""
         phase = s[..., None] * self.frequencies
-        soft, told = context.split([self.n_soft, context.shape[-1] - self.n_soft], -1)
-        told = torch.cat([told, phase.sin(), phase.cos()], -1)
-        entered = torch.cat([u, soft, told], -1)
-        hidden = self.enter(entered)
+        soft, condition = conditioning.split([self.n_soft, conditioning.shape[-1] - self.n_soft], -1)
+        condition = torch.cat([condition, phase.sin(), phase.cos()], -1)
+        entered = torch.cat([u, soft, condition], -1)
+        hidden = self.input_proj(entered)
         for block in self.blocks:
             hidden = block(hidden)
-        learned: Tensor = self.leave(nn.functional.silu(hidden)) + self.straight(entered)
-        turned = self.residues((u * self.z_scale) @ self.to_features.T, soft, told)
+        learned: Tensor = self.output_proj(nn.functional.silu(hidden)) + self.skip(entered)
+        turned = self.residues((u * self.z_scale) @ self.to_features.T, soft, condition)
         learned = learned + (turned @ self.to_latents.T) / self.z_scale
         return learned + _normal_velocity(s)[..., None] * u
 
     @torch.no_grad()
     def sample(
         self,
-        context: Tensor,
+        conditioning: Tensor,
         noise: Tensor,
         numbers: SamplingNumbers,
-        pull: Callable[[Tensor], Tensor] | None = None,
+        guidance: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Next latents, standardised: Heun's method from noise (n, latent_size) at s = 0 to s = 1.
 
         Args:
-            context: (n, ...). Of `remember`.
+            conditioning: (n, ...). Of `encode_history`.
             noise: (n, latent_size).
             numbers: Steps of the method, and the window of guidance.
-            pull: By how much the next latents expected now (n, latent_size) miss where they should be; asked
-                while s is within the window of guidance, so that what is left of the flow brings the rest in
-                line.
+            guidance: By how much the expected next latents (n, latent_size) miss their target; asked while
+                s is within the window of guidance, so that the remaining flow relaxes the rest.
         """
         u, step = noise, 1.0 / numbers.n_ode_steps
         for i in range(numbers.n_ode_steps):
             at = i * step
             s = torch.full(u.shape[:-1], at, dtype=u.dtype, device=u.device)
-            first = self.velocity(u, s, context)
-            if pull is not None and numbers.guidance_from <= at <= numbers.guidance_to:
-                u = u + at * pull(u + (1 - at) * first)
-                first = self.velocity(u, s, context)
-            second = self.velocity(u + step * first, s + step, context)
+            first = self.velocity(u, s, conditioning)
+            if guidance is not None and numbers.guidance_from <= at <= numbers.guidance_to:
+                u = u + at * guidance(u + (1 - at) * first)
+                first = self.velocity(u, s, conditioning)
+            second = self.velocity(u + step * first, s + step, conditioning)
             u = u + step / 2 * (first + second)
         return u
 
-    def loss_terms(self, z: Tensor, steering: Steering, generator: torch.Generator) -> dict[str, Tensor]:
+    def loss_terms(self, z: Tensor, condition: Condition, generator: torch.Generator) -> dict[str, Tensor]:
         """The flow-matching loss of sequences, as "loss"."""
-        return {"loss": flow_matching_loss(self, z, steering, generator)}
+        return {"loss": flow_matching_loss(self, z, condition, generator)}
 
-    def _conditions(self, steering: Steering) -> Tensor:
-        now = (steering.now - self.cv_centre) / self.cv_scale
-        aim = (steering.aim - self.cv_centre) / self.cv_scale
+    def _conditions(self, condition: Condition) -> Tensor:
+        now = (condition.cv - self.cv_centre) / self.cv_scale
+        target = (condition.target_cv - self.cv_centre) / self.cv_scale
         return torch.stack(
-            [now, aim, self.numbers.dynamics.step_factor * (aim - now), steering.stride_ps.log()], -1
+            [now, target, self.numbers.dynamics.step_factor * (target - now), condition.dt_ps.log()], -1
         )
 
 
@@ -190,14 +189,14 @@ class _Block(nn.Module):
 
 
 def flow_matching_loss(
-    lstm: SteeredLstm, z: Tensor, steering: Steering, generator: torch.Generator
+    lstm: FlowDynamics, z: Tensor, condition: Condition, generator: torch.Generator
 ) -> Tensor:
     """Mean squared error of the velocity, over sequences, steps and latents.
 
     Args:
         lstm: The network.
         z: (n_rows, n_steps + 1, latent_size). Encoded sequences, as the autoencoder gives them.
-        steering: (n_rows, n_steps) each.
+        condition: (n_rows, n_steps) each.
         generator: Draws the noise, the flow times and the disturbance of the remembered latents.
 
     Returns:
@@ -210,8 +209,8 @@ def flow_matching_loss(
     z = (z - lstm.z_centre) / lstm.z_scale
     target = z[:, 1:]
     disturbance = lstm.numbers.dynamics.memory_noise * normal(target.shape[1], lstm.n_soft)
-    context, _ = lstm.remember(z[:, :-1], steering, disturbance=disturbance)
+    conditioning, _ = lstm.encode_history(z[:, :-1], condition, disturbance=disturbance)
     s = torch.rand(*target.shape[:2], generator=generator, dtype=z.dtype).to(z.device)
     noise = normal(*target.shape[1:])
     u = torch.lerp(noise, target, s[..., None])
-    return (lstm.velocity(u, s, context) - (target - noise)).square().mean((-2, -1)).mean(0)
+    return (lstm.velocity(u, s, conditioning) - (target - noise)).square().mean((-2, -1)).mean(0)

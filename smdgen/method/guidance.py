@@ -4,47 +4,47 @@ import torch
 from torch import Tensor
 
 from smdgen.geometry.cvs import CollectiveVariable, difference, evaluate
-from smdgen.method.autoencoder import InternalVae
-from smdgen.method.dynamics import SteeredLstm
+from smdgen.method.autoencoder import FeatureVae
+from smdgen.method.dynamics import FlowDynamics
 from smdgen.method.model import PullModel
 from smdgen.method.presets import DEFAULT, SamplingNumbers
 
 #: A model of the default method.
-FlowModel = PullModel[InternalVae, SteeredLstm]
+FlowModel = PullModel[FeatureVae, FlowDynamics]
 
 
 def draw_next(
-    model: FlowModel, context: Tensor, aim: Tensor, generator: torch.Generator
+    model: FlowModel, conditioning: Tensor, target_cv: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Next latents (n, latent_size) and frames (n, n_atoms, 3), A, of the flow, steered to their aims.
+    """Next latents (n, latent_size) and frames (n, n_atoms, 3), A, of the flow, guided to their target CVs.
 
     Args:
         model: The trained networks.
-        context: (n, ...). Of `SteeredLstm.remember`.
-        aim: (n,). CV aimed at.
+        conditioning: (n, ...). Of `FlowDynamics.encode_history`.
+        target_cv: (n,). The CV they are to have.
         generator: Of all noise.
     """
 
     def normal(size: int) -> Tensor:
-        return torch.randn(len(aim), size, generator=generator).to(context)
+        return torch.randn(len(target_cv), size, generator=generator).to(conditioning)
 
-    vae, cv, lstm = model.vae, model.cv, model.lstm
+    vae, cv, lstm = model.autoencoder, model.cv, model.dynamics
     start, noise = normal(vae.latent_size), normal(vae.features.n_features)
 
-    def pull(u: Tensor) -> Tensor:
-        return newton_step(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, aim)[0] / lstm.z_scale
+    def guidance(u: Tensor) -> Tensor:
+        return newton_step(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, target_cv)[0] / lstm.z_scale
 
-    u = lstm.sample(context, start, lstm.numbers.sampling, pull)
-    z = steer(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, aim, lstm.numbers.sampling)
+    u = lstm.sample(conditioning, start, lstm.numbers.sampling, guidance)
+    z = steer(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, target_cv, lstm.numbers.sampling)
     return z, vae.decode(z, noise)
 
 
 def steer(
-    vae: InternalVae,
+    vae: FeatureVae,
     cv: CollectiveVariable,
     z: Tensor,
     noise: Tensor,
-    aim: Tensor,
+    target_cv: Tensor,
     numbers: SamplingNumbers = DEFAULT.sampling,
 ) -> Tensor:
     """Move latents the least way that brings the CV of their frames to its target.
@@ -54,14 +54,14 @@ def steer(
         cv: The CV.
         z: (n, latent_size).
         noise: (n, n_features). The decoder noise the frames will carry.
-        aim: (n,). Target of each.
+        target_cv: (n,). Target of each.
         numbers: Most steps, and how near is enough.
 
     Returns:
         (n, latent_size).
     """
     for _ in range(numbers.n_newton_steps):
-        step, off = newton_step(vae, cv, z, noise, aim)
+        step, off = newton_step(vae, cv, z, noise, target_cv)
         if off.abs().max() < numbers.on_target:
             break
         z = z + step
@@ -69,12 +69,12 @@ def steer(
 
 
 def newton_step(
-    vae: InternalVae, cv: CollectiveVariable, z: Tensor, noise: Tensor, aim: Tensor
+    vae: FeatureVae, cv: CollectiveVariable, z: Tensor, noise: Tensor, target_cv: Tensor
 ) -> tuple[Tensor, Tensor]:
     """A step of `steer`, -g (CV - target) / |g|^2 with g = dCV/dz, (n, latent_size); CV - target, (n,)."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         value = evaluate(cv, vae.decode(z, noise))
         (gradient,) = torch.autograd.grad(value.sum(), z)
-    off = difference(cv, value.detach(), aim)
+    off = difference(cv, value.detach(), target_cv)
     return -gradient * off[:, None] / gradient.square().sum(-1, keepdim=True).clamp_min(1e-12), off

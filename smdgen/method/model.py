@@ -15,12 +15,12 @@ from smdgen.geometry.frames import rmsd, rmsd_matrix
 from smdgen.geometry.internal import InternalTree
 from smdgen.method.components import Blocks
 from smdgen.method.presets import CriticNumbers, Fitting, Numbers
-from smdgen.method.training_paths import Schedule
+from smdgen.method.training_paths import TrainingPaths
 from smdgen.progress import Progress
 
 if TYPE_CHECKING:
     from smdgen.method.critic import Critic
-    from smdgen.method.target_path import Aims
+    from smdgen.method.target_path import TargetPath
 
 #: The bonded energies by the names of their loss terms.
 TERM_NAMES = ("bonds", "angles", "torsions")
@@ -42,22 +42,22 @@ class Physics:
 
 
 @dataclass(frozen=True)
-class Steering:
-    """What the dynamics are told at each step, besides the latent.
+class Condition:
+    """What a step is conditioned on, besides the latents so far.
 
     Attributes:
-        now: (..., n_steps). CV of the frame now, in its unit.
-        aim: (..., n_steps). CV aimed at with the next frame.
-        stride_ps: (..., n_steps), ps. Time to the next frame.
+        cv: (..., n_steps). CV of the frame, in its unit.
+        target_cv: (..., n_steps). CV that the next frame is to have.
+        dt_ps: (..., n_steps), ps. Time to the next frame.
     """
 
-    now: Tensor
-    aim: Tensor
-    stride_ps: Tensor
+    cv: Tensor
+    target_cv: Tensor
+    dt_ps: Tensor
 
-    def to(self, device: torch.device) -> "Steering":
+    def to(self, device: torch.device) -> "Condition":
         """The same on another device."""
-        return Steering(self.now.to(device), self.aim.to(device), self.stride_ps.to(device))
+        return Condition(self.cv.to(device), self.target_cv.to(device), self.dt_ps.to(device))
 
 
 class Autoencoder(nn.Module):
@@ -92,12 +92,12 @@ class Autoencoder(nn.Module):
 class Dynamics(nn.Module):
     """A network that gives the next latents."""
 
-    def loss_terms(self, z: Tensor, steering: Steering, generator: torch.Generator) -> dict[str, Tensor]:
+    def loss_terms(self, z: Tensor, condition: Condition, generator: torch.Generator) -> dict[str, Tensor]:
         """Terms of the loss of sequences, by name; "loss" is the one minimised.
 
         Args:
             z: (n, n_steps + 1, latent_size). Encoded sequences, as the autoencoder gives them.
-            steering: (n, n_steps) each.
+            condition: (n, n_steps) each.
             generator: Of all noise.
         """
         raise NotImplementedError
@@ -214,14 +214,14 @@ class Method(Protocol):
         self,
         model: "PullModel[Any, Any]",
         start: Tensor,
-        aims: "Aims",
+        target_path: "TargetPath",
         generator: torch.Generator,
         progress: Progress,
     ) -> Tensor:
         """(n_samples, n_steps + 1, n_atoms, 3), A. Pulls from a start (n_atoms, 3), A, which is frame 0."""
 
     def next_frames(
-        self, model: "PullModel[Any, Any]", pulls: Tensor, stride_ps: float, generator: torch.Generator
+        self, model: "PullModel[Any, Any]", pulls: Tensor, dt_ps: float, generator: torch.Generator
     ) -> Tensor:
         """(n_pulls, n_frames - 1, n_atoms, 3), A. A next frame for each but the last of real pulls."""
 
@@ -236,23 +236,23 @@ class PullModel(Generic[A, D]):
 
     Attributes:
         method: How it generates.
-        vae: The autoencoder.
-        lstm: The dynamics that belong to it.
+        autoencoder: Between frames and latents.
+        dynamics: From latent to latent; they belong to the autoencoder.
         cv: The pulled CV.
-        schedule: CV of the training pulls against time.
-        landmarks: (n_landmarks, n_atoms, 3), A. Some training frames, on the first one.
-        reach: A. Largest RMSD of a validation frame to its nearest landmark.
-        limits: (n_atoms, n_atoms), A. Nearer than this atoms clash; zero if landmarks clash as well.
+        training_paths: CV of the training pulls against time.
+        reference_frames: (n_frames, n_atoms, 3), A. Some training frames, on the first one.
+        training_radius: A. Largest RMSD of a validation frame to the nearest of these.
+        limits: (n_atoms, n_atoms), A. Nearer than this atoms clash; zero if reference frames clash as well.
         critic: Chooses among candidates for a next frame; None: the first one is taken.
     """
 
     method: Method
-    vae: A
-    lstm: D
+    autoencoder: A
+    dynamics: D
     cv: CollectiveVariable
-    schedule: Schedule
-    landmarks: Tensor
-    reach: float
+    training_paths: TrainingPaths
+    reference_frames: Tensor
+    training_radius: float
     limits: Tensor
     critic: "Critic | None" = None
 
@@ -278,17 +278,17 @@ def on_device(model: PullModel[A, D], device: torch.device) -> PullModel[A, D]:
     """The model on another device; its networks are moved, not copied."""
     return replace(
         model,
-        vae=model.vae.to(device),
-        lstm=model.lstm.to(device),
-        landmarks=model.landmarks.to(device),
+        autoencoder=model.autoencoder.to(device),
+        dynamics=model.dynamics.to(device),
+        reference_frames=model.reference_frames.to(device),
         limits=model.limits.to(device),
         critic=None if model.critic is None else model.critic.to(device),
     )
 
 
 def start_distance(model: PullModel[Any, Any], start: Tensor) -> float:
-    """RMSD, A, from a start (n_atoms, 3), A, to the nearest landmark; compare it with `model.reach`."""
-    return float(rmsd_matrix(start[None], model.landmarks).min())
+    """RMSD, A, from a start (n_atoms, 3), A, to the nearest reference frame."""
+    return float(rmsd_matrix(start[None], model.reference_frames).min())
 
 
 @torch.no_grad()

@@ -23,15 +23,15 @@ from smdgen.geometry.internal import InternalTree
 from smdgen.method.model import (
     TERM_NAMES,
     Autoencoder,
+    Condition,
     Dynamics,
     Physics,
     PullModel,
-    Steering,
     TrainingFrames,
     kl_to_standard_normal,
 )
 from smdgen.method.presets import PAPER, CriticNumbers, Fitting, PaperNumbers
-from smdgen.method.target_path import Aims
+from smdgen.method.target_path import TargetPath
 from smdgen.progress import Progress
 
 
@@ -110,12 +110,12 @@ class PaperLstm(Dynamics):
             path.append(z)
         return torch.stack(path, 1)
 
-    def loss_terms(self, z: Tensor, steering: Steering, generator: torch.Generator) -> dict[str, Tensor]:
-        """The loss of a free-running sequence; steering and noise play no part in it.
+    def loss_terms(self, z: Tensor, condition: Condition, generator: torch.Generator) -> dict[str, Tensor]:
+        """The loss of a free-running sequence; condition and noise play no part in it.
 
         Args:
             z: (n, n_frames, latent_size). Encoded sequences; the first frame is state A, the last B.
-            steering: Not used.
+            condition: Not used.
             generator: Not used.
 
         Returns:
@@ -206,30 +206,35 @@ class PaperMethod:
         return reference_frames.new_zeros(n_atoms, n_atoms, dtype=torch.float64)
 
     def path(
-        self, model: PaperModel, start: Tensor, aims: Aims, generator: torch.Generator, progress: Progress
+        self,
+        model: PaperModel,
+        start: Tensor,
+        target_path: TargetPath,
+        generator: torch.Generator,
+        progress: Progress,
     ) -> Tensor:
         """(n_samples, n_steps + 1, n_atoms, 3), A. The one path from a start, as often as it is asked for.
 
         The network sees coordinates: the start is laid onto the first reference frame, and the path goes
         back by the same motion reversed.
         """
-        n_samples, n_steps = aims.values.shape[0], aims.values.shape[1] - 1
-        reference = model.landmarks[0] - model.landmarks[0].mean(-2)
+        n_samples, n_steps = target_path.values.shape[0], target_path.values.shape[1] - 1
+        reference = model.reference_frames[0] - model.reference_frames[0].mean(-2)
         centre = start.mean(-2)
         rotation = rotation_onto(start - centre, reference)
-        mean, _ = model.vae.encode((start - centre) @ rotation)
-        decoded = model.vae.decode(model.lstm(mean[None], n_steps)[0])
+        mean, _ = model.autoencoder.encode((start - centre) @ rotation)
+        decoded = model.autoencoder.decode(model.dynamics(mean[None], n_steps)[0])
         progress.advance(n_steps)
         path = torch.cat([start[None], decoded @ rotation.mT + centre])
         return path.expand(n_samples, -1, -1, -1)
 
     def next_frames(
-        self, model: PaperModel, pulls: Tensor, stride_ps: float, generator: torch.Generator
+        self, model: PaperModel, pulls: Tensor, dt_ps: float, generator: torch.Generator
     ) -> Tensor:
         """(n_pulls, n_frames - 1, n_atoms, 3), A. The frame after each but the last of real pulls."""
-        z = model.vae.encode(superpose(pulls[:, :-1], model.landmarks[0]))[0]
-        hidden, _ = model.lstm.lstm(z)
-        return model.vae.decode(z + model.lstm.action(hidden))
+        z = model.autoencoder.encode(superpose(pulls[:, :-1], model.reference_frames[0]))[0]
+        hidden, _ = model.dynamics.lstm(z)
+        return model.autoencoder.decode(z + model.dynamics.action(hidden))
 
 
 def random_rotations(n: int, generator: torch.Generator) -> Tensor:

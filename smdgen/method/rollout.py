@@ -11,16 +11,16 @@ from smdgen.geometry.cvs import difference, evaluate, nearest_turn
 from smdgen.geometry.frames import superpose
 from smdgen.method.critic import sample_next
 from smdgen.method.guidance import FlowModel
-from smdgen.method.model import PullModel, Rollout, Steering
-from smdgen.method.target_path import Aims, draw_aims, follow
+from smdgen.method.model import Condition, PullModel, Rollout
+from smdgen.method.target_path import TargetPath, follow_schedule, sample_target_path
 from smdgen.progress import Progress, Silent
 
 
 def can_begin(model: PullModel[Any, Any], value: float) -> bool:
     """Whether the training pulls go on from a CV."""
-    here = _counted(model, value, float(model.schedule.paths[:, 0].mean()))
+    here = _counted(model, value, float(model.training_paths.paths[:, 0].mean()))
     try:
-        draw_aims(model.schedule, here, 1, 1, None, torch.Generator())
+        sample_target_path(model.training_paths, here, 1, 1, None, torch.Generator())
     except ConfigError:
         return False
     return True
@@ -56,13 +56,14 @@ def generate(
             method that cannot be steered.
     """
     progress = progress or Silent()
-    start = start.to(model.landmarks)
+    start = start.to(model.reference_frames)
     generator = torch.Generator().manual_seed(seed)
-    aims = _aims(model, start, n_steps, n_samples, target, values, generator)
+    target_path = _aims(model, start, n_steps, n_samples, target, values, generator)
     progress.start("rollout", n_steps)
-    positions = model.method.path(model, start, aims, generator, progress)
-    times = torch.arange(n_steps + 1, dtype=torch.float64) * aims.stride_ps
-    shown = difference(model.cv, aims.values, torch.zeros(())) if model.cv.periodic else aims.values
+    positions = model.method.path(model, start, target_path, generator, progress)
+    times = torch.arange(n_steps + 1, dtype=torch.float64) * target_path.dt_ps
+    targets = target_path.values
+    shown = difference(model.cv, targets, torch.zeros(())) if model.cv.periodic else targets
     return Rollout(positions.contiguous(), shown.to(positions.device), evaluate(model.cv, positions), times)
 
 
@@ -74,80 +75,82 @@ def _aims(
     target: float | None,
     values: Sequence[float] | None,
     generator: torch.Generator,
-) -> Aims:
+) -> TargetPath:
     """The CV of each step; of a dihedral counted in turns as the training pulls are."""
     if not model.method.steerable and (target is not None or values is not None):
         raise ConfigError(
             f"a model of preset {model.method.name} cannot be steered: it always follows the training pulls; "
             "leave --to and --schedule out, or train the default preset"
         )
-    paths = model.schedule.paths
+    paths = model.training_paths.paths
     here = _counted(model, float(evaluate(model.cv, start)), float(paths[:, 0].mean()))
     if values is None:
         there = None if target is None else _counted(model, target, here)
-        return draw_aims(model.schedule, here, n_steps, n_samples, there, generator)
+        return sample_target_path(model.training_paths, here, n_steps, n_samples, there, generator)
     way = [here]
     for value in values:
         way.append(float(nearest_turn(model.cv, torch.tensor(value, dtype=torch.float64), way[-1])))
-    return follow(model.schedule, torch.tensor(way, dtype=torch.float64), n_samples)
+    return follow_schedule(model.training_paths, torch.tensor(way, dtype=torch.float64), n_samples)
 
 
 def _counted(model: PullModel[Any, Any], value: float, near: float) -> float:
     """A dihedral in the turn that the training pulls cover, nearest to another value; else as it is."""
     if not model.cv.periodic:
         return value
-    low, high = float(model.schedule.paths.min()), float(model.schedule.paths.max())
+    low, high = float(model.training_paths.paths.min()), float(model.training_paths.paths.max())
     candidates = [value + 360 * turn for turn in range(-3, 4)]
     covered = [candidate for candidate in candidates if low <= candidate <= high]
     return min(covered or candidates, key=lambda candidate: abs(candidate - near))
 
 
 def guided_path(
-    model: FlowModel, start: Tensor, aims: Aims, generator: torch.Generator, progress: Progress
+    model: FlowModel, start: Tensor, target_path: TargetPath, generator: torch.Generator, progress: Progress
 ) -> Tensor:
-    """(n_samples, n_steps + 1, n_atoms, 3), A. Pulls that meet their aims, each frame on the one before."""
-    lstm = model.lstm
-    n_samples, n_frames = aims.values.shape
-    values = aims.values.to(start)
-    z = model.vae.encode(start)[0].expand(n_samples, -1)
+    """(n_samples, n_steps + 1, n_atoms, 3), A. Pulls along target paths, each frame on the one before."""
+    lstm = model.dynamics
+    n_samples, n_frames = target_path.values.shape
+    values = target_path.values.to(start)
+    z = model.autoencoder.encode(start)[0].expand(n_samples, -1)
     now, path, state = values[:, 0], [start.expand(n_samples, -1, -1)], None
-    stride = torch.full_like(values[:, :1], aims.stride_ps)
+    stride = torch.full_like(values[:, :1], target_path.dt_ps)
     for step in range(1, n_frames):
-        aim = values[:, step]
+        target_cv = values[:, step]
         known = ((z - lstm.z_centre) / lstm.z_scale)[:, None]
-        context, state = lstm.remember(known, Steering(now[:, None], aim[:, None], stride), state)
-        z, frame = sample_next(model, context[:, 0], aim, generator)
+        condition = Condition(now[:, None], target_cv[:, None], stride)
+        conditioning, state = lstm.encode_history(known, condition, state)
+        z, frame = sample_next(model, conditioning[:, 0], target_cv, generator)
         path.append(superpose(frame, path[-1]))
-        now = nearest_turn(model.cv, evaluate(model.cv, frame), aim)
+        now = nearest_turn(model.cv, evaluate(model.cv, frame), target_cv)
         progress.advance()
     return torch.stack(path, 1)
 
 
 @torch.no_grad()
-def next_frames(model: PullModel[Any, Any], pulls: Tensor, stride_ps: float, seed: int = 0) -> Tensor:
+def next_frames(model: PullModel[Any, Any], pulls: Tensor, dt_ps: float, seed: int = 0) -> Tensor:
     """Each next frame of real pulls, sampled from the true frames before it and aimed at its true CV.
 
     Args:
         model: The trained networks.
         pulls: (n_pulls, n_frames, n_atoms, 3), A.
-        stride_ps: ps. Time between the frames.
+        dt_ps: ps. Time between the frames.
         seed: The same seed gives the same frames.
 
     Returns:
         (n_pulls, n_frames - 1, n_atoms, 3), A, each laid onto the true frame before it.
     """
-    pulls = pulls.to(model.landmarks)
+    pulls = pulls.to(model.reference_frames)
     generator = torch.Generator().manual_seed(seed)
-    frames = model.method.next_frames(model, pulls, stride_ps, generator)
+    frames = model.method.next_frames(model, pulls, dt_ps, generator)
     return superpose(frames, pulls[:, :-1])
 
 
-def guided_next(model: FlowModel, pulls: Tensor, stride_ps: float, generator: torch.Generator) -> Tensor:
+def guided_next(model: FlowModel, pulls: Tensor, dt_ps: float, generator: torch.Generator) -> Tensor:
     """(n_pulls, n_frames - 1, n_atoms, 3), A. A next frame for each of all but the last, at its true CV."""
-    lstm, before = model.lstm, pulls[:, :-1]
-    cv = nearest_turn(model.cv, evaluate(model.cv, pulls), float(model.schedule.paths.mean()))
-    steering = Steering(cv[:, :-1], cv[:, 1:], torch.full_like(cv[:, 1:], stride_ps))
-    context, _ = lstm.remember((model.vae.encode(before)[0] - lstm.z_centre) / lstm.z_scale, steering)
-    _, frames = sample_next(model, context.flatten(0, 1), steering.aim.flatten(), generator)
+    lstm, before = model.dynamics, pulls[:, :-1]
+    cv = nearest_turn(model.cv, evaluate(model.cv, pulls), float(model.training_paths.paths.mean()))
+    condition = Condition(cv[:, :-1], cv[:, 1:], torch.full_like(cv[:, 1:], dt_ps))
+    known = (model.autoencoder.encode(before)[0] - lstm.z_centre) / lstm.z_scale
+    conditioning, _ = lstm.encode_history(known, condition)
+    _, frames = sample_next(model, conditioning.flatten(0, 1), condition.target_cv.flatten(), generator)
     following: Tensor = frames.unflatten(0, before.shape[:2])
     return following

@@ -7,30 +7,30 @@ import torch
 from torch import Tensor
 
 from smdgen.errors import ConfigError
-from smdgen.method.training_paths import Schedule, goes, interpolate, one_way, turns, wobble
+from smdgen.method.training_paths import TrainingPaths, goes, interpolate, one_way, turns, wobble
 
 
 @dataclass(frozen=True)
-class Aims:
+class TargetPath:
     """What one rollout aims at.
 
     Attributes:
         values: (n_samples, n_steps + 1). CV at each step, the start's first.
-        stride_ps: ps. Time between steps.
+        dt_ps: ps. Time between steps.
     """
 
     values: Tensor
-    stride_ps: float
+    dt_ps: float
 
 
-def draw_aims(
-    schedule: Schedule,
+def sample_target_path(
+    training: TrainingPaths,
     start: float,
     n_steps: int,
     n_samples: int,
     target: float | None,
     generator: torch.Generator,
-) -> Aims:
+) -> TargetPath:
     """CV paths from a start to a target with the mean and the fluctuations of the training pulls.
 
     The pulls are taken as a Gaussian process with their own mean and covariance, of which paths
@@ -38,7 +38,7 @@ def draw_aims(
     of the mean path between the start's CV and the target; without a target, up to its end.
 
     Args:
-        schedule: CV of the training pulls.
+        training: CV of the training pulls.
         start: CV of the start structure.
         n_steps: Steps of the rollout.
         n_samples: Paths to draw.
@@ -51,11 +51,11 @@ def draw_aims(
 
     Source: C. E. Rasmussen and C. Williams, Gaussian Processes for Machine Learning (2006), eq. 2.19.
     """
-    schedule = _towards(schedule, start, target)
-    mean = schedule.paths.mean(0)
-    first, last = _way(schedule, mean, start, target)
+    training = _towards(training, start, target)
+    mean = training.paths.mean(0)
+    first, last = _way(training, mean, start, target)
     times = torch.linspace(first, last, n_steps + 1, dtype=torch.float64)
-    paths = interpolate(schedule.paths.double(), times)
+    paths = interpolate(training.paths.double(), times)
     expected = paths.mean(0)
     spread = (paths - expected) / max(len(paths) - 1, 1) ** 0.5
     weights = torch.randn(n_samples, len(paths), generator=generator, dtype=torch.float64)
@@ -63,17 +63,17 @@ def draw_aims(
     given = [0] if target is None else [0, n_steps]
     wanted = torch.tensor([start] if target is None else [start, target], dtype=torch.float64)
     covariance = spread[:, given].T @ spread
-    known = covariance[:, given] + schedule.numbers.given_deviation**2 * torch.eye(
+    known = covariance[:, given] + training.numbers.given_deviation**2 * torch.eye(
         len(given), dtype=torch.float64
     )
     gain = torch.linalg.solve(known, covariance).T
     values = values + (wanted - values[:, given]) @ gain.T
     values[:, given] = wanted
-    stride = schedule.duration_ps * (last - first) / (mean.numel() - 1) / n_steps
-    return Aims(values.to(schedule.paths.dtype), float(stride))
+    stride = training.duration_ps * (last - first) / (mean.numel() - 1) / n_steps
+    return TargetPath(values.to(training.paths.dtype), float(stride))
 
 
-def follow(schedule: Schedule, values: Tensor, n_samples: int) -> Aims:
+def follow_schedule(training: TrainingPaths, values: Tensor, n_samples: int) -> TargetPath:
     """A path given step by step, if the training pulls go that way.
 
     Parts that turn back by no more than the training pulls do on their way count as fluctuations. Each
@@ -81,7 +81,7 @@ def follow(schedule: Schedule, values: Tensor, n_samples: int) -> Aims:
     none, a step takes as long as the frame of a training pull.
 
     Args:
-        schedule: CV of the training pulls.
+        training: CV of the training pulls.
         values: (n_steps + 1,). CV at each step, the start's first.
         n_samples: Paths wanted; all are the same.
 
@@ -89,47 +89,47 @@ def follow(schedule: Schedule, values: Tensor, n_samples: int) -> Aims:
         ConfigError: A value outside of what the training pulls cover, or a part against their direction.
     """
     for step, value in enumerate(values.tolist()):
-        _check_range(schedule, f"step {step} of the schedule" if step else "the start", value)
-    tolerance, way = wobble(schedule), 0.0
+        _check_range(training, f"step {step} of the schedule" if step else "the start", value)
+    tolerance, way = wobble(training), 0.0
     points = turns(values, tolerance)
     for here, there in itertools.pairwise(points):
         first, last = float(values[here]), float(values[there])
         if abs(last - first) > tolerance:
             what = f"steps {here} to {there} of the schedule"
-            part = _in_direction(schedule, first, last, what)
-            part = _covering(part, schedule, first, last, what)
+            part = _in_direction(training, first, last, what)
+            part = _covering(part, training, first, last, what)
             begin, end = _way(part, part.paths.mean(0), first, last)
             way += (end - begin) * part.duration_ps
-    n_steps, n_times = len(values) - 1, schedule.paths.shape[1]
-    stride = (way or schedule.duration_ps * n_steps) / (n_times - 1) / n_steps
-    return Aims(values.to(schedule.paths).expand(n_samples, -1), stride)
+    n_steps, n_times = len(values) - 1, training.paths.shape[1]
+    stride = (way or training.duration_ps * n_steps) / (n_times - 1) / n_steps
+    return TargetPath(values.to(training.paths).expand(n_samples, -1), stride)
 
 
-def _towards(schedule: Schedule, start: float, target: float | None) -> Schedule:
+def _towards(training: TrainingPaths, start: float, target: float | None) -> TrainingPaths:
     """The training pulls, or parts of them, that go from the start to the target."""
-    _check_range(schedule, "the start", start)
+    _check_range(training, "the start", start)
     if target is not None:
-        towards = _in_direction(schedule, start, target, "the target")
-        _check_range(schedule, "the target", target)
-        return _covering(towards, schedule, start, target, "the target")
-    both = [part for sign in (1.0, -1.0) if (part := one_way(schedule, sign, whole=True)) is not None]
-    return min(both, key=lambda part: abs(float(part.paths[:, 0].mean()) - start), default=schedule)
+        towards = _in_direction(training, start, target, "the target")
+        _check_range(training, "the target", target)
+        return _covering(towards, training, start, target, "the target")
+    both = [part for sign in (1.0, -1.0) if (part := one_way(training, sign, whole=True)) is not None]
+    return min(both, key=lambda part: abs(float(part.paths[:, 0].mean()) - start), default=training)
 
 
-def _usual_spread(schedule: Schedule) -> float:
+def _usual_spread(training: TrainingPaths) -> float:
     """How far training pulls are apart at one time: the width that their spring leaves them, sqrt(kT / k).
 
     A start, a target or a step of a schedule may lie that far beyond all of them. Of a single pull it is the
     standard deviation of its steps.
     """
-    paths = schedule.paths
+    paths = training.paths
     spread = paths.std(0, correction=0).mean() if len(paths) > 1 else paths.diff().std(correction=0)
     return float(spread)
 
 
-def _check_range(schedule: Schedule, what: str, value: float) -> None:
-    low, high = float(schedule.paths.min()), float(schedule.paths.max())
-    slack = _usual_spread(schedule)
+def _check_range(training: TrainingPaths, what: str, value: float) -> None:
+    low, high = float(training.paths.min()), float(training.paths.max())
+    slack = _usual_spread(training)
     if not low - slack <= value <= high + slack:
         raise ConfigError(
             f"{what} has CV {value:.2f}, outside of {low:.2f} to {high:.2f}, which the training pulls cover; "
@@ -137,31 +137,33 @@ def _check_range(schedule: Schedule, what: str, value: float) -> None:
         )
 
 
-def _in_direction(schedule: Schedule, first: float, last: float, what: str) -> Schedule:
+def _in_direction(training: TrainingPaths, first: float, last: float, what: str) -> TrainingPaths:
     """The pulls, or parts of them, that go in the direction from one value to another.
 
     Raises:
         ConfigError: There are none.
     """
     signs = [1.0] * (last >= first) + [-1.0] * (last <= first)
-    part = next((part for sign in signs if (part := one_way(schedule, sign)) is not None), None)
+    part = next((part for sign in signs if (part := one_way(training, sign)) is not None), None)
     if part is None:
         raise ConfigError(
-            f"{what} would lead from {first:.2f} to {last:.2f}, but all training pulls go {goes(schedule)} "
-            f"(reversals of {wobble(schedule):.2f} are usual); give values in that direction, or train on "
+            f"{what} would lead from {first:.2f} to {last:.2f}, but all training pulls go {goes(training)} "
+            f"(reversals of {wobble(training):.2f} are usual); give values in that direction, or train on "
             "pulls that also go back"
         )
     return part
 
 
-def _covering(part: Schedule, schedule: Schedule, first: float, last: float, what: str) -> Schedule:
+def _covering(
+    part: TrainingPaths, training: TrainingPaths, first: float, last: float, what: str
+) -> TrainingPaths:
     """The pulls of one direction, if they reach from one value to another.
 
     Raises:
         ConfigError: They do not.
     """
     low, high = float(part.paths.min()), float(part.paths.max())
-    slack = _usual_spread(schedule)
+    slack = _usual_spread(training)
     if not (low - slack <= first <= high + slack and low - slack <= last <= high + slack):
         raise ConfigError(
             f"{what} would lead from {first:.2f} to {last:.2f}, but the training pulls of that direction "
@@ -170,7 +172,7 @@ def _covering(part: Schedule, schedule: Schedule, first: float, last: float, wha
     return part
 
 
-def _way(schedule: Schedule, mean: Tensor, start: float, target: float | None) -> tuple[float, float]:
+def _way(training: TrainingPaths, mean: Tensor, start: float, target: float | None) -> tuple[float, float]:
     """Where on the mean path (in its own index) a rollout begins and ends.
 
     A start within a few usual spreads of where the pulls begin is their beginning, because a mean path
@@ -179,7 +181,7 @@ def _way(schedule: Schedule, mean: Tensor, start: float, target: float | None) -
     sign = 1.0 if mean[-1] >= mean[0] else -1.0
     climb = torch.cummax(sign * mean, 0).values
     end = mean.numel() - 1
-    near = schedule.numbers.near_start * _usual_spread(schedule)
+    near = training.numbers.near_start * _usual_spread(training)
     first = int((climb < sign * start).sum()) if sign * start > float(climb[0]) + near else 0
     last = end if target is None else min(int((climb < sign * target).sum()), end)
     if first >= end and target is None:

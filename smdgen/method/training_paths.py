@@ -10,7 +10,7 @@ from smdgen.method.presets import DEFAULT, PathNumbers
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TrainingPaths:
     """CV against time of the training pulls.
 
     Attributes:
@@ -25,22 +25,22 @@ class Schedule:
     numbers: PathNumbers = DEFAULT.paths
 
 
-def one_way(schedule: Schedule, sign: float, *, whole: bool = False) -> Schedule | None:
+def one_way(training: TrainingPaths, sign: float, *, whole: bool = False) -> TrainingPaths | None:
     """The pulls that go one way, and the parts that do of pulls that go both ways.
 
     Args:
-        schedule: CV of the training pulls.
+        training: CV of the training pulls.
         sign: 1 for a rising CV, -1 for a falling one.
         whole: Leave parts out.
 
     Returns:
         None if too few pulls go that way. As many times as in `schedule`, and the typical duration.
     """
-    n_pulls, n_times = schedule.paths.shape
-    own = schedule.numbers
-    least = own.part_share * float(schedule.paths.max() - schedule.paths.min())
+    n_pulls, n_times = training.paths.shape
+    own = training.numbers
+    least = own.part_share * float(training.paths.max() - training.paths.min())
     parts, shares = [], []
-    for path in schedule.paths:
+    for path in training.paths:
         ahead = sign * path
         first, last = _longest_rise(ahead)
         if ahead[-1] - ahead[0] >= own.net_share * (path.max() - path.min()):
@@ -53,24 +53,24 @@ def one_way(schedule: Schedule, sign: float, *, whole: bool = False) -> Schedule
     if len(parts) < max(1, own.least_pulls * n_pulls):
         return None
     return replace(
-        schedule, paths=torch.stack(parts), duration_ps=schedule.duration_ps * sum(shares) / len(shares)
+        training, paths=torch.stack(parts), duration_ps=training.duration_ps * sum(shares) / len(shares)
     )
 
 
-def wobble(schedule: Schedule) -> float:
+def wobble(training: TrainingPaths) -> float:
     """How far pulls that go one way typically turn back on it: the median of their largest turns."""
     falls = []
-    for path in schedule.paths:
+    for path in training.paths:
         for ahead in (path, -path):
-            if ahead[-1] - ahead[0] >= schedule.numbers.net_share * (path.max() - path.min()):
+            if ahead[-1] - ahead[0] >= training.numbers.net_share * (path.max() - path.min()):
                 first, last = _longest_rise(-ahead)
                 falls.append(float(ahead[first] - ahead[last]))
     return float(torch.tensor(falls).median()) if falls else 0.0
 
 
-def goes(schedule: Schedule) -> str:
+def goes(training: TrainingPaths) -> str:
     """The ways of the pulls in words: `from 14.01 to 31.02`."""
-    means = [part.paths.mean(0) for sign in (1.0, -1.0) if (part := one_way(schedule, sign)) is not None]
+    means = [part.paths.mean(0) for sign in (1.0, -1.0) if (part := one_way(training, sign)) is not None]
     return " and ".join(f"from {mean[0]:.2f} to {mean[-1]:.2f}" for mean in means) or "nowhere"
 
 

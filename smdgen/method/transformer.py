@@ -28,7 +28,7 @@ class ResidueLayout:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Sizes of a `SteeredLstm` that reads this layout."""
+        """Sizes of a `FlowDynamics` that reads this layout."""
         return {
             "n_features": len(self.residue),
             "n_residues": int(self.residue.max()) + 1,
@@ -76,17 +76,17 @@ class ResidueNet(nn.Module):
         n_residues: int,
         n_kinds: int,
         n_soft: int,
-        n_told: int,
+        n_condition: int,
         numbers: TransformerNumbers = DEFAULT.transformer,
     ) -> None:
         super().__init__()
         width, most_apart = numbers.width, numbers.most_apart
         self.n_residues, self.n_kinds = n_residues, n_kinds
-        self.enter, self.tell = nn.Linear(2 * n_kinds, width), nn.Linear(n_told, width)
+        self.input_proj, self.condition_proj = nn.Linear(2 * n_kinds, width), nn.Linear(n_condition, width)
         self.residue = nn.Parameter(numbers.first_deviation * torch.randn(n_residues, width))
         self.layers = nn.ModuleList(_Layer(numbers) for _ in range(numbers.n_layers))
-        self.norm, self.leave = nn.LayerNorm(width), nn.Linear(width, n_kinds)
-        _zero(self.leave)
+        self.norm, self.output_proj = nn.LayerNorm(width), nn.Linear(width, n_kinds)
+        _zero(self.output_proj)
         self.register_buffer("place", torch.zeros(n_features, dtype=torch.long))
         self.register_buffer("soft_place", torch.zeros(n_soft, dtype=torch.long))
         row = torch.arange(n_residues)
@@ -100,13 +100,13 @@ class ResidueNet(nn.Module):
         self.place.copy_(place)
         self.soft_place.copy_(place[torch.from_numpy(layout.soft)])
 
-    def forward(self, f: Tensor, soft: Tensor, told: Tensor) -> Tensor:
-        """Features f (..., n_features), soft ones of the frame before (..., n_soft), told (..., n_told)."""
+    def forward(self, f: Tensor, soft: Tensor, condition: Tensor) -> Tensor:
+        """F (..., n_features), soft (..., n_soft) of the frame before, condition (..., n_condition)."""
         seen = torch.cat([self._by_residue(f, self.place), self._by_residue(soft, self.soft_place)], -1)
-        x = self.enter(seen) + self.tell(told)[..., None, :] + self.residue
+        x = self.input_proj(seen) + self.condition_proj(condition)[..., None, :] + self.residue
         for layer in self.layers:
             x = layer(x, self.offset)
-        left = self.leave(self.norm(x)).flatten(-2)
+        left = self.output_proj(self.norm(x)).flatten(-2)
         found: Tensor = left[..., self.place]
         return found
 
@@ -124,24 +124,24 @@ class _Layer(nn.Module):
         super().__init__()
         width, wider, self.n_heads = numbers.width, numbers.wider * numbers.width, numbers.n_heads
         self.before_attention, self.before_network = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.ask, self.answer = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.widen, self.narrow = nn.Linear(width, wider), nn.Linear(wider, width)
+        self.qkv, self.out_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp_in, self.mlp_out = nn.Linear(width, wider), nn.Linear(wider, width)
         self.bias = nn.Parameter(torch.zeros(numbers.n_heads, 2 * numbers.most_apart + 1))
-        for last in (self.answer, self.narrow):
+        for last in (self.out_proj, self.mlp_out):
             _zero(last)
 
     def forward(self, x: Tensor, offset: Tensor) -> Tensor:
         lead, n_residues, width = x.shape[:-2], *x.shape[-2:]
-        asked = self.ask(self.before_attention(x)).reshape(
+        asked = self.qkv(self.before_attention(x)).reshape(
             -1, n_residues, 3, self.n_heads, width // self.n_heads
         )
         query, key, value = asked.permute(2, 0, 3, 1, 4)
         found = nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask=self.bias[:, offset][None]
         )
-        x = x + self.answer(found.transpose(1, 2).reshape(*lead, n_residues, width))
-        widened = nn.functional.silu(self.widen(self.before_network(x)))
-        out: Tensor = x + self.narrow(widened)
+        x = x + self.out_proj(found.transpose(1, 2).reshape(*lead, n_residues, width))
+        widened = nn.functional.silu(self.mlp_in(self.before_network(x)))
+        out: Tensor = x + self.mlp_out(widened)
         return out
 
 

@@ -244,17 +244,17 @@ def check_start(models: Models, start: Start, progress: Progress) -> float:
     from smdgen.method.model import start_distance
 
     model = models.pull_model
-    positions = torch.from_numpy(start.positions).to(model.landmarks)
+    positions = torch.from_numpy(start.positions).to(model.reference_frames)
     distance, reflected = (float(start_distance(model, x)) for x in (positions, -positions))
     if mirror_notes(start.positions[None], start.structure) and reflected < MIRRORED_BELOW * distance:
         raise ConfigError(
             f"the start is a mirror image: {distance:.2f} A from the nearest training frame, its reflection "
             f"{reflected:.2f} A; an axis was negated, so give the start as it was"
         )
-    reach = float(model.reach)
+    reach = float(model.training_radius)
     found = (
-        f"the start is {distance:.2f} A from the closest of {len(model.landmarks)} training frames (unseen "
-        f"frames: up to {reach:.2f} A)"
+        f"the start is {distance:.2f} A from the closest of {len(model.reference_frames)} training frames "
+        f"(unseen frames: up to {reach:.2f} A)"
     )
     if not distance <= REFUSED_FROM * reach:
         raise ConfigError(
@@ -488,7 +488,7 @@ def _report(
         "start_pull": start.pull,
         "start_sha256": hashlib.sha256(np.ascontiguousarray(start.positions).tobytes()).hexdigest(),
         "start_distance_A": round(distance, 4),
-        "reach_A": round(float(models.pull_model.reach), 4),
+        "reach_A": round(float(models.pull_model.training_radius), 4),
         "n_steps": rollout.positions.shape[1] - 1,
         "n_samples": config.samples,
         "target": config.target,
@@ -535,8 +535,8 @@ def _result(
         missed=tuple(missed[:, 1:].mean(axis=0).tolist()),
         largest_miss=float(missed.max()),
         distance=distance,
-        n_landmarks=len(models.pull_model.landmarks),
-        reach=float(models.pull_model.reach),
+        n_landmarks=len(models.pull_model.reference_frames),
+        reach=float(models.pull_model.training_radius),
         duration_ps=float(rollout.times_ps[-1]),
         model=which,
         start=start.source,

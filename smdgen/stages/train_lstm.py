@@ -21,7 +21,7 @@ from smdgen.geometry.frames import rmsd
 from smdgen.method.model import Autoencoder, Dynamics, Method, PullModel
 from smdgen.method.presets import CRITIC_SAMPLES, METHODS, PathNumbers, dynamics_settings, method_of
 from smdgen.method.rollout import generate, next_frames
-from smdgen.method.training_paths import Schedule
+from smdgen.method.training_paths import TrainingPaths
 from smdgen.progress import Progress, Silent
 from smdgen.store.checkpoints import checkpoint_of
 from smdgen.store.headers import DynamicsHeader
@@ -39,7 +39,7 @@ from smdgen.training.checkpoint import (
 )
 from smdgen.training.critic import CriticOutcome, train_critic
 from smdgen.training.devices import choose_device
-from smdgen.training.distributed import leads, lock_once, training_group
+from smdgen.training.distributed import is_rank_zero, lock_once, training_group
 from smdgen.training.fit import fit_settings
 from smdgen.training.history import history_files, loss_verdict, write_history
 from smdgen.training.sequences import EncodedPulls, Sequences, draw_batch, sequences, windows
@@ -147,13 +147,13 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             except KeyboardInterrupt:
                 stop = Interrupted(state)
                 keep_finished(stop, folder.lstm)
-        model = replace(model, vae=vae.cpu(), lstm=lstm.cpu(), critic=judge.critic)
+        model = replace(model, autoencoder=vae.cpu(), dynamics=lstm.cpu(), critic=judge.critic)
         files = history_files(folder.path, "lstm")
         header = DynamicsHeader(
             preset, numbers, sizes, settings, _plain(config), latents.vae_hash, dataset.content_hash,
             schedule.duration_ps, parts["train"].interval_ps, state.epoch, judge.score(),
         )  # fmt: skip
-        if leads():
+        if is_rank_zero():
             DynamicsFile(header, lstm.state_dict(), schedule.paths, judge.weights()).save(folder.lstm)
             write_history(folder.path, "lstm", state.history)
             folder.record("train-lstm", time.monotonic() - began, [folder.vae, folder.latents])
@@ -221,7 +221,7 @@ def critic_samples(config: TrainLstmConfig, preset: str) -> int:
     return round(CRITIC_SAMPLES * min(1.0, chosen(config, own)["epochs"] / own["epochs"]))
 
 
-def cv_schedule(encoded: EncodedPulls, numbers: PathNumbers) -> Schedule:
+def cv_schedule(encoded: EncodedPulls, numbers: PathNumbers) -> TrainingPaths:
     """CV against time of the training pulls, at as many even times as the typical pull has frames.
 
     Training blocks of one trajectory are parts of one pull: its CV goes straight across what is held back.
@@ -238,7 +238,7 @@ def cv_schedule(encoded: EncodedPulls, numbers: PathNumbers) -> Schedule:
     even = np.linspace(0, 1, int(np.median([n_frames for n_frames, *_ in paths])))
     durations = [duration for _, duration, *_ in paths]
     values = [np.interp(even, place, cv) for *_, place, cv in paths]
-    return Schedule(torch.from_numpy(np.stack(values)).float(), float(np.median(durations)), numbers)
+    return TrainingPaths(torch.from_numpy(np.stack(values)).float(), float(np.median(durations)), numbers)
 
 
 def _path(
@@ -274,8 +274,8 @@ def _job(
 
     def losses(data: Sequences, n: int, generator: torch.Generator) -> dict[str, Tensor]:
         stride = method.draw_stride(data.longest, generator)
-        z, steering = draw_batch(data, stride, method.most_steps, n, generator)
-        return lstm.loss_terms(z.to(device), steering.to(device), generator)
+        z, condition = draw_batch(data, stride, method.most_steps, n, generator)
+        return lstm.loss_terms(z.to(device), condition.to(device), generator)
 
     def validate() -> dict[str, float]:
         generator, n = torch.Generator().manual_seed(0), method.n_validation(batch_size)
@@ -322,7 +322,7 @@ def _errors(
     real = []
     for pull in pulls:
         frames = np.linspace(pull.start, pull.stop - 1, CHECKED_STEPS + 1).round().astype(np.int64)
-        real.append(torch.from_numpy(dataset.positions(frames)).to(model.landmarks.dtype))
+        real.append(torch.from_numpy(dataset.positions(frames)).to(model.reference_frames.dtype))
     progress.start("validation rollouts", len(pulls))
     one_step, free, without = [], [], []
     for number, (pull, x) in enumerate(zip(pulls, real, strict=True)):
@@ -332,7 +332,7 @@ def _errors(
             free.append(rmsd(path[1:], x[1:]).mean())
         except ConfigError:
             first, last = dataset.cv_values[[pull.start, pull.stop - 1]].tolist()
-            low, high = model.schedule.paths.min().item(), model.schedule.paths.max().item()
+            low, high = model.training_paths.paths.min().item(), model.training_paths.paths.max().item()
             progress.note(
                 f"no rollout of validation pull {pull.name}: it goes from {first:.2f} to {last:.2f} "
                 f"{dataset.cv.unit}, the training pulls cover {low:.2f} to {high:.2f}"
@@ -349,7 +349,7 @@ def _errors(
 def _rest_of(pull: Pull, dataset: Dataset, model: PullModel[Any, Any]) -> tuple[float | None, float]:
     """Where a validation rollout ends and what it lasts, ps: of a block of a trajectory, the block's own."""
     if not dataset.is_block(pull) or not model.method.steerable:
-        return None, model.schedule.duration_ps
+        return None, model.training_paths.duration_ps
     duration = dataset.times_ps[pull.stop - 1] - dataset.times_ps[pull.start]
     return float(dataset.cv_values[pull.stop - 1]), float(duration)
 

@@ -39,7 +39,7 @@ from smdgen.training.checkpoint import (
     train,
 )
 from smdgen.training.devices import choose_device
-from smdgen.training.distributed import leads, lock_once, training_group
+from smdgen.training.distributed import is_rank_zero, lock_once, training_group
 from smdgen.training.fit import FitState, fit_settings
 from smdgen.training.history import history_files, loss_verdict, write_history
 from smdgen.training.settings import chosen, refuse_out_of_range, training_plan
@@ -105,7 +105,7 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
             state, stop = interruption.state, interruption
         keep_finished(stop, folder.vae)
         result = _save(folder, config, settings, dataset, vae, frames, state)
-        if leads():
+        if is_rank_zero():
             folder.record("train-vae", time.monotonic() - began, [folder.dataset])
     if stop is not None:
         raise stop
@@ -251,7 +251,7 @@ def _save(
         config.preset, vae.latent_size, sum(p.numel() for p in vae.parameters()), state.epoch,
         reconstruction, float(reach.mean()), state.history, files,
     )  # fmt: skip
-    if not leads():
+    if not is_rank_zero():
         return result
     structure = dataset.structure
     header = AutoencoderHeader(

@@ -21,8 +21,19 @@ if TYPE_CHECKING:
 #: Tensors, or parts of networks, that were renamed since layout 1, by the kind of file: old path -> new path,
 #: from the top (`weights.leave` -> `weights.output_proj`), where `*` stands for any one word between dots.
 RENAMED: dict[str, dict[str, str]] = {
-    "vae": {"landmarks": "reference_frames"},
-    "lstm": {},
+    "vae": {"landmarks": "reference_frames", "weights.log_deviation": "weights.log_std"},
+    "lstm": {
+        "weights.enter": "weights.input_proj",
+        "weights.leave": "weights.output_proj",
+        "weights.straight": "weights.skip",
+        "weights.residues.enter": "weights.residues.input_proj",
+        "weights.residues.leave": "weights.residues.output_proj",
+        "weights.residues.tell": "weights.residues.condition_proj",
+        "weights.residues.layers.*.ask": "weights.residues.layers.*.qkv",
+        "weights.residues.layers.*.answer": "weights.residues.layers.*.out_proj",
+        "weights.residues.layers.*.widen": "weights.residues.layers.*.mlp_in",
+        "weights.residues.layers.*.narrow": "weights.residues.layers.*.mlp_out",
+    },
 }
 
 

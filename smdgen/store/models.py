@@ -16,7 +16,7 @@ from smdgen.geometry.internal import InternalTree
 from smdgen.method.critic import Critic
 from smdgen.method.model import Autoencoder, PullModel, refuse_sizes, with_weights
 from smdgen.method.presets import CriticNumbers, method_of
-from smdgen.method.training_paths import Schedule
+from smdgen.method.training_paths import TrainingPaths
 from smdgen.store.artifacts import read_model, write_model
 from smdgen.store.headers import FILE_KINDS, AutoencoderHeader, DynamicsHeader, Header, header_of
 from smdgen.store.manifest import taken_apart
@@ -131,7 +131,7 @@ def build_model(vae: AutoencoderFile, lstm: DynamicsFile, structure: Molecule) -
         vae.network(),
         with_weights(method.empty_dynamics(lstm.header.sizes), lstm.weights),
         cv_from_dict(vae.header.cv),
-        Schedule(lstm.paths, lstm.header.duration_ps, method.numbers.paths),
+        TrainingPaths(lstm.paths, lstm.header.duration_ps, method.numbers.paths),
         frames,
         vae.header.training_radius_A,
         method.clash_limits(structure, frames),

@@ -21,7 +21,7 @@ from smdgen.store.headers import CheckpointHeader, header_of
 from smdgen.store.manifest import SCHEMA, taken_apart
 from smdgen.store.plain import to_plain
 from smdgen.store.run_record import RunFolder, command_line
-from smdgen.training.distributed import leads
+from smdgen.training.distributed import is_rank_zero
 from smdgen.training.fit import BatchLosses, FitSettings, FitState, fit
 
 
@@ -67,7 +67,7 @@ def train(job: Job, *, resume: bool, progress: Progress) -> FitState:
     def keep(new: FitState) -> None:
         nonlocal state
         state = new
-        if leads():
+        if is_rank_zero():
             _write(job.checkpoint, new, identity)
 
     try:

@@ -57,11 +57,11 @@ class CriticOutcome:
 
 @dataclass(frozen=True)
 class _Examples:
-    """Distances (n, n_pairs), A, in true and in sampled next frames, and what the dynamics were told."""
+    """Distances (n, n_pairs), A, in true and in sampled next frames, and what the dynamics knew."""
 
     true: Tensor
     made: Tensor
-    told: Tensor
+    conditions: Tensor
 
 
 def train_critic(
@@ -84,27 +84,27 @@ def train_critic(
         seed: Of the samples and the training.
         progress: Told of samples and epochs.
     """
-    own = model.lstm.numbers.critic
+    own = model.dynamics.numbers.critic
     pairs = even_choice(ca_pairs(find_backbone(structure)), own.most_distances)
-    data, most = parts["train"], own.most_residues // model.lstm.residues.n_residues
+    data, most = parts["train"], own.most_residues // model.dynamics.residues.n_residues
     n = min(most_samples, own.samples_per_frame * len(data.z), most)
     if n < own.fewest_samples or not len(pairs):
         return CriticOutcome()
     generator = torch.Generator().manual_seed(seed)
-    atoms = torch.from_numpy(pairs).to(model.lstm.z_scale.device)
+    atoms = torch.from_numpy(pairs).to(model.dynamics.z_scale.device)
     n_checked = round(own.validation_share * n)
     progress.start("samples for the critic", n + n_checked)
     examples = _sample(model, data, n, atoms, generator, progress)
     checked = _sample(model, parts["validation"], n_checked, atoms, generator, progress)
     torch.manual_seed(seed)
-    critic = Critic.of(pairs, examples.true, examples.told, own)
+    critic = Critic.of(pairs, examples.true, examples.conditions, own)
 
     def terms(of: _Examples) -> dict[str, Tensor]:
-        true, made = critic(of.true, of.told), critic(of.made, of.told)
+        true, made = critic(of.true, of.conditions), critic(of.made, of.conditions)
         return {"loss": (softplus(-true) + softplus(made)).mean(0)}
 
     def losses(items: Tensor, _: torch.Generator) -> dict[str, Tensor]:
-        return terms(_Examples(examples.true[items], examples.made[items], examples.told[items]))
+        return terms(_Examples(examples.true[items], examples.made[items], examples.conditions[items]))
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
@@ -116,8 +116,8 @@ def train_critic(
     if state.best_loss >= CHANCE:
         return CriticOutcome()
     with torch.no_grad():
-        true, made = (critic(x, checked.told) for x in (checked.true, checked.made))
-    n_candidates = model.lstm.numbers.sampling.n_candidates
+        true, made = (critic(x, checked.conditions) for x in (checked.true, checked.made))
+    n_candidates = model.dynamics.numbers.sampling.n_candidates
     return CriticOutcome(critic.cpu(), float((true[:, None] > made).float().mean()), n, n_candidates)
 
 
@@ -125,18 +125,19 @@ def train_critic(
 def _sample(
     model: FlowModel, data: Sequences, n: int, pairs: Tensor, generator: torch.Generator, progress: Progress
 ) -> _Examples:
-    lstm, vae = model.lstm, model.vae
-    true, made, told, n_done = [], [], [], 0
+    lstm, vae = model.dynamics, model.autoencoder
+    true, made, conditions, n_done = [], [], [], 0
     while n_done < n:
         stride, numbers = model.method.draw_stride(data.longest, generator), lstm.numbers
-        z, steering = draw_batch(data, stride, numbers.dynamics.n_steps, numbers.critic.n_rows, generator)
-        z, steering = z.to(pairs.device), steering.to(pairs.device)
-        context, _ = lstm.remember((z[:, :-1] - lstm.z_centre) / lstm.z_scale, steering)
-        context, following, aim = context.flatten(0, 1), z[:, 1:].flatten(0, 1), steering.aim.flatten()
-        noise = torch.randn(len(aim), vae.features.n_features, generator=generator).to(z)
+        z, condition = draw_batch(data, stride, numbers.dynamics.n_steps, numbers.critic.n_rows, generator)
+        z, condition = z.to(pairs.device), condition.to(pairs.device)
+        conditioning, _ = lstm.encode_history((z[:, :-1] - lstm.z_centre) / lstm.z_scale, condition)
+        conditioning, following = conditioning.flatten(0, 1), z[:, 1:].flatten(0, 1)
+        target_cv = condition.target_cv.flatten()
+        noise = torch.randn(len(target_cv), vae.features.n_features, generator=generator).to(z)
         true.append(bond_lengths(vae.decode(following, noise), pairs))
-        made.append(bond_lengths(draw_next(model, context, aim, generator)[1], pairs))
-        told.append(context[:, -N_CONDITIONS:])
-        n_done += len(aim)
-        progress.advance(min(len(aim), n - n_done + len(aim)))
-    return _Examples(*(torch.cat(values)[:n] for values in (true, made, told)))
+        made.append(bond_lengths(draw_next(model, conditioning, target_cv, generator)[1], pairs))
+        conditions.append(conditioning[:, -N_CONDITIONS:])
+        n_done += len(target_cv)
+        progress.advance(min(len(target_cv), n - n_done + len(target_cv)))
+    return _Examples(*(torch.cat(values)[:n] for values in (true, made, conditions)))

@@ -30,7 +30,7 @@ def count() -> int:
     return _number("WORLD_SIZE", 1)
 
 
-def leave(code: int) -> NoReturn:
+def exit_process(code: int) -> NoReturn:
     """End this process with an exit code.
 
     One of several ends at once: after the others were lost, threads of gloo may still run, and C++ aborts
@@ -44,14 +44,14 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def leads() -> bool:
+def is_rank_zero() -> bool:
     """Whether this is the process that writes and prints: the first of several, or the only one."""
     return rank() == 0
 
 
 def lock_once(folder: "RunFolder") -> contextlib.AbstractContextManager[None]:
     """The lock of the run folder, held by the process that writes."""
-    return folder.lock() if leads() else contextlib.nullcontext()
+    return folder.lock() if is_rank_zero() else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smdgen.dataset.dataset import Pull
-from smdgen.method.model import Steering
+from smdgen.method.model import Condition
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def sequences(encoded: EncodedPulls, split: str) -> Sequences:
 
 def draw_batch(
     data: Sequences, stride: int, most_steps: int, n_rows: int, generator: torch.Generator
-) -> tuple[Tensor, Steering]:
+) -> tuple[Tensor, Condition]:
     """Sequences with one stride from anywhere in the pulls.
 
     Args:
@@ -78,8 +78,8 @@ def draw_batch(
     table = torch.from_numpy(windows(data.ranges, n_steps + 1, stride))
     rows = table[torch.randint(len(table), (n_rows,), generator=generator)]
     cv = data.cv[rows]
-    stride_ps = torch.full_like(cv[:, 1:], stride * data.interval_ps)
-    return data.z[rows], Steering(cv[:, :-1], cv[:, 1:], stride_ps)
+    dt_ps = torch.full_like(cv[:, 1:], stride * data.interval_ps)
+    return data.z[rows], Condition(cv[:, :-1], cv[:, 1:], dt_ps)
 
 
 class FrameRange(Protocol):

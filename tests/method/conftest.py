@@ -6,7 +6,7 @@ import torch
 
 from smdgen.geometry.cvs import CollectiveVariable
 from smdgen.geometry.internal import InternalTree, spanning_tree, to_cartesian
-from smdgen.method.autoencoder import InternalVae
+from smdgen.method.autoencoder import FeatureVae
 from smdgen.method.features.internal import InternalFeatures
 
 N_ATOMS = 7
@@ -32,12 +32,12 @@ def x(tree: InternalTree) -> torch.Tensor:
 
 
 @pytest.fixture
-def vae(x: torch.Tensor, tree: InternalTree) -> InternalVae:
+def vae(x: torch.Tensor, tree: InternalTree) -> FeatureVae:
     """An untrained autoencoder that starts from the principal components."""
     torch.manual_seed(0)
     features = InternalFeatures.fit(lambda: x.split(70), tree)
-    vae = InternalVae(features, features.n_features, 32).double()
-    vae.start_from_components(lambda: features.encode(x).split(70))
+    vae = FeatureVae(features, features.n_features, 32).double()
+    vae.init_from_pca(lambda: features.encode(x).split(70))
     return vae.eval()
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from smdgen.geometry.frames import rmsd
-from smdgen.method.autoencoder import InternalVae
+from smdgen.method.autoencoder import FeatureVae
 from smdgen.method.model import Physics, kl_to_standard_normal
 
 
@@ -37,8 +37,8 @@ def test_before_training_the_latent_space_loses_nothing(x, vae):
 
 def test_fewer_latents_keep_the_largest_components(x, vae):
     f = vae.features.encode(x)
-    small = InternalVae(vae.features, 3, 8).double()
-    small.start_from_components(lambda: f.split(90))
+    small = FeatureVae(vae.features, 3, 8).double()
+    small.init_from_pca(lambda: f.split(90))
     left = (small.decode_features(small.encode_features(f)[0]) - f).square().sum(1).mean()
     spectrum = torch.linalg.eigvalsh(torch.cov(f.T, correction=0))
     torch.testing.assert_close(left, spectrum[:-3].sum())
@@ -51,21 +51,21 @@ def test_decoder_noise_has_the_learned_deviation(x, vae):
     )
     f = vae.features.encode(vae.decode(z, noise))
     narrow = torch.from_numpy(vae.features.quantities() < 2)  # lengths and angles
-    torch.testing.assert_close(f.std(0)[narrow], vae.log_deviation.exp()[narrow].detach(), rtol=0.03, atol=0)
+    torch.testing.assert_close(f.std(0)[narrow], vae.log_std.exp()[narrow].detach(), rtol=0.03, atol=0)
 
 
 def test_decoder_noise_is_lowered_to_what_is_lost_and_never_raised(x, vae):
     """With all latents nothing is lost; with three, more than half of the features bear already."""
     f = vae.features.encode(x)
-    vae.lower_noise(lambda: x.split(70))
-    assert vae.log_deviation.exp().max() < 1e-5
-    small = InternalVae(vae.features, 3, 8).double()
-    small.start_from_components(lambda: f.split(90))
+    vae.shrink_decoder_std(lambda: x.split(70))
+    assert vae.log_std.exp().max() < 1e-5
+    small = FeatureVae(vae.features, 3, 8).double()
+    small.init_from_pca(lambda: f.split(90))
     lost = (small.decode_features(small.encode_features(f)[0]) - f).square().mean(0).sqrt()
-    small.log_deviation.data[::2] = 0.5
-    learned = small.log_deviation.exp().detach().clone()
-    small.lower_noise(lambda: x.split(70))
-    found = small.log_deviation.exp().detach()
+    small.log_std.data[::2] = 0.5
+    learned = small.log_std.exp().detach().clone()
+    small.shrink_decoder_std(lambda: x.split(70))
+    found = small.log_std.exp().detach()
     assert (lost < learned).any()
     assert (lost > learned).any()
     torch.testing.assert_close(found, torch.minimum(lost, learned).detach(), atol=1e-9, rtol=1e-6)
@@ -82,7 +82,7 @@ def test_divergence_is_that_of_torch():
 def test_default_terms_vanish_for_a_lossless_latent_space(x, vae):
     with torch.no_grad():
         vae.latent_log_variance.fill_(-60.0)
-        vae.log_deviation.fill_(0.0)
+        vae.log_std.fill_(0.0)
     terms = vae.loss_terms(x, physics(x), seeded())
     for name in ("recon", "shape", "bonds", "angles", "torsions", "cv"):
         assert terms[name].abs() < 1e-4, name

@@ -2,8 +2,8 @@
 
 import torch
 
-from smdgen.method.dynamics import SteeredLstm, flow_matching_loss
-from smdgen.method.model import Steering
+from smdgen.method.dynamics import FlowDynamics, flow_matching_loss
+from smdgen.method.model import Condition
 from smdgen.method.presets import SamplingNumbers
 
 
@@ -15,7 +15,7 @@ def steered(latent=3):
     """Three features a latent could not be simpler: two residues, the last feature soft."""
     torch.manual_seed(0)
     sizes = {"n_features": 3, "n_residues": 2, "n_kinds": 2, "n_soft": 1}
-    lstm = SteeredLstm(latent, hidden_size=8, head_size=16, n_blocks=2, **sizes).double()
+    lstm = FlowDynamics(latent, hidden_size=8, head_size=16, n_blocks=2, **sizes).double()
     torch.nn.init.normal_(lstm.to_features)
     torch.nn.init.normal_(lstm.to_latents)
     lstm.soft.fill_(2)
@@ -24,17 +24,17 @@ def steered(latent=3):
 
 def steering(n, n_steps, generator):
     now = torch.rand(n, n_steps, generator=generator, dtype=torch.float64)
-    return Steering(now, now + 0.1, torch.full_like(now, 20.0))
+    return Condition(now, now + 0.1, torch.full_like(now, 20.0))
 
 
 def test_memory_step_by_step_equals_the_whole_sequence():
     lstm, generator = steered(), torch.Generator().manual_seed(0)
     z, told = torch.randn(2, 5, 3, generator=generator, dtype=torch.float64), steering(2, 5, generator)
-    at_once, _ = lstm.remember(z, told)
+    at_once, _ = lstm.encode_history(z, told)
     state, parts = None, []
     for i in range(5):
-        now = Steering(told.now[:, i : i + 1], told.aim[:, i : i + 1], told.stride_ps[:, i : i + 1])
-        part, state = lstm.remember(z[:, i : i + 1], now, state)
+        now = Condition(told.cv[:, i : i + 1], told.target_cv[:, i : i + 1], told.dt_ps[:, i : i + 1])
+        part, state = lstm.encode_history(z[:, i : i + 1], now, state)
         parts.append(part)
     torch.testing.assert_close(torch.cat(parts, 1), at_once)
 
@@ -61,7 +61,7 @@ def test_flow_loss_is_least_for_the_true_velocity_and_keeps_to_its_generator():
     z, told = torch.randn(40, 4, 3, generator=generator, dtype=torch.float64), steering(40, 3, generator)
     losses = [flow_matching_loss(lstm, z, told, seeded(s)) for s in (1, 1, 2)]
     assert losses[0] == losses[1] != losses[2]
-    lstm.standardise(z.flatten(0, 1), told.now.flatten())
+    lstm.standardise(z.flatten(0, 1), told.cv.flatten())
     scaled = (z - lstm.z_centre) / lstm.z_scale
     lstm.velocity = lambda u, s, context: torch.zeros_like(u)
     draw = torch.Generator().manual_seed(3)

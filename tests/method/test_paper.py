@@ -8,7 +8,7 @@ from smdgen.geometry.cvs import CollectiveVariable
 from smdgen.method.model import Physics, PullModel
 from smdgen.method.paper import PaperLstm, PaperMethod, PaperVae, random_rotations
 from smdgen.method.rollout import generate, next_frames
-from smdgen.method.training_paths import Schedule
+from smdgen.method.training_paths import TrainingPaths
 
 
 def energies(x):
@@ -118,7 +118,7 @@ def test_losses_and_paths_are_those_recorded_of_the_first_version():
     paths = torch.linspace(2.0, 12.0, 10, dtype=torch.float64).expand(3, -1) + shift
     nothing_clashes = torch.zeros(7, 7, dtype=torch.float64)
     model = PullModel(
-        PaperMethod(), vae.eval(), lstm.eval(), ends, Schedule(paths, 100.0), x[:2], 1.0, nothing_clashes
+        PaperMethod(), vae.eval(), lstm.eval(), ends, TrainingPaths(paths, 100.0), x[:2], 1.0, nothing_clashes
     )
     path = generate(model, x[0], 4, 1).positions[0]
     squares = [

@@ -12,12 +12,12 @@ from smdgen.errors import ConfigError
 from smdgen.geometry.cvs import evaluate
 from smdgen.geometry.frames import rmsd, superpose
 from smdgen.method.default import DefaultMethod
-from smdgen.method.dynamics import SteeredLstm
+from smdgen.method.dynamics import FlowDynamics
 from smdgen.method.guidance import steer
 from smdgen.method.model import PullModel, refuse_sizes, start_distance
 from smdgen.method.paper import PaperLstm, PaperMethod, PaperVae
 from smdgen.method.rollout import generate, next_frames
-from smdgen.method.training_paths import Schedule
+from smdgen.method.training_paths import TrainingPaths
 from smdgen.method.transformer import residue_layout
 
 
@@ -44,16 +44,16 @@ def model(request, x, vae, ends):
         )
     else:
         layout = residue_layout(vae.features, ["N", "CA", "C", "N", "CA", "C", "CB"], [0, 0, 0, 1, 1, 1, 0])
-        lstm = SteeredLstm(vae.latent_size, 16, 16, 1, **layout.sizes).double().eval()
+        lstm = FlowDynamics(vae.latent_size, 16, 16, 1, **layout.sizes).double().eval()
         lstm.read_features(vae, layout)
         lstm.standardise(vae.encode(x)[0].detach(), cv)
         method, networks = DefaultMethod(), (vae, lstm)
     nothing_clashes = torch.zeros(7, 7, dtype=x.dtype)
-    return PullModel(method, *networks, ends, Schedule(paths, 100.0), landmarks, 1.0, nothing_clashes)
+    return PullModel(method, *networks, ends, TrainingPaths(paths, 100.0), landmarks, 1.0, nothing_clashes)
 
 
 def a_start(model):
-    return model.landmarks[int(evaluate(model.cv, model.landmarks).argsort()[2])]
+    return model.reference_frames[int(evaluate(model.cv, model.reference_frames).argsort()[2])]
 
 
 def test_the_first_frame_is_the_start_and_the_same_seed_gives_the_same_pulls(model):
@@ -61,7 +61,7 @@ def test_the_first_frame_is_the_start_and_the_same_seed_gives_the_same_pulls(mod
     first, second, other = (generate(model, start, 4, 3, seed=s).positions for s in (1, 1, 2))
     assert torch.equal(first[:, 0], start.expand(3, -1, -1))
     assert torch.equal(first, second)
-    if isinstance(model.lstm, SteeredLstm):
+    if isinstance(model.dynamics, FlowDynamics):
         assert rmsd(first[0, 1:], other[0, 1:]).min() > 1e-3
         assert rmsd(first[0, 1:], first[1, 1:]).min() > 1e-3
 
@@ -95,20 +95,20 @@ def test_steering_meets_the_target_with_the_decoder_noise_on(x, vae, ends):
 
 def test_each_frame_is_laid_onto_the_one_before(model):
     path = generate(model, a_start(model), 4, 1, seed=0).positions[0]
-    if isinstance(model.lstm, SteeredLstm):
+    if isinstance(model.dynamics, FlowDynamics):
         torch.testing.assert_close(superpose(path[1:], path[:-1]), path[1:], atol=1e-6, rtol=0)
 
 
 def test_a_target_out_of_reach_is_refused(model):
-    steered = isinstance(model.lstm, SteeredLstm)
+    steered = isinstance(model.dynamics, FlowDynamics)
     for asked in ({"target": 100.0}, {"values": [100.0] * 3}):
         with pytest.raises(ConfigError, match="outside" if steered else "cannot be steered"):
             generate(model, a_start(model), 3, 1, **asked)
 
 
 def test_the_next_frames_depend_on_the_frames_before_only_and_meet_the_true_cv(model, x):
-    if isinstance(model.lstm, SteeredLstm):  # untrained, its head leaves the memory out
-        torch.nn.init.normal_(model.lstm.leave.weight, std=0.1)
+    if isinstance(model.dynamics, FlowDynamics):  # untrained, its head leaves the memory out
+        torch.nn.init.normal_(model.dynamics.output_proj.weight, std=0.1)
     pulls = x[:40].reshape(4, 10, 7, 3)
     frames = next_frames(model, pulls, 5.0, seed=1)
     assert frames.shape == (4, 9, 7, 3)
@@ -118,7 +118,7 @@ def test_the_next_frames_depend_on_the_frames_before_only_and_meet_the_true_cv(m
     assert rmsd(again[:, :5], frames[:, :5]).max() < 1e-9
     assert (rmsd(again[:, 6:], frames[:, 6:]).amax(1) > 1e-7).all()
     torch.testing.assert_close(frames, superpose(frames, pulls[:, :-1]), atol=1e-6, rtol=0)
-    if isinstance(model.lstm, SteeredLstm):
+    if isinstance(model.dynamics, FlowDynamics):
         off = (evaluate(model.cv, frames) - evaluate(model.cv, pulls[:, 1:])).abs()
         assert off.median() < 1e-3
         assert rmsd(frames, next_frames(model, pulls, 5.0, seed=2)).min() > 1e-3
@@ -133,7 +133,7 @@ def test_frames_with_a_clash_are_drawn_again(model):
     limits[0, 6] = limits[6, 0] = distance.median()
     found = generate(replace(model, limits=limits), start, 6, 20, seed=5).positions[:, 1:]
     again = torch.linalg.vector_norm(found[..., 0, :] - found[..., 6, :], dim=-1)
-    if isinstance(model.lstm, SteeredLstm):
+    if isinstance(model.dynamics, FlowDynamics):
         assert (distance < limits[0, 6]).double().mean() > 0.4
         assert (again < limits[0, 6]).double().mean() < 0.05
     else:  # deterministic: there is nothing to draw
@@ -158,7 +158,7 @@ def test_a_critic_chooses_among_candidates_and_never_one_that_clashes(model):
     found = generate(judged, start, 6, 20, seed=5).positions
     assert torch.equal(found, generate(judged, start, 6, 20, seed=5).positions)
     chosen = critic.distances(found[:, 1:])
-    if not isinstance(model.lstm, SteeredLstm):
+    if not isinstance(model.dynamics, FlowDynamics):
         assert torch.equal(chosen, plain)
         return
     assert (chosen < plain.median()).double().mean() > 0.9, "half of the candidates lie below"
@@ -184,7 +184,7 @@ class Likes(Prefers):
 
 def test_half_of_the_log_odds_counts(model):
     """Of 8 candidates k lie below, at random, and one of these is kept with k e^2 / (k e^2 + 8 - k)."""
-    if not isinstance(model.lstm, SteeredLstm):
+    if not isinstance(model.dynamics, FlowDynamics):
         return
     start = a_start(model)
     plain = Prefers().distances(generate(model, start, 1, 500, seed=5).positions[:, 1])

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from smdgen.errors import ConfigError
-from smdgen.method.target_path import draw_aims, follow
-from smdgen.method.training_paths import Schedule
+from smdgen.method.target_path import follow_schedule, sample_target_path
+from smdgen.method.training_paths import TrainingPaths
 
 
 @pytest.fixture
@@ -14,11 +14,12 @@ def schedule():
     generator = torch.Generator().manual_seed(0)
     t = torch.linspace(0, 1, 201, dtype=torch.float64)
     slope, bow = (torch.randn(40, 1, generator=generator, dtype=torch.float64) for _ in range(2))
-    return Schedule(12 + 20 * t + 0.5 * slope * t + 0.8 * bow * t * (1 - t), 1000.0)
+    return TrainingPaths(12 + 20 * t + 0.5 * slope * t + 0.8 * bow * t * (1 - t), 1000.0)
 
 
 def draw(schedule, start, n_steps, target=None, n_samples=4000, seed=1):
-    return draw_aims(schedule, start, n_steps, n_samples, target, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    return sample_target_path(schedule, start, n_steps, n_samples, target, generator)
 
 
 def test_paths_have_the_mean_and_the_spread_of_the_training_pulls(schedule):
@@ -26,14 +27,14 @@ def test_paths_have_the_mean_and_the_spread_of_the_training_pulls(schedule):
     real = schedule.paths[:, ::20]
     torch.testing.assert_close(aims.values.mean(0), real.mean(0), atol=0.05, rtol=0)
     torch.testing.assert_close(aims.values.std(0), real.std(0), atol=0.03, rtol=0.05)
-    assert aims.stride_ps == pytest.approx(100.0)
+    assert aims.dt_ps == pytest.approx(100.0)
 
 
 def test_start_and_target_are_met_exactly_and_the_way_between_shrinks(schedule):
     aims = draw(schedule, 13.0, 5, target=25.0)
     assert (aims.values[:, 0] == 13.0).all()
     assert (aims.values[:, -1] == 25.0).all()
-    assert aims.stride_ps == pytest.approx(1000 * 12 / 20 / 5, rel=0.05)
+    assert aims.dt_ps == pytest.approx(1000 * 12 / 20 / 5, rel=0.05)
     assert (aims.values.diff(dim=1) > 0).all()
 
 
@@ -60,7 +61,7 @@ def test_what_the_pulls_do_not_cover_is_refused(schedule, start, target, says):
 
 
 def test_falling_pulls_work_the_same_way(schedule):
-    falling = Schedule(schedule.paths.flip(1), 1000.0)
+    falling = TrainingPaths(schedule.paths.flip(1), 1000.0)
     aims = draw(falling, 30.0, 5, target=20.0)
     assert (aims.values.diff(dim=1) < 0).all()
 
@@ -68,20 +69,20 @@ def test_falling_pulls_work_the_same_way(schedule):
 def test_a_start_near_the_beginning_is_the_beginning_although_the_path_first_falls_back(schedule):
     """A slack spring lets the pulls sag from 14 to 12 before they go on: 14.1 is not a later point."""
     t = torch.linspace(0, 1, 201, dtype=torch.float64)
-    sagging = Schedule(schedule.paths + 2 * torch.exp(-t / 0.02), 1000.0)
+    sagging = TrainingPaths(schedule.paths + 2 * torch.exp(-t / 0.02), 1000.0)
     aims = draw(sagging, 14.1, 10)
-    assert aims.stride_ps == pytest.approx(100.0)
-    assert draw(sagging, 18.0, 10).stride_ps < 85
+    assert aims.dt_ps == pytest.approx(100.0)
+    assert draw(sagging, 18.0, 10).dt_ps < 85
 
 
 def both_ways(schedule):
     """The pulls of `schedule`, each going back to where it began."""
-    return Schedule(torch.cat([schedule.paths, schedule.paths.flip(1)], 1)[:, ::2], 2000.0)
+    return TrainingPaths(torch.cat([schedule.paths, schedule.paths.flip(1)], 1)[:, ::2], 2000.0)
 
 
 def refolding(schedule):
     """The pulls of `schedule`, and as many that go back the same way."""
-    return Schedule(torch.cat([schedule.paths, schedule.paths.flip(1)]), 1000.0)
+    return TrainingPaths(torch.cat([schedule.paths, schedule.paths.flip(1)]), 1000.0)
 
 
 @pytest.mark.parametrize("make", [both_ways, refolding])
@@ -90,8 +91,8 @@ def test_targets_behind_the_start_are_met_where_the_pulls_go_back(schedule, make
     assert (there.values[:, -1] == 28.0).all()
     assert (back.values[:, -1] == 14.0).all()
     assert (back.values.diff(dim=1) < 0).all()
-    assert back.stride_ps == pytest.approx(there.stride_ps, rel=0.05)
-    assert back.stride_ps == pytest.approx(1000 * 14 / 20 / 5, rel=0.05)
+    assert back.dt_ps == pytest.approx(there.dt_ps, rel=0.05)
+    assert back.dt_ps == pytest.approx(1000 * 14 / 20 / 5, rel=0.05)
 
 
 def test_without_a_target_refolding_pulls_go_on_from_where_they_begin(schedule):
@@ -104,7 +105,7 @@ def test_a_direction_only_some_pulls_cover_has_their_range(schedule):
     """Half of the pulls go back from 32 to about 25: so far one may go back, and no further."""
     fall = schedule.paths[:20].flip(1)[:, :70]
     rise = torch.cat([schedule.paths[:20], fall], 1)[:, ::2]
-    some = Schedule(torch.cat([rise, schedule.paths[20:, : rise.shape[1]]]), 1000.0)
+    some = TrainingPaths(torch.cat([rise, schedule.paths[20:, : rise.shape[1]]]), 1000.0)
     assert (draw(some, 30.0, 4, target=27.0).values[:, -1] == 27.0).all()
     with pytest.raises(ConfigError, match=r"of that direction cover 2\d\.\d\d to 3"):
         draw(some, 30.0, 4, target=15.0)
@@ -123,31 +124,31 @@ def test_a_target_behind_the_start_is_told_the_direction_and_not_the_range(sched
 
 def test_a_schedule_is_followed_as_it_is_and_takes_the_time_of_real_pulls(schedule):
     values = torch.tensor([12.0, 12.0, 17.0, 22.0], dtype=torch.float64)
-    aims = follow(schedule, values, 3)
+    aims = follow_schedule(schedule, values, 3)
     assert torch.equal(aims.values, values.expand(3, -1))
-    assert aims.stride_ps == pytest.approx(500 / 3, rel=0.02)
-    hold = follow(schedule, torch.full((4,), 20.0, dtype=torch.float64), 1)
-    assert hold.stride_ps == pytest.approx(1000 / 200)
+    assert aims.dt_ps == pytest.approx(500 / 3, rel=0.02)
+    hold = follow_schedule(schedule, torch.full((4,), 20.0, dtype=torch.float64), 1)
+    assert hold.dt_ps == pytest.approx(1000 / 200)
 
 
 def test_a_schedule_may_turn_only_where_the_pulls_do(schedule):
     values = torch.tensor([13.0, 28.0, 16.0, 24.0], dtype=torch.float64)
     with pytest.raises(ConfigError, match=r"steps 1 to 2 of the schedule would lead from 28\.00 to 16\.00"):
-        follow(schedule, values, 1)
-    aims = follow(refolding(schedule), values, 1)
-    assert aims.stride_ps == pytest.approx(1000 * (15 + 12 + 8) / 20 / 3, rel=0.05)
+        follow_schedule(schedule, values, 1)
+    aims = follow_schedule(refolding(schedule), values, 1)
+    assert aims.dt_ps == pytest.approx(1000 * (15 + 12 + 8) / 20 / 3, rel=0.05)
     with pytest.raises(ConfigError, match="step 2 of the schedule has CV 50"):
-        follow(refolding(schedule), torch.tensor([13.0, 20.0, 50.0]), 1)
+        follow_schedule(refolding(schedule), torch.tensor([13.0, 20.0, 50.0]), 1)
 
 
 def test_a_schedule_may_fluctuate_as_much_as_the_pulls_do(schedule):
     """A real pull's own path can be followed; the same with larger steps back cannot."""
     shaking = schedule.paths + torch.randn(schedule.paths.shape, generator=torch.Generator().manual_seed(3))
-    real = Schedule(shaking, 1000.0)
+    real = TrainingPaths(shaking, 1000.0)
     path = shaking[0].clamp(float(shaking[1:].min()), float(shaking[1:].max()))[::5]
-    assert follow(real, path, 1).stride_ps == pytest.approx(25.0, rel=0.1)
+    assert follow_schedule(real, path, 1).dt_ps == pytest.approx(25.0, rel=0.1)
     with pytest.raises(ConfigError, match="reversals of"):
-        follow(real, torch.tensor([13.0, 25.0, 15.0]), 1)
+        follow_schedule(real, torch.tensor([13.0, 25.0, 15.0]), 1)
 
 
 def test_a_cv_may_lie_beyond_all_pulls_by_their_usual_spread(schedule):
@@ -158,11 +159,11 @@ def test_a_cv_may_lie_beyond_all_pulls_by_their_usual_spread(schedule):
         draw(schedule, 11.6, 10)
     most = float(schedule.paths.max())
     assert float(draw(schedule, 12.0, 10, most + 0.2).values[0, -1]) == pytest.approx(most + 0.2)
-    assert float(follow(schedule, torch.tensor([12.0, 20.0, most + 0.2]), 1).values[0, -1]) > most
+    assert float(follow_schedule(schedule, torch.tensor([12.0, 20.0, most + 0.2]), 1).values[0, -1]) > most
     with pytest.raises(ConfigError, match="the target has CV"):
         draw(schedule, 12.0, 10, most + 0.4)
     with pytest.raises(ConfigError, match="step 2 of the schedule has CV"):
-        follow(schedule, torch.tensor([12.0, 20.0, most + 0.4]), 1)
+        follow_schedule(schedule, torch.tensor([12.0, 20.0, most + 0.4]), 1)
 
 
 def test_the_width_of_a_single_pull_is_that_of_its_steps(schedule):
@@ -170,7 +171,7 @@ def test_the_width_of_a_single_pull_is_that_of_its_steps(schedule):
     shaking = schedule.paths[:1] + 0.3 * torch.randn(
         1, schedule.paths.shape[1], generator=torch.Generator().manual_seed(3)
     )
-    single = Schedule(shaking, 1000.0)
+    single = TrainingPaths(shaking, 1000.0)
     low = float(shaking.min())
     assert float(draw(single, low - 0.2, 10).values[0, 0]) == pytest.approx(low - 0.2)
     with pytest.raises(ConfigError, match="the start has CV"):

@@ -26,7 +26,7 @@ from smdgen.io.tables.colvars import read_colvars_traj
 from smdgen.io.trajectories.dcd import DcdFile, write_dcd
 from smdgen.method import model as built
 from smdgen.method import rollout as method
-from smdgen.method.training_paths import Schedule
+from smdgen.method.training_paths import TrainingPaths
 from smdgen.progress import Silent
 from smdgen.stages import rollout
 from smdgen.store import models
@@ -50,8 +50,8 @@ def run_dir(tmp_path, monkeypatch):
     folder.mkdir()
     write_models(folder)
     landmarks = torch.from_numpy(START)[None]
-    schedule = Schedule(torch.zeros(1, 2), 1.0)
-    model = SimpleNamespace(schedule=schedule, landmarks=landmarks, reach=1.0, cv=CV)
+    schedule = TrainingPaths(torch.zeros(1, 2), 1.0)
+    model = SimpleNamespace(training_paths=schedule, reference_frames=landmarks, training_radius=1.0, cv=CV)
     monkeypatch.setattr(models, "build_model", lambda *_: model)
     monkeypatch.setattr(built, "on_device", lambda model, _: model)
     monkeypatch.setattr(built, "start_distance", lambda *_: 0.5)

@@ -20,10 +20,10 @@ from smdgen.forcefield.system import residue_rows
 from smdgen.geometry.cvs import evaluate
 from smdgen.geometry.frames import superpose
 from smdgen.geometry.internal import spanning_tree
-from smdgen.method.autoencoder import InternalVae
+from smdgen.method.autoencoder import FeatureVae
 from smdgen.method.critic import Critic
-from smdgen.method.dynamics import SteeredLstm
-from smdgen.method.features.aligned import PlacedFeatures
+from smdgen.method.dynamics import FlowDynamics
+from smdgen.method.features.aligned import AlignedFeatures
 from smdgen.method.features.internal import InternalFeatures
 from smdgen.method.paper import PaperLstm, PaperVae
 from smdgen.method.presets import METHODS
@@ -56,7 +56,7 @@ def fill(network: nn.Module, scale: float) -> None:
         )
 
 
-def networks(kind: str, x: Tensor) -> tuple[InternalVae | PaperVae, SteeredLstm | PaperLstm, Critic | None]:
+def networks(kind: str, x: Tensor) -> tuple[FeatureVae | PaperVae, FlowDynamics | PaperLstm, Critic | None]:
     """Untrained networks of one kind, on frames x (n, n_atoms, 3), A."""
     torch.manual_seed(0)
     n_atoms = STRUCTURE.n_atoms
@@ -65,17 +65,17 @@ def networks(kind: str, x: Tensor) -> tuple[InternalVae | PaperVae, SteeredLstm 
         for network in paper:
             fill(network, 1.0)
         return *paper, None
-    features: InternalFeatures | PlacedFeatures
+    features: InternalFeatures | AlignedFeatures
     if kind == "aligned":
-        features = PlacedFeatures.fit(lambda: [x], n_atoms, STRUCTURE.bonds)
+        features = AlignedFeatures.fit(lambda: [x], n_atoms, STRUCTURE.bonds)
     else:
         features = InternalFeatures.fit(lambda: [x], spanning_tree(n_atoms, STRUCTURE.bonds))
-    vae = InternalVae(features, LATENT_SIZE, HIDDEN_SIZE)
+    vae = FeatureVae(features, LATENT_SIZE, HIDDEN_SIZE)
     fill(vae, 0.1)
-    vae.start_from_components(lambda: [features.encode(x)])
-    vae.log_deviation.data.fill_(-4.0)
+    vae.init_from_pca(lambda: [features.encode(x)])
+    vae.log_std.data.fill_(-4.0)
     layout = residue_layout(features, STRUCTURE.names.tolist(), residue_rows(STRUCTURE))
-    lstm = SteeredLstm(LATENT_SIZE, HIDDEN_SIZE, 16, 1, **layout.sizes)
+    lstm = FlowDynamics(LATENT_SIZE, HIDDEN_SIZE, 16, 1, **layout.sizes)
     fill(lstm, 0.3)
     lstm.read_features(vae, layout)
     lstm.standardise(vae.encode(x)[0].detach(), evaluate(CV, x))
@@ -102,7 +102,7 @@ def write(kind: str, folder: Path) -> None:
     AutoencoderFile(header, vae.state_dict(), frames, vae.tree).save(folder / "vae.safetensors")
     own = AutoencoderFile.open(folder / "vae.safetensors")
     sizes = {"latent_size": LATENT_SIZE, "hidden_size": HIDDEN_SIZE}
-    if isinstance(lstm, SteeredLstm):
+    if isinstance(lstm, FlowDynamics):
         residues = lstm.residues
         sizes |= {"head_size": 16, "n_blocks": 1, "n_features": len(lstm.to_features), "n_soft": lstm.n_soft,
                   "n_residues": residues.n_residues, "n_kinds": residues.n_kinds}  # fmt: skip

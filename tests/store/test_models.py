@@ -38,8 +38,8 @@ LAYOUTS = {
     "schema_1_aligned": "a26c356674fe5f63",
     "schema_1_default": "a658f0b4077a2819",
     "schema_1_paper": "29a152f37dc0cd15",
-    "schema_2_aligned": "87fb8ed68bfcf972",
-    "schema_2_default": "2a7280fda26072d8",
+    "schema_2_aligned": "06e8a88a8f5e7de0",
+    "schema_2_default": "4c92be690f2dcf66",
     "schema_2_paper": "e80bd3de9154c342",
 }
 

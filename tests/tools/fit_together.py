@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from smdgen.geometry.internal import spanning_tree
-from smdgen.method.autoencoder import InternalVae
-from smdgen.method.dynamics import SteeredLstm
+from smdgen.method.autoencoder import FeatureVae
+from smdgen.method.dynamics import FlowDynamics
 from smdgen.method.features.internal import InternalFeatures
-from smdgen.method.model import Physics, Steering
+from smdgen.method.model import Condition, Physics
 from smdgen.method.paper import PaperVae
 from smdgen.progress import Silent
-from smdgen.training.distributed import leave, training_group
+from smdgen.training.distributed import exit_process, training_group
 from smdgen.training.fit import FitSettings, fit
 
 #: 49 items in batches of 16: the last batch holds one item, less than there are processes.
@@ -35,7 +35,7 @@ def trainings(leave_after: int | None = None, seed: int = 4) -> dict[str, dict[s
 
         def keep(state):
             if state.epoch == leave_after and torch.distributed.get_rank() == 1:
-                leave(3)
+                exit_process(3)
 
         settings = replace(SETTINGS, seed=seed)
         state = fit(model, losses, N_ITEMS, validate, settings, Silent(), label=name, keep=keep)
@@ -59,9 +59,9 @@ def networks():
         return torch.linalg.vector_norm(frames[:, -1] - frames[:, 0], dim=-1)
 
     physics = Physics(energies, torch.ones(3), cv)
-    internal = InternalVae(InternalFeatures.fit(lambda: [x], tree), 5, 12)
+    internal = FeatureVae(InternalFeatures.fit(lambda: [x], tree), 5, 12)
     paper = PaperVae(6, 4, 10)
-    lstm = SteeredLstm(4, 6, 8, 1, n_features=4, n_residues=2, n_kinds=2, n_soft=2)
+    lstm = FlowDynamics(4, 6, 8, 1, n_features=4, n_residues=2, n_kinds=2, n_soft=2)
     lstm.residues.place.copy_(torch.arange(4))
     for fixed in (lstm.to_features, lstm.to_latents):
         torch.nn.init.normal_(fixed, generator=generator)
@@ -77,7 +77,7 @@ def networks():
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
 
     def of_lstm(batch, generator):
-        steering = Steering(told[batch], told[batch] + 0.1, torch.ones(len(batch), 4))
+        steering = Condition(told[batch], told[batch] + 0.1, torch.ones(len(batch), 4))
         return lstm.loss_terms(z[batch], steering, generator)
 
     return {"internal": (internal, of_internal), "paper": (paper, of_paper), "lstm": (lstm, of_lstm)}
@@ -91,4 +91,4 @@ if __name__ == "__main__":
         with training_group("cpu"):
             sys.stdout.write(json.dumps(trainings(int(sys.argv[1]) if len(sys.argv) > 1 else None)))
     except Exception as error:
-        leave(exit_code_of(error))
+        exit_process(exit_code_of(error))

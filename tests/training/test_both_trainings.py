@@ -16,7 +16,7 @@ from smdgen.config import PrepareConfig, TrainLstmConfig, TrainVaeConfig
 from smdgen.dataset.dataset import Pull, open_dataset
 from smdgen.errors import ArtifactError, ConfigError, WriteError
 from smdgen.geometry.frames import rmsd
-from smdgen.method.dynamics import SteeredLstm
+from smdgen.method.dynamics import FlowDynamics
 from smdgen.method.presets import DEFAULT, PathNumbers, dynamics_settings
 from smdgen.progress import Silent
 from smdgen.stages import prepare, train_lstm, train_vae
@@ -352,7 +352,7 @@ def test_blocks_of_one_trajectory_are_one_pull_in_the_schedule():
 
 def test_few_frames_and_large_proteins_have_fewer_epochs_and_smaller_batches():
     sizes = {"n_features": 3, "n_kinds": 2, "n_soft": 1}
-    small, large = (SteeredLstm(3, 8, 16, 1, n_residues=n_residues, **sizes) for n_residues in (10, 320))
+    small, large = (FlowDynamics(3, 8, 16, 1, n_residues=n_residues, **sizes) for n_residues in (10, 320))
     preset = dynamics_settings(DEFAULT)
 
     def found(lstm, n_frames, **own):
@@ -372,8 +372,8 @@ def test_wide_layers_and_small_batches_have_a_lower_rate_unless_the_user_gave_on
     preset = dynamics_settings(DEFAULT)
 
     def rate(n_latents, n_residues, **own):
-        lstm = SteeredLstm(n_latents, 8, 16, 1, n_residues=n_residues, **sizes)
-        assert lstm.enter.in_features == n_latents + 29
+        lstm = FlowDynamics(n_latents, 8, 16, 1, n_residues=n_residues, **sizes)
+        assert lstm.input_proj.in_features == n_latents + 29
         return train_lstm.fitted_to(lstm, 100, preset, TrainLstmConfig(**own))["learning_rate"]
 
     assert rate(300, 10) == 5e-3

@@ -38,9 +38,9 @@ def sampled(spread):
     """Next frames that are standard latents, their spread multiplied, whatever came before."""
 
     def draw(model, context, aim, generator):
-        z = torch.randn(len(aim), model.vae.latent_size, generator=generator)
-        z = model.lstm.z_centre + spread * model.lstm.z_scale * z
-        return z, model.vae.decode(z)
+        z = torch.randn(len(aim), model.autoencoder.latent_size, generator=generator)
+        z = model.dynamics.z_centre + spread * model.dynamics.z_scale * z
+        return z, model.autoencoder.decode(z)
 
     return draw
 

@@ -11,7 +11,7 @@ from smdgen.method.components import Blocks, mean_and_deviation
 from smdgen.method.presets import DEFAULT, AlignedNumbers
 
 
-class PlacedFeatures(nn.Module):
+class AlignedFeatures(nn.Module):
     """Maps frames to standardised coordinates and near distances, and back.
 
     In internal coordinates a small error of a torsion turns all that follows, and a folded protein of some
@@ -55,7 +55,7 @@ class PlacedFeatures(nn.Module):
         n_atoms: int,
         bonds: NDArray[np.int64],
         numbers: AlignedNumbers = DEFAULT.aligned,
-    ) -> "PlacedFeatures":
+    ) -> "AlignedFeatures":
         """Features standardised on training frames.
 
         Args:

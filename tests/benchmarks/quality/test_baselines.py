@@ -11,7 +11,7 @@ from benchmarks.quality.baselines import RealPulls, mean_path, principal_path, s
 from smdgen.geometry.cvs import CollectiveVariable, evaluate
 from smdgen.geometry.frames import rmsd, superpose
 from smdgen.geometry.internal import spanning_tree
-from smdgen.method.autoencoder import InternalVae
+from smdgen.method.autoencoder import FeatureVae
 from smdgen.method.features.internal import InternalFeatures
 
 N_STEPS = 5
@@ -38,9 +38,9 @@ def vae(real):
     features = InternalFeatures.fit(
         lambda: [frames], spanning_tree(6, np.array([[i, i + 1] for i in range(5)]))
     )
-    vae = InternalVae(features, features.n_features, 16)
-    vae.start_from_components(lambda: [features.encode(frames)])
-    torch.nn.init.constant_(vae.log_deviation, -6.0)
+    vae = FeatureVae(features, features.n_features, 16)
+    vae.init_from_pca(lambda: [features.encode(frames)])
+    torch.nn.init.constant_(vae.log_std, -6.0)
     return vae.eval()
 
 
@@ -110,8 +110,8 @@ def test_networks_learn_how_the_molecule_stretches(real, vae, name, monkeypatch)
 def test_the_mixture_loss_is_the_likelihood_of_the_mixture():
     torch.manual_seed(0)
     head, z, context, target = MixtureHead(3, 4), torch.randn(7, 3), torch.randn(7, 4), torch.randn(7, 3)
-    weights, mean, log_deviation = head._parts(z, context)
-    parts = torch.distributions.Independent(torch.distributions.Normal(mean, log_deviation.exp()), 1)
+    weights, mean, log_std = head._parts(z, context)
+    parts = torch.distributions.Independent(torch.distributions.Normal(mean, log_std.exp()), 1)
     mixture = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(logits=weights), parts)
     expected = -mixture.log_prob(target).mean() / 3
     torch.testing.assert_close(head.loss(z, context, target, torch.Generator()), expected)

@@ -10,8 +10,8 @@ import torch
 from smdgen.forcefield.system import residue_rows
 from smdgen.geometry.bonds import bonds_apart
 from smdgen.geometry.frames import bond_lengths, rmsd
-from smdgen.method.autoencoder import InternalVae
-from smdgen.method.features.aligned import PlacedFeatures
+from smdgen.method.autoencoder import FeatureVae
+from smdgen.method.features.aligned import AlignedFeatures
 from smdgen.method.transformer import residue_layout
 from tests.tools.pulls import make_pull, make_structure
 
@@ -28,7 +28,7 @@ def x():
 
 @pytest.fixture(scope="module")
 def features(x, structure):
-    return PlacedFeatures.fit(lambda: x.split(25), structure.n_atoms, structure.bonds).eval()
+    return AlignedFeatures.fit(lambda: x.split(25), structure.n_atoms, structure.bonds).eval()
 
 
 def test_nothing_is_lost_and_all_is_standardised(x, features):
@@ -75,7 +75,7 @@ def test_noise_makes_bonds_tremble_and_nothing_else(x, features, structure):
     trembling = features.pairs[noise[0, 120:] == 1]
     assert sorted(trembling.tolist()) == structure.bonds.tolist()
     assert noise[:, 120:].sum() == 2 * len(structure.bonds)
-    vae = InternalVae(features, 10, 8).double()
+    vae = FeatureVae(features, 10, 8).double()
     z = torch.zeros(500, 10, dtype=x.dtype)
     generator = torch.Generator().manual_seed(1)
     frames = vae.decode(z, torch.randn(500, features.n_features, generator=generator, dtype=x.dtype))

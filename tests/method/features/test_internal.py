@@ -4,7 +4,7 @@ import torch
 
 from smdgen.geometry.frames import bond_lengths, rmsd
 from smdgen.geometry.internal import to_cartesian, to_internal
-from smdgen.method.autoencoder import InternalVae
+from smdgen.method.autoencoder import FeatureVae
 from smdgen.method.default import DefaultMethod
 from smdgen.method.features.internal import InternalFeatures
 from smdgen.method.model import with_weights
@@ -62,7 +62,7 @@ def test_an_autoencoder_with_rigid_bonds_comes_back_from_its_weights(x, tree):
     lengths, angles, torsions = to_internal(x, tree)
     lengths[:, 2] = 1.08
     x = to_cartesian(lengths, angles, torsions, tree).float()
-    vae = InternalVae(InternalFeatures.fit(lambda: x.split(70), tree), 5, 32)
+    vae = FeatureVae(InternalFeatures.fit(lambda: x.split(70), tree), 5, 32)
     sizes = {"n_atoms": tree.n_atoms, "latent_size": 5, "hidden_size": 32}
     weights = vae.state_dict()
     again = DefaultMethod().empty_autoencoder(sizes, weights, vae.representation, vae.tree)
