@@ -128,7 +128,7 @@ def test_a_system_file_of_another_molecule_is_refused(deca, tmp_path):
     with pytest.raises(TopologyError, match="3 particles, the structure 104"):
         build_system(deca, (file,))
     file.write_text("<html>")
-    with pytest.raises(ConfigError, match="no OpenMM System XML"):
+    with pytest.raises(ConfigError, match="not an OpenMM System XML"):
         build_system(deca, (file,))
 
 

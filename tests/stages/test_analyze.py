@@ -278,7 +278,7 @@ def test_pulls_that_follow_a_schedule_are_compared_at_the_same_cv(run_dir):
     analyze.run(AnalyzeConfig(paths), run_dir, progress)
     assert column(run_dir / "analysis", "rmsd_to_nearest_real_A").max() < 1e-3
     assert column(run_dir / "analysis", "end_to_end_missed_A").max() < 1e-3
-    assert any("CV is nearest" in note for note in progress.notes)
+    assert any("CV is closest" in note for note in progress.notes)
 
 
 @pytest.mark.parametrize(
