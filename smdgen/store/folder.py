@@ -128,5 +128,5 @@ def _sweep(parent: Path) -> None:
     """Remove what killed runs left."""
     for leftover in parent.glob(f"{_PREFIX}*"):
         pid = leftover.name.removeprefix(_PREFIX).split("-")[0]
-        if pid.isdigit() and not is_alive(int(pid)):
+        if pid.isdecimal() and not is_alive(int(pid)):
             shutil.rmtree(leftover, ignore_errors=True)

@@ -95,7 +95,7 @@ def read_seal(path: Path, kind: str) -> bytes:
         )
     if words[1] != kind:
         raise ArtifactError(f"{path} holds a {words[1]}, expected a {kind}; name the other file")
-    if not words[2].isdigit() or not 1 <= int(words[2]) <= LAYOUTS[kind]:
+    if not words[2].isdecimal() or not 1 <= int(words[2]) <= LAYOUTS[kind]:
         raise ArtifactError(
             f"{path} has layout {words[2]}, written by smdgen {words[3]}; "
             f"this smdgen {__version__} reads up to {LAYOUTS[kind]}: update smdgen"
