@@ -1,6 +1,7 @@
 """Imports go one way, so that every part can be read and tested without the parts above it."""
 
 import ast
+import functools
 import os
 import re
 import subprocess
@@ -201,3 +202,34 @@ def test_a_stage_is_a_file_a_command_a_page_and_a_test():
     assert commands == [*stages, "info", "check", "config"]
     assert pages >= set(commands)
     assert tests == set(stages)
+
+
+#: What may know which method is at work: their numbers and names, the published one, and the setting.
+KNOW_THE_METHOD = {"smdgen.method.presets", "smdgen.method.paper", "smdgen.config"}
+
+
+@functools.cache
+def networks() -> set[str]:
+    """Names of the classes of networks, and of the numbers of methods."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (PACKAGE / "method").rglob("*.py")]
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    bases = {"nn.Module", "Autoencoder", "Dynamics"}
+    return {
+        node.name
+        for node in classes
+        if {ast.unparse(base) for base in node.bases} & bases or node.name.endswith("Numbers")
+    }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=[module_name(path) for path in MODULES])
+def test_only_the_presets_and_the_published_method_ask_which_method_it_is(path: Path):
+    """No `isinstance` on a network, and not the word itself: others use `method.model.Method`."""
+    assert networks() >= {"PaperVae", "FeatureVae", "FlowDynamics", "InternalFeatures", "PaperNumbers"}
+    if module_name(path) in KNOW_THE_METHOD:
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant):
+            assert node.value != "paper", f"line {node.lineno}"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+            asked = {word.id for word in ast.walk(node.args[1]) if isinstance(word, ast.Name)}
+            assert not asked & networks(), f"line {node.lineno}"

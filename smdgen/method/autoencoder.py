@@ -1,4 +1,16 @@
-"""The variational autoencoder of the default preset, and the terms of its loss."""
+"""The variational autoencoder of the default method, and the terms of its loss.
+
+| symbol       | here                                                                            |
+|--------------|---------------------------------------------------------------------------------|
+| f            | features of a frame, standardised                                               |
+| W, b; W', b' | `linear_in`, `linear_out`: whitened principal components before training        |
+| MLP          | `network_in`, `network_out`: zero before training                               |
+| mu, sigma^2  | `mean`, `log_variance.exp()` of the latent z                                    |
+| sd           | `log_std.exp()`: deviation of the decoder's noise, one for each feature         |
+| E, sd(E)     | `physics.energies`, `physics.energy_scale`, kcal/mol                            |
+
+Source: D. P. Kingma and M. Welling, arXiv:1312.6114.
+"""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,13 @@
-"""A critic of next frames, and the choice among several candidates by what it says."""
+"""A critic of next frames, and the choice among several candidates by what it says.
+
+| symbol   | here                                                                                   |
+|----------|----------------------------------------------------------------------------------------|
+| D        | `Critic`: log odds that a frame is real, from CA distances and the conditions          |
+| w        | exp(D / 2), 0 for a frame with a clash; `log_weights`                                  |
+| p(i)     | w(i) / sum of w over the candidates of one step                                        |
+
+More candidates are drawn while the weights of a step add up to less than `min_total_weight`.
+"""
 
 import math
 

@@ -1,4 +1,19 @@
-"""The steered, stochastic LSTM over latents, and the loss of its flow."""
+"""The dynamics of the default method: an LSTM for the history, a flow for the next latent, and its loss.
+
+| symbol   | here                                                                                   |
+|----------|----------------------------------------------------------------------------------------|
+| z(t)     | latent of frame t; inside, standardised by `z_centre` and `z_scale`                    |
+| c, c'    | `condition.cv`, `condition.target_cv`: CV of frame t, and that frame t + 1 is to have  |
+| dt       | `condition.dt_ps`, ps                                                                  |
+| h        | `conditioning`: soft torsions, LSTM output, conditions                                 |
+| s        | flow time, 0 for noise, 1 for the next latent                                          |
+| u        | the sample on its way: (1 - s) noise + s z(t + 1) in training                          |
+| v        | `velocity(u, s, h)`; the loss is the mean of (v - (z(t + 1) - noise))^2                |
+
+To try another head, change `velocity`; to try another memory, change `encode_history`.
+
+Source: Y. Lipman et al., arXiv:2210.02747 (flow matching, the straight path).
+"""
 
 from collections.abc import Callable
 

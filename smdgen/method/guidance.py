@@ -1,4 +1,13 @@
-"""Newton steps that bring the CV of decoded latents to its target."""
+"""Newton guidance: samples of the flow are brought to the CV that the next frame is to have.
+
+| symbol   | here                                                                                   |
+|----------|----------------------------------------------------------------------------------------|
+| c        | `target_cv` of each sample                                                             |
+| g        | `gradient`, dCV/dz of the decoded frame, its noise included                            |
+| step     | -g (CV - c) / |g|^2, the shortest that meets c to first order                          |
+| s        | flow time: between 0.3 and 0.9 the step is taken at the expected end point and scaled  |
+|          | by s (`FlowDynamics.sample`); what is left of the flow relaxes the rest of the frame   |
+"""
 
 import torch
 from torch import Tensor

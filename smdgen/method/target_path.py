@@ -1,4 +1,12 @@
-"""The CV a new pull aims at, step by step: as the training pulls go."""
+"""The CV that each step of a new pull is to have: drawn as the training pulls go, or given and checked.
+
+| symbol   | here                                                                                   |
+|----------|----------------------------------------------------------------------------------------|
+| m(t)     | `expected`: mean of the training paths between start and target                        |
+| K        | `spread.T @ spread`: their covariance                                                  |
+| y, s     | `wanted`, `training.numbers.given_deviation`: CVs that are given, their uncertainty    |
+| gain     | K(:, given) (K(given, given) + s^2)^-1                                                 |
+"""
 
 import itertools
 from dataclasses import dataclass

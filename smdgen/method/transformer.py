@@ -1,4 +1,12 @@
-"""A transformer over residues: what is learned at one residue serves all of them."""
+"""A transformer over residues: what is learned at one residue serves all of them.
+
+| symbol   | here                                                                                   |
+|----------|----------------------------------------------------------------------------------------|
+| x        | (n_residues, width): one vector a residue                                              |
+| Q, K, V  | thirds of `qkv(x)`; softmax(Q K^T / sqrt(d) + bias) V goes through `out_proj`          |
+| bias     | learned, by head and distance along the chain                                          |
+| MLP      | `mlp_out(silu(mlp_in(x)))`                                                             |
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

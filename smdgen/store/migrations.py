@@ -48,7 +48,7 @@ def header_of_today(manifest: Manifest) -> Mapping[str, Any]:
         return header
     header["numbers"] = _numbers_of_layout_1()[header["preset"]]
     if manifest.kind == "vae":
-        header["representation"] = _representation(header, manifest.shapes)
+        header["representation"] = _representation(manifest.shapes)
         header["training_radius_A"] = header.pop("reach_A")
         del header["bonds"]  # they are in the structure, too
     return header
@@ -59,7 +59,7 @@ def tensors_of_today(manifest: Manifest, tensors: "Mapping[str, Tensor]") -> "di
     if manifest.schema > 1 or manifest.kind not in RENAMED:
         return dict(tensors)
     found = {renamed(name, RENAMED[manifest.kind]): tensor for name, tensor in tensors.items()}
-    if manifest.kind == "vae" and _representation(manifest.header, manifest.shapes) == "internal":
+    if manifest.kind == "vae" and _representation(manifest.shapes) == "internal":
         found |= _tree(manifest.header)
     return found
 
@@ -69,10 +69,10 @@ def _numbers_of_layout_1() -> dict[str, Any]:
     return numbers
 
 
-def _representation(header: Mapping[str, Any], shapes: Mapping[str, Any]) -> str:
-    if header["preset"] == "paper":
-        return "cartesian"
-    return "aligned" if "weights.features.pairs" in shapes else "internal"
+def _representation(shapes: Mapping[str, Any]) -> str:
+    if "weights.features.pairs" in shapes:
+        return "aligned"
+    return "internal" if "weights.features.wide" in shapes else "cartesian"
 
 
 def _tree(header: Mapping[str, Any]) -> "dict[str, Tensor]":
