@@ -123,7 +123,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             vae, int(settings["hidden_size"]), data.z, data.cv, structure.names.tolist(),
             residue_rows(structure),
         )  # fmt: skip
-        settings = {**method.fitted(lstm, len(data.z), settings), **_given(config)}
+        settings = fitted_to(method, lstm, len(data.z), settings, config)
         job = _job(config, method, settings, folder, latents, lstm.to(device), parts, device)
         try:
             state, stop = train(job, resume=config.resume, progress=progress), None
@@ -254,10 +254,13 @@ def _path(
     return n_frames, duration, (times - times[0]) / duration, encoded.cv_values[rows]
 
 
-def _given(config: TrainLstmConfig) -> dict[str, float]:
-    """What the user set and no fit to the data changes."""
-    values = {name: getattr(config, name) for name in ("learning_rate", "epochs")}
-    return {name: value for name, value in values.items() if value is not None}
+def fitted_to(
+    method: Method, dynamics: Dynamics, n_frames: int, settings: dict[str, float], config: TrainLstmConfig
+) -> dict[str, float]:
+    """Settings that the network and the training frames bear, but for what the user set."""
+    given = {name: getattr(config, name) for name in ("learning_rate", "epochs")}
+    kept = {name: value for name, value in given.items() if value is not None}
+    return {**method.fitted(dynamics, n_frames, settings), **kept}
 
 
 def _job(
