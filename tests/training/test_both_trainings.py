@@ -314,8 +314,11 @@ def test_what_is_missing_or_in_the_way_or_of_another_run_is_refused(run_dir, tmp
             train_vae.run(dataclasses.replace(VAE, force=True, device=device), run_dir, Silent())
 
 
-def test_two_processes_write_once_and_learn_as_one(run_dir, tmp_path):
-    """The command as torchrun starts it: losses near those of one, files and words from the first only."""
+def test_two_processes_write_once(run_dir, tmp_path):
+    """The command as torchrun starts it: files and words from the first only.
+
+    That their losses are those of one process is tested in test_distributed.py.
+    """
     shutil.copytree(run_dir, tmp_path / "two")
     expected = train_vae.run(dataclasses.replace(VAE, precision="float64"), run_dir, Silent())
     (tmp_path / "double.toml").write_text('[train-vae]\nprecision = "float64"\n')
@@ -325,8 +328,9 @@ def test_two_processes_write_once_and_learn_as_one(run_dir, tmp_path):
     assert "validation reconstruction" in out
     assert other == (0, "", "")
     rows = np.genfromtxt(tmp_path / "two/vae-losses.csv", delimiter=",", names=True)
-    for name, values in expected.history.items():
-        np.testing.assert_allclose(rows[name.replace(" ", "_")], values, rtol=0.5, atol=0, err_msg=name)
+    assert rows.dtype.names == ("epoch", *(name.replace(" ", "_") for name in expected.history))
+    assert rows["epoch"].tolist() == [1, 2, 3]
+    assert all(np.isfinite(rows[name]).all() for name in rows.dtype.names)
     assert len(json.loads((tmp_path / "two/record.json").read_text())) == 2
     assert [code for code, *_ in run_two(["-m", "smdgen", "train-vae", *options], tmp_path)] == [2, 2]
 
