@@ -582,9 +582,13 @@ def _netcdf() -> Iterator[Variant]:
     yield Variant("netcdf", "joined with itself", _bytes("netcdf", lambda c: c + c), REFUSED)
     yield Variant("netcdf", "in nm", anew(units="nanometer"), REFUSED, "nanometer")
     yield Variant(
-        "netcdf", "another magic number", _bytes("netcdf", lambda c: b"CDF\x09" + c[4:]), REFUSED, "no NetCDF"
+        "netcdf",
+        "another magic number",
+        _bytes("netcdf", lambda c: b"CDF\x09" + c[4:]),
+        REFUSED,
+        "not a NetCDF",
     )
-    yield Variant("netcdf", "a lost header", _bytes("netcdf", lambda c: c[100:]), REFUSED, "no NetCDF")
+    yield Variant("netcdf", "a lost header", _bytes("netcdf", lambda c: c[100:]), REFUSED, "not a NetCDF")
     for place in range(8, 200, 16):
         yield Variant(
             "netcdf", f"header word {place}", _put("netcdf", place, ">i", 0x7FFFFFFF), "read or refused"

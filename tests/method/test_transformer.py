@@ -19,7 +19,7 @@ def layout(vae):
 def net(layout):
     torch.manual_seed(0)
     sizes = layout.sizes
-    net = ResidueNet(**sizes, n_told=3).double().eval()
+    net = ResidueNet(**sizes, n_condition=3).double().eval()
     net.arrange(layout)
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
