@@ -15,8 +15,10 @@ guidance on the CV between flow times 0.3 and 0.9 -> decoder noise -> 8 candidat
 | memory              | h(t) = LSTM(soft torsions, CV, target CV, dt)         | dynamics.py              |
 | flow                | du/ds = v(u, s, h), u(0) ~ N(0, 1), u(1) = z(t + 1)   | dynamics.py              |
 | - on residues       | v += P transformer(P' u)                              | transformer.py           |
+| - before learning   | v += (2 s - 1) u / ((1 - s)^2 + s^2), keeps N(0, 1)   | dynamics.py              |
 | loss of the flow    | mean of (v - (z(t + 1) - noise))^2                    | dynamics.py              |
-| guidance            | u += -s g (CV - c) / g^2, g = dCV/dz                  | guidance.py              |
+| guidance            | u += -s g (CV - c) / g^2, g = dCV/dz, within the flow | dynamics.py, guidance.py |
+| - after the flow    | z += -g (CV - c) / g^2 until the CV is the target     | guidance.py              |
 | decode              | f = W' z + b' + MLP(z) + sd noise, x = frame(f)       | autoencoder.py           |
 | candidates          | p(i) ~ exp(critic(i) / 2), 0 where atoms clash        | critic.py                |
 | superposition       | x(t + 1) laid onto x(t)                               | rollout.py               |

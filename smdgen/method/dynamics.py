@@ -10,7 +10,10 @@
 | u        | the sample on its way: (1 - s) noise + s z(t + 1) in training                          |
 | v        | `velocity(u, s, h)`; the loss is the mean of (v - (z(t + 1) - noise))^2                |
 
-To try another head, change `velocity`; to try another memory, change `encode_history`.
+To try another network for the flow, change `velocity`; for a head that is no flow, change also `sample` and
+`loss_terms`, and what `guidance.draw_next` gives to `sample`; for another memory, change `encode_history`,
+whose last columns (`_conditions`) the critic reads too. The training loop is in `smdgen/training/fit.py`,
+called by `smdgen/stages/train_lstm.py`.
 
 Source: Y. Lipman et al., arXiv:2210.02747 (flow matching, the straight path).
 """

@@ -6,7 +6,8 @@
 | g        | `gradient`, dCV/dz of the decoded frame, its noise included                            |
 | step     | -g (CV - c) / |g|^2, the shortest that meets c to first order                          |
 | s        | flow time: between 0.3 and 0.9 the step is taken at the expected end point and scaled  |
-|          | by s (`FlowDynamics.sample`); what is left of the flow relaxes the rest of the frame   |
+|          | by s (`FlowDynamics.sample`); what is left of the flow relaxes the rest of the frame;  |
+|          | after the flow, `steer` repeats it until the decoded frame has the CV                  |
 """
 
 import torch
