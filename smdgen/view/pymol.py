@@ -41,8 +41,6 @@ COLOURS = (
 )  # fmt: skip
 REAL_COLOUR = "0x8C8C8C"
 
-#: Files of a pull that PyMOL loads: name of its object, trajectory, "generated" or "real", carbon colour.
-_Pulls = list[tuple[str, str, str, str]]
 
 _PML_SCRIPT = """\
 # Shows {what} in PyMOL:  pymol {script}
