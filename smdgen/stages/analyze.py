@@ -4,7 +4,6 @@ import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from smdgen.io.structures.atoms import Structure
 from smdgen.progress import Progress
 from smdgen.store.folder import Results, refuse_results, whole_folder
 from smdgen.store.run_record import RunFolder
+from smdgen.store.trained import SHIPPED
 from smdgen.training.devices import use_threads
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _dataset_path(folder: RunFolder, config: AnalyzeConfig) -> Path:
     report = read_json(generated / "rollout.json")
     of_shipped = isinstance(report, dict) and report.get("shipped_models") is True
     if of_shipped and not folder.dataset.exists():
-        return Path(str(resources.files("smdgen"))) / "models" / "deca_alanine" / "reference.h5"
+        return SHIPPED / "reference.h5"
     return folder.require(folder.dataset, "prepare")
 
 

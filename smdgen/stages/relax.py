@@ -1,6 +1,5 @@
 """Minimise the frames of a rollout with all atoms of its start: pulls + force field -> relaxed DCDs."""
 
-import json
 import shlex
 import time
 from collections.abc import Mapping
@@ -19,20 +18,12 @@ from smdgen.io.structures.start import Start, read_start
 from smdgen.io.structures.structure import read_structure, write_pdb
 from smdgen.io.trajectories.dcd import DcdFile, write_dcd
 from smdgen.progress import Progress
-from smdgen.store.folder import Results, own_files, refuse_results, whole_folder
+from smdgen.store.folder import RELAX_FILES, own_files, refuse_results, whole_folder, write_record
 from smdgen.store.run_record import RunFolder
 
 if TYPE_CHECKING:
     from smdgen.forcefield.minimise import Relaxed
     from smdgen.forcefield.system import MolecularSystem
-
-#: What relaxing adds to the folder of a rollout; `rollout` of earlier versions listed it in its own record.
-RELAX_FILES = Results(
-    "relaxed.json",
-    ("relaxed_#.dcd", "relaxed.pdb", "relaxed.csv", "relaxed.json"),
-    also=("rollout.json",),
-    otherwise="name another rollout",
-)
 
 #: Surroundings in which frames are minimised: those of `smdgen simulate`.
 SOLVENT = "obc2"
@@ -247,19 +238,15 @@ def _write(folder: Path, pulls: Pulls, relaxed: "Relaxed", built: "MolecularSyst
         "moved_most_A": relaxed.moved.max(axis=1),
     }
     (folder / "relaxed.csv").write_text(_table(shape, columns), encoding="utf-8")
-    names = [RELAX_FILES.record, *(file.name for file in folder.iterdir())]
-    report = {
+    record = {
         "kind": "relaxed",
         "schema": 1,
         "version": __version__,
         "force_field": built.source,
         "solvent": SOLVENT,
         "pulls": {path.name: sha256_file(path) for path in pulls.paths},
-        "files": sorted(names),
     }
-    (folder / RELAX_FILES.record).write_text(
-        json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8"
-    )
+    write_record(folder, RELAX_FILES, record)
 
 
 def _table(shape: tuple[int, ...], columns: Mapping[str, Any]) -> str:

@@ -1,63 +1,46 @@
 """Generate new pulls from a start structure: models + start -> DCDs, tables and view scripts."""
 
 import hashlib
-import json
 import math
 import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from smdgen import __version__
 from smdgen.config import RolloutConfig
 from smdgen.errors import ArtifactError, ConfigError, TopologyError
 from smdgen.files import sha256_file
 from smdgen.io.kinds import refuse_unread
-from smdgen.io.structures.handedness import mirror_notes
-from smdgen.io.structures.start import Start, read_start
+from smdgen.io.structures.coordinate_checks import broken_bonds
+from smdgen.io.structures.start import Start, check_distance, read_start
 from smdgen.io.structures.structure import Structure, structure_from_json
-from smdgen.io.tables.schedule_file import ScheduleFile, n_steps_of, read_schedule_file, values_of
+from smdgen.io.tables.schedule_file import (
+    ScheduleFile,
+    begin_notes,
+    n_steps_of,
+    read_schedule_file,
+    values_of,
+)
 from smdgen.progress import Progress
-from smdgen.store.folder import Results, refuse_results, whole_folder
+from smdgen.store.folder import ROLLOUT_FILES, refuse_results, whole_folder, write_record
 from smdgen.store.manifest import taken_apart
 from smdgen.store.run_record import RunFolder
+from smdgen.store.trained import TrainedPaths, no_models, trained_paths
 
 if TYPE_CHECKING:
-    from smdgen.dataset.dataset import Dataset, Pull
-    from smdgen.geometry.cvs import CollectiveVariable
     from smdgen.method.model import PullModel, Rollout
     from smdgen.view.pull_folder import RealPull
-
-#: What `smdgen relax` adds to the folder, and what a new rollout there makes out of date.
-RELAXED = ("relaxed_#.dcd", "relaxed.pdb", "relaxed.csv", "relaxed.json")
-
-#: What a rollout leaves in its folder; nothing else there is ever replaced.
-FILES = Results("rollout.json", (
-    "pull_#.dcd", "pull_#.colvars.traj", "pull_#.colvars.in", "real_#.dcd", "real_#.colvars.traj",
-    "real_#.colvars.in", "centres_pull_#.dcd", "centres_real_#.dcd", "centres.pdb",
-    "topology.pdb", "topology.psf", "view.vmd", "view.pml", "cv.csv", "rollout.json", *RELAXED,
-), also=("relaxed.json",))  # fmt: skip
-
-#: A. Bonds of generated frames beyond these are broken, as in `io.structures.coordinate_checks`.
-LONGEST_BOND, SHORTEST_BOND = 2.6, 0.7
 
 #: Steps when neither a flag nor a schedule says how many.
 DEFAULT_STEPS = 10
 
 #: Atoms of all frames of one run, at most: they are held in memory.
 MOST_ATOMS = 200_000_000
-
-#: A start farther from the training frames than this many times their own reach is refused.
-REFUSED_FROM = 2.0
-
-#: A start of the wrong hand is a mirror image of training frames if its reflection is so much nearer to them.
-MIRRORED_BELOW = 0.5
 
 
 @dataclass(frozen=True)
@@ -66,10 +49,8 @@ class Models:
 
     pull_model: "PullModel[Any, Any]"
     structure: Structure
-    cv: "CollectiveVariable"
     content_hash: str  # of the dataset they were trained on
-    paths: tuple[Path, Path]
-    shipped: bool
+    paths: TrainedPaths
 
 
 @dataclass(frozen=True)
@@ -153,49 +134,45 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
         TrajectoryError: The start's coordinates cannot be a structure.
     """
     began = time.monotonic()
-    _check_settings(config)
-    schedule = None if config.schedule is None else read_schedule_file(config.schedule)
-    n_steps = _n_steps(config, schedule)
+    schedule, n_steps = _asked(config)
     folder = RunFolder(run_dir)
     output = config.output or folder.rollout
-    refuse_results(output, FILES, config.force)
+    refuse_results(output, ROLLOUT_FILES, config.force)
     models = load_models(folder, config, progress)
     start = _load_start(config, folder, models)
     for note in start.notes:
         progress.note(note)
     _check_size(config.samples, n_steps, start.structure.n_atoms)
-    distance = check_start(models, start, progress)
+    distance = _start_distance(models, start, progress)
     rollout = _generate(models, start, config, n_steps, schedule, progress)
     for note in broken_bonds(rollout.positions[:, 1:].cpu().numpy(), start.structure):
         progress.note(note)
     report = _report(models, start, config, distance, rollout)
-    real = _real_pull(folder, models, start, report, rollout.aims.cpu().numpy())
-    with whole_folder(output, FILES, config.force) as new:
+    real = _real_pull(models, report, rollout)
+    with whole_folder(output, ROLLOUT_FILES, config.force) as new:
         _write(new, output, rollout, models, start, real, report)
         names = sorted(file.name for file in new.iterdir())
     if folder.path.is_dir():
-        inputs = [*models.paths, *(path for path in (config.start, config.schedule) if path)]
+        inputs = [
+            *models.paths.models,
+            *(path for path in (config.start, config.schedule) if path),
+        ]
         folder.record_or_note("rollout", time.monotonic() - began, inputs, output, progress)
     return _result(tuple(output / name for name in names), rollout, models, start, config, distance, run_dir)
 
 
 def plan(config: RolloutConfig, run_dir: Path) -> list[tuple[str, str]]:
     """What a dry run shows: which models, which start, which folder."""
-    _check_settings(config)
-    n_steps = _n_steps(config, None if config.schedule is None else read_schedule_file(config.schedule))
+    _, n_steps = _asked(config)
     folder = RunFolder(run_dir)
-    refuse_results(config.output or folder.rollout, FILES, config.force)
-    vae, lstm, shipped = _model_paths(folder)
+    output = config.output or folder.rollout
+    refuse_results(output, ROLLOUT_FILES, config.force)
+    paths = trained_paths(folder)
+    held_out = f"first frame of a pull of {folder.dataset}, held out if one can begin a rollout"
     return [
-        ("models", f"{vae}, {lstm}" + (" (shipped with smdgen)" if shipped else "")),
-        (
-            "start",
-            str(
-                config.start
-                or f"first frame of a pull of {folder.dataset}, held out if one can begin a rollout"
-            ),
-        ),
-        ("writes", f"{config.samples} pulls of {n_steps} steps to {config.output or folder.rollout}"),
+        ("models", f"{paths.vae}, {paths.lstm}" + " (shipped with smdgen)" * paths.shipped),
+        ("start", str(config.start or held_out)),
+        ("writes", f"{config.samples} pulls of {n_steps} steps to {output}"),
     ]
 
 
@@ -206,67 +183,34 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
         ArtifactError: A step of the run is missing, or nothing fits.
     """
     from smdgen.method.model import on_device
-    from smdgen.store.models import AutoencoderFile, DynamicsFile, build_model
+    from smdgen.store.models import build_model, open_pair
     from smdgen.training.devices import choose_device
 
-    vae_path, lstm_path, shipped = _model_paths(folder)
+    paths = trained_paths(folder)
     progress.start("models")
-    vae, lstm = AutoencoderFile.open(vae_path), DynamicsFile.open(lstm_path)
-    if lstm.header.vae_sha256 != vae.sha256:
-        raise ArtifactError(
-            f"{lstm_path} belongs to another {vae_path.name}; "
-            f"run `{folder.next_command('train-lstm --force')}`"
-        )
-    with taken_apart(vae_path):
+    vae, lstm = open_pair(*paths.models, f"run `{folder.next_command('train-lstm --force')}`")
+    with taken_apart(paths.vae):
         structure = structure_from_json(vae.header.structure)
     device = choose_device(config.device, structure.n_atoms, threads=0)
-    if shipped:
+    if paths.shipped:
         _check_shipped_fits(config, folder, structure)
         progress.note(
             f"no models in {folder.path}: using the deca-alanine model shipped with smdgen; "
             "train your own with `smdgen prepare`, `smdgen train-vae`, `smdgen train-lstm`"
         )
-    with taken_apart(vae_path, lstm_path):
+    with taken_apart(*paths.models):
         if vae.reference_frames.shape[1] != structure.n_atoms:
             raise ValueError("reference frames of other atoms")
         model = on_device(build_model(vae, lstm, structure), device)
-    return Models(model, structure, model.cv, vae.header.content_hash, (vae_path, lstm_path), shipped)
+    return Models(model, structure, vae.header.content_hash, paths)
 
 
-def check_start(models: Models, start: Start, progress: Progress) -> float:
-    """RMSD, A, from the start to the nearest of the training frames in the model.
+def _asked(config: RolloutConfig) -> tuple[ScheduleFile | None, int]:
+    """The schedule to follow and the number of steps.
 
     Raises:
-        ConfigError: It is so far that what follows would mean nothing.
+        ConfigError: A setting is out of range, or two do not go together.
     """
-    import torch
-
-    from smdgen.method.model import start_distance
-
-    model = models.pull_model
-    positions = torch.from_numpy(start.positions).to(model.reference_frames)
-    distance, reflected = (float(start_distance(model, x)) for x in (positions, -positions))
-    if mirror_notes(start.positions[None], start.structure) and reflected < MIRRORED_BELOW * distance:
-        raise ConfigError(
-            f"the start is a mirror image: {distance:.2f} A from the nearest training frame, its reflection "
-            f"{reflected:.2f} A; an axis was negated, so give the start as it was"
-        )
-    reach = float(model.training_radius)
-    found = (
-        f"the start is {distance:.2f} A from the closest of {len(model.reference_frames)} training frames "
-        f"(unseen frames: up to {reach:.2f} A)"
-    )
-    if not distance <= REFUSED_FROM * reach:
-        raise ConfigError(
-            f"{found}; give a start of the same fold as the training pulls, "
-            "or train on pulls that begin like it"
-        )
-    if distance > reach:
-        progress.note(f"{found}: it lies outside the training data, so check the result with care")
-    return distance
-
-
-def _check_settings(config: RolloutConfig) -> None:
     for flag, value in (("--steps", config.steps), ("--samples", config.samples)):
         if value is not None and value < 1:
             raise ConfigError(f"{flag} is {value}, expected 1 or more")
@@ -276,6 +220,10 @@ def _check_settings(config: RolloutConfig) -> None:
         raise ConfigError(
             f"--to is {config.target}, expected a number in the unit of the collective variable"
         )
+    if config.schedule is None:
+        return None, config.steps or DEFAULT_STEPS
+    schedule = read_schedule_file(config.schedule)
+    return schedule, n_steps_of(schedule, config.steps, DEFAULT_STEPS)
 
 
 def _check_size(n_samples: int, n_steps: int, n_atoms: int) -> None:
@@ -288,39 +236,10 @@ def _check_size(n_samples: int, n_steps: int, n_atoms: int) -> None:
         )
 
 
-def _n_steps(config: RolloutConfig, schedule: ScheduleFile | None) -> int:
-    """As many as asked for, or as the schedule has."""
-    if schedule is None:
-        return config.steps or DEFAULT_STEPS
-    return n_steps_of(schedule, config.steps, DEFAULT_STEPS)
-
-
-def _model_paths(folder: RunFolder) -> tuple[Path, Path, bool]:
-    """VAE, LSTM, and whether they are the shipped ones.
-
-    Raises:
-        ArtifactError: A run was begun and a step is missing.
-    """
-    if folder.dataset.exists() or folder.vae.exists() or folder.lstm.exists():
-        return folder.require(folder.vae, "train-vae"), folder.require(folder.lstm, "train-lstm"), False
-    shipped = Path(str(resources.files("smdgen"))) / "models" / "deca_alanine"
-    vae, lstm = shipped / "vae.safetensors", shipped / "lstm.safetensors"
-    if not (vae.is_file() and lstm.is_file()):
-        raise ArtifactError(_no_models(folder))
-    return vae, lstm, True
-
-
-def _no_models(folder: RunFolder) -> str:
-    return (
-        f"no trained models in {folder.path}; run `smdgen prepare TRAJECTORY...`, `smdgen train-vae` and "
-        "`smdgen train-lstm` first, or name their run folder with --run"
-    )
-
-
 def _check_shipped_fits(config: RolloutConfig, folder: RunFolder, structure: Structure) -> None:
     if config.start is None:
         raise ArtifactError(
-            f"{_no_models(folder)}; the shipped model needs a start: `smdgen rollout start.pdb`"
+            f"{no_models(folder)}; the shipped model needs a start: `smdgen rollout start.pdb`"
         )
     if config.start.is_file():
         refuse_unread(config.start, TopologyError)
@@ -330,7 +249,7 @@ def _check_shipped_fits(config: RolloutConfig, folder: RunFolder, structure: Str
         if not config.start.is_file():
             raise
         raise ArtifactError(
-            f"{_no_models(folder)} (the shipped deca-alanine model does not fit: {error})"
+            f"{no_models(folder)} (the shipped deca-alanine model does not fit: {error})"
         ) from error
 
 
@@ -339,25 +258,32 @@ def _load_start(config: RolloutConfig, folder: RunFolder, models: Models) -> Sta
     if config.start is not None:
         return read_start(config.start, models.structure)
     from smdgen.dataset.dataset import open_dataset
+    from smdgen.dataset.held_out import held_out_start
+    from smdgen.method.rollout import can_begin
 
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
     if dataset.content_hash != models.content_hash:
         raise ArtifactError(
-            f"{models.paths[0]} was trained on another {folder.dataset.name}, so none of "
+            f"{models.paths.vae} was trained on another {folder.dataset.name}, so none of "
             f"its pulls is known to be held out; "
             f"run `{folder.next_command('train-vae --force')}` or give a start"
         )
-    held_out = [*dataset.of_split("test"), *dataset.of_split("validation"), *dataset.of_split("train")]
-    pull = next((pull for pull in held_out if _can_begin(models, dataset, pull)), held_out[0])
-    frame = dataset.positions(np.array([pull.start]))[0]
-    return Start(dataset.structure, frame, f"first frame of {pull.name} ({pull.split})", pull=pull.name)
+    return held_out_start(dataset, lambda cv: can_begin(models.pull_model, cv))
 
 
-def _can_begin(models: Models, dataset: "Dataset", pull: "Pull") -> bool:
-    """Whether a rollout can go on from a pull's first frame: not that of a block where training pulls end."""
-    from smdgen.method.rollout import can_begin
+def _start_distance(models: Models, start: Start, progress: Progress) -> float:
+    """RMSD, A, from the start to the nearest of the training frames in the model."""
+    import torch
 
-    return can_begin(models.pull_model, float(dataset.cv_values[pull.start]))
+    from smdgen.method.model import start_distance
+
+    model = models.pull_model
+    positions = torch.from_numpy(start.positions).to(model.reference_frames)
+    distance, reflected = (float(start_distance(model, x)) for x in (positions, -positions))
+    radius = float(model.training_radius)
+    for note in check_distance(start, distance, reflected, len(model.reference_frames), radius):
+        progress.note(note)
+    return distance
 
 
 def _generate(
@@ -370,84 +296,29 @@ def _generate(
 ) -> "Rollout":
     import torch
 
-    from smdgen.geometry.cv_paths import difference
     from smdgen.geometry.cvs import evaluate
     from smdgen.method.rollout import generate
 
+    model, cv = models.pull_model, models.pull_model.cv
     positions, values = torch.from_numpy(start.positions), None
     if schedule is not None:
-        first = float(evaluate(models.cv, positions.double()))
-        off = abs(difference(schedule.values[:1], np.array([first]), models.cv.periodic))
-        if schedule.places[0] == 0 and off > 0.5:
-            progress.note(
-                f"{schedule.path} begins at {schedule.values[0]:.2f}, the start is at {first:.2f} "
-                f"{models.cv.unit}: the pulls begin at the start"
-            )
-        values = values_of(schedule, n_steps, first, models.cv.periodic).tolist()
-    return generate(
-        models.pull_model,
-        positions,
-        n_steps,
-        config.samples,
-        config.target,
-        config.seed,
-        progress,
-        values,
-    )
+        first = float(evaluate(cv, positions.double()))
+        for note in begin_notes(schedule, first, cv.periodic, cv.unit):
+            progress.note(note)
+        values = values_of(schedule, n_steps, first, cv.periodic).tolist()
+    return generate(model, positions, n_steps, config.samples, config.target, config.seed, progress, values)
 
 
-def broken_bonds(positions: NDArray[np.floating], structure: Structure) -> list[str]:
-    """A note if generated frames have a bond that no molecule has, as a ring that did not close.
-
-    Args:
-        positions: (n_pulls, n_frames, n_atoms, 3), A.
-        structure: Its bonds are looked at.
-    """
-    first, second = structure.bonds.T
-    lengths = np.linalg.norm(positions[..., first, :] - positions[..., second, :], axis=-1)
-    is_broken = (lengths > LONGEST_BOND) | (lengths < SHORTEST_BOND)
-    n_broken = int(is_broken.any(axis=-1).sum())
-    if not n_broken:
-        return []
-    worst = int(np.abs(np.log(lengths / 1.5)).max(axis=(0, 1)).argmax())
-    names = " - ".join(structure.label(int(atom)) for atom in structure.bonds[worst])
-    low, high = float(lengths[..., worst].min()), float(lengths[..., worst].max())
-    return [
-        f"{n_broken} of {lengths[..., 0].size} generated frames have a broken bond, the worst {names} "
-        f"({low:.2f} to {high:.2f} A): they are not valid structures; the model does not hold this "
-        "molecule together"
-    ]
-
-
-def _real_pull(
-    folder: RunFolder,
-    models: Models,
-    start: Start,
-    report: Mapping[str, Any],
-    aims: NDArray[np.floating[Any]],
-) -> "RealPull | None":
-    """The held-out pull that is shown beside the generated ones: the start's own, else the first one.
-
-    Its frames are those of the generated pulls' times, or of their CV where these say nothing; None without
-    the dataset the model was trained on (for the shipped model: the pulls shipped with it).
-    """
+def _real_pull(models: Models, report: Mapping[str, Any], rollout: "Rollout") -> "RealPull | None":
+    """The held-out pull to see beside the generated ones, from the dataset that the models come with."""
     from smdgen.dataset.dataset import open_dataset
-    from smdgen.dataset.generated import frames_to_show, way_of
+    from smdgen.dataset.held_out import pull_to_show
     from smdgen.view.pull_folder import RealPull
 
-    path = models.paths[0].with_name("reference.h5") if models.shipped else folder.dataset
-    if not path.exists():
+    if not models.paths.dataset.exists():
         return None
-    dataset = open_dataset(path)
-    held_out = [*dataset.of_split("test"), *dataset.of_split("validation")]
-    known = (dataset.content_hash, dataset.provenance.get("part_of"))
-    if models.content_hash not in known or not held_out:
-        return None
-    pull = next((pull for pull in held_out if pull.name == start.pull), held_out[0])
-    n_steps = aims.shape[1] - 1
-    way = way_of(report, dataset, n_steps, aims)
-    frames = dataset.positions(frames_to_show(dataset, pull, n_steps + 1, way))
-    return RealPull(pull.name, frames, timed=way.cv is None or dataset.is_block(pull))
+    found = pull_to_show(open_dataset(models.paths.dataset), report, rollout.aims.cpu().numpy())
+    return None if found is None else RealPull(found[0].name, *found[1:])
 
 
 def _write(
@@ -463,10 +334,8 @@ def _write(
 
     positions = rollout.positions.cpu().numpy().astype(np.float32)
     times, aims = rollout.times_ps.cpu().numpy(), rollout.aims.cpu().numpy()
-    write_pull_folder(folder, start.structure, models.cv, positions, times, aims, home, real)
-    names = [FILES.record, *(file.name for file in folder.iterdir())]
-    report = {**report, "files": sorted(names)}
-    (folder / FILES.record).write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write_pull_folder(folder, start.structure, models.pull_model.cv, positions, times, aims, home, real)
+    write_record(folder, ROLLOUT_FILES, report)
 
 
 def _report(
@@ -475,15 +344,16 @@ def _report(
     """rollout.json: how the pulls came about; no dates and no paths, so that it is the same every time."""
     from smdgen.geometry.cvs import to_dict
 
+    cv = models.pull_model.cv
     return {
         "kind": "rollout",
         "schema": 1,
         "version": __version__,
-        "units": {"length": "A", "time": "ps", models.cv.name: models.cv.unit},
+        "units": {"length": "A", "time": "ps", cv.name: cv.unit},
         "atom_hash": start.structure.atom_hash,
         "dataset_hash": models.content_hash,
-        "models": {path.name: sha256_file(path) for path in models.paths},
-        "shipped_models": models.shipped,
+        "models": {path.name: sha256_file(path) for path in models.paths.models},
+        "shipped_models": models.paths.shipped,
         "start": start.source if config.start is None else config.start.name,
         "start_pull": start.pull,
         "start_sha256": hashlib.sha256(np.ascontiguousarray(start.positions).tobytes()).hexdigest(),
@@ -495,7 +365,7 @@ def _report(
         "schedule_sha256": None if config.schedule is None else sha256_file(config.schedule),
         "seed": config.seed,
         "time_per_step_ps": float(rollout.times_ps[1] - rollout.times_ps[0]),
-        "cv": to_dict(models.cv),
+        "cv": to_dict(cv),
     }
 
 
@@ -510,10 +380,10 @@ def _result(
 ) -> RolloutResult:
     from smdgen.geometry.cvs import difference
 
-    missed = difference(models.cv, rollout.cv_values, rollout.aims).abs().double().cpu().numpy()
+    missed = difference(models.pull_model.cv, rollout.cv_values, rollout.aims).abs().double().cpu().numpy()
     values, aims = rollout.cv_values.double().cpu().numpy(), rollout.aims.double().cpu().numpy()
-    folder = outputs[0].parent
-    which = "shipped with smdgen (deca-alanine backbone)" if models.shipped else str(models.paths[0].parent)
+    folder, paths = outputs[0].parent, models.paths
+    which = "shipped with smdgen (deca-alanine backbone)" if paths.shipped else str(paths.vae.parent)
     hints = [
         f"vmd -e {shlex.quote(str(folder / 'view.vmd'))}",
         f"pymol {shlex.quote(str(folder / 'view.pml'))}",
@@ -528,7 +398,7 @@ def _result(
         outputs=outputs,
         n_samples=config.samples,
         n_steps=rollout.positions.shape[1] - 1,
-        cv=models.cv.column,
+        cv=models.pull_model.cv.column,
         first=float(values[0, 0]),
         last=tuple(values[:, -1].tolist()),
         aimed=tuple(aims[:, -1].tolist()),

@@ -1,13 +1,15 @@
 """A folder of results that appears whole, or stays as it was."""
 
 import contextlib
+import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from smdgen.errors import ArtifactError, WriteError
 from smdgen.files import is_alive, read_json, refuse_unwritable
@@ -30,6 +32,22 @@ class Results:
     patterns: tuple[str, ...]
     also: tuple[str, ...] = ()
     otherwise: str = "give another --output"
+
+
+#: What relaxing adds to the folder of a rollout; `rollout` of earlier versions listed it in its own record.
+RELAX_FILES = Results(
+    "relaxed.json",
+    ("relaxed_#.dcd", "relaxed.pdb", "relaxed.csv", "relaxed.json"),
+    also=("rollout.json",),
+    otherwise="name another rollout",
+)
+
+#: What a rollout leaves in its folder, where it makes what was relaxed out of date; nothing else is replaced.
+ROLLOUT_FILES = Results("rollout.json", (
+    "pull_#.dcd", "pull_#.colvars.traj", "pull_#.colvars.in", "real_#.dcd", "real_#.colvars.traj",
+    "real_#.colvars.in", "centres_pull_#.dcd", "centres_real_#.dcd", "centres.pdb", "topology.pdb",
+    "topology.psf", "view.vmd", "view.pml", "cv.csv", "rollout.json", *RELAX_FILES.patterns,
+), also=("relaxed.json",))  # fmt: skip
 
 
 def refuse_results(folder: Path, results: Results, force: bool) -> None:
@@ -88,6 +106,19 @@ def whole_folder(folder: Path, results: Results, force: bool) -> Iterator[Path]:
         raise WriteError(f"cannot write {folder}: {reason}; give another --output") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def write_record(folder: Path, results: Results, record: Mapping[str, Any]) -> None:
+    """Write the JSON file of a folder whose other files are there, with their names.
+
+    Args:
+        folder: Where the results are.
+        results: Names the file.
+        record: What it says besides; no dates and no paths, so that it is the same every time.
+    """
+    names = sorted([results.record, *(file.name for file in folder.iterdir())])
+    text = json.dumps({**record, "files": names}, indent=1, sort_keys=True)
+    (folder / results.record).write_text(text + "\n", encoding="utf-8")
 
 
 def own_files(folder: Path, patterns: Iterable[str]) -> list[Path]:

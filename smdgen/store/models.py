@@ -115,6 +115,23 @@ class DynamicsFile:
         _write(path, self.header, tensors)
 
 
+def open_pair(vae_path: Path, lstm_path: Path, advice: str) -> tuple[AutoencoderFile, DynamicsFile]:
+    """Both model files, checked in full.
+
+    Args:
+        vae_path: File of the autoencoder.
+        lstm_path: File of the dynamics.
+        advice: What to do where they do not belong together.
+
+    Raises:
+        ArtifactError: As `AutoencoderFile.open`, or they do not belong together.
+    """
+    vae, lstm = AutoencoderFile.open(vae_path), DynamicsFile.open(lstm_path)
+    if lstm.header.vae_sha256 != vae.sha256:
+        raise ArtifactError(f"{lstm_path} belongs to another {vae_path.name}; {advice}")
+    return vae, lstm
+
+
 def build_model(vae: AutoencoderFile, lstm: DynamicsFile, structure: Molecule) -> PullModel[Any, Any]:
     """Everything a rollout needs, from both files and the modelled atoms.
 
@@ -158,9 +175,7 @@ def migrate(folder: Path) -> None:
         ArtifactError: One is missing, damaged, or they do not belong together.
     """
     vae_path, lstm_path = folder / "vae.safetensors", folder / "lstm.safetensors"
-    vae, lstm = AutoencoderFile.open(vae_path), DynamicsFile.open(lstm_path)
-    if lstm.header.vae_sha256 != vae.sha256:
-        raise ArtifactError(f"{lstm_path} belongs to another {vae_path.name}; take the one it was made from")
+    vae, lstm = open_pair(vae_path, lstm_path, "take the one it was made from")
     vae.save(vae_path)
     header = replace(lstm.header, vae_sha256=AutoencoderFile.open(vae_path).sha256)
     replace(lstm, header=header).save(lstm_path)

@@ -12,8 +12,8 @@ from smdgen.errors import ArtifactError, ConfigError, TrajectoryError
 from smdgen.io.structures.structure import read_structure, subset, write_pdb
 from smdgen.io.trajectories.dcd import DcdFile, write_dcd
 from smdgen.progress import Silent
-from smdgen.stages import relax, rollout
-from smdgen.store.folder import refuse_results, whole_folder
+from smdgen.stages import relax
+from smdgen.store.folder import ROLLOUT_FILES, refuse_results, whole_folder
 from smdgen.store.run_record import RunFolder
 from smdgen.view.pull_folder import write_pull_folder
 from tests.tools.pulls import make_cv, make_pull, make_structure
@@ -136,8 +136,8 @@ def test_a_new_rollout_takes_relaxed_frames_of_the_old_one_away(run_dir, config)
     relax.run(config, run_dir, Silent())
     folder = run_dir / "rollout"
     with pytest.raises(ArtifactError, match="--force"):
-        refuse_results(folder, rollout.FILES, force=False)
-    with whole_folder(folder, rollout.FILES, force=True) as new:
+        refuse_results(folder, ROLLOUT_FILES, force=False)
+    with whole_folder(folder, ROLLOUT_FILES, force=True) as new:
         (new / "rollout.json").write_text("{}")
     assert [path.name for path in folder.iterdir()] == ["rollout.json"]
 

@@ -29,7 +29,7 @@ from smdgen.method import rollout as method
 from smdgen.method.training_paths import TrainingPaths
 from smdgen.progress import Silent
 from smdgen.stages import rollout
-from smdgen.store import models
+from smdgen.store import models, trained
 from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.run_record import RunFolder
 from smdgen.training.devices import choose_device
@@ -496,7 +496,7 @@ def test_the_real_pull_shown_is_that_part_of_the_way(run_dir, tmp_path, monkeypa
         path.replace(folder / "reference.h5")
         for name in ("vae.safetensors", "lstm.safetensors"):
             (run_dir / name).replace(folder / name)
-        monkeypatch.setattr(rollout.resources, "files", lambda _: tmp_path)
+        monkeypatch.setattr(trained, "SHIPPED", tmp_path / "models" / "deca_alanine")
     target = float(end_to_end(pull)[3])
     config = RolloutConfig(start=write_start(tmp_path), steps=2, target=target)
     rollout.run(config, run_dir, Silent())
@@ -510,7 +510,7 @@ def test_empty_folder_uses_the_shipped_model_if_it_fits(run_dir, tmp_path, monke
     shipped.mkdir(parents=True)
     for name in ("vae.safetensors", "lstm.safetensors"):
         (run_dir / name).replace(shipped / name)
-    monkeypatch.setattr(rollout.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(trained, "SHIPPED", tmp_path / "models" / "deca_alanine")
     progress = Silent()
     result = rollout.run(RolloutConfig(start=write_start(tmp_path), steps=2), run_dir, progress)
     assert "shipped" in result.model
@@ -604,13 +604,3 @@ def test_record_and_report(run_dir, tmp_path):
     report = (run_dir / "rollout" / "rollout.json").read_text()
     assert json.loads(report)["seed"] == 7
     assert str(tmp_path) not in report
-
-
-def test_broken_bonds_of_generated_frames_are_noted():
-    """A ring whose last bond did not close in one of two frames."""
-    positions = np.stack([make_pull(2, 0)[:2]]).astype(float)
-    assert rollout.broken_bonds(positions, STRUCTURE) == []
-    positions[0, 1, -4:] += 4.0
-    (note,) = rollout.broken_bonds(positions, STRUCTURE)
-    assert note.startswith("1 of 2 generated frames have a broken bond, the worst ")
-    assert "A): they are not valid structures" in note

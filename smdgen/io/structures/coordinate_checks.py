@@ -115,6 +115,29 @@ def messages(warnings: Warnings) -> list[str]:
     return notes
 
 
+def broken_bonds(positions: NDArray[np.floating], structure: Structure) -> list[str]:
+    """A note if generated frames have a bond that no molecule has, as a ring that did not close.
+
+    Args:
+        positions: (n_pulls, n_frames, n_atoms, 3), A.
+        structure: Its bonds are looked at.
+    """
+    first, second = structure.bonds.T
+    lengths = np.linalg.norm(positions[..., first, :] - positions[..., second, :], axis=-1)
+    is_broken = (lengths > _LONGEST_BOND) | (lengths < _SHORTEST_BOND)
+    n_broken = int(is_broken.any(axis=-1).sum())
+    if not n_broken:
+        return []
+    worst = int(np.abs(np.log(lengths / 1.5)).max(axis=(0, 1)).argmax())
+    names = " - ".join(structure.label(int(atom)) for atom in structure.bonds[worst])
+    low, high = float(lengths[..., worst].min()), float(lengths[..., worst].max())
+    return [
+        f"{n_broken} of {lengths[..., 0].size} generated frames have a broken bond, the worst {names} "
+        f"({low:.2f} to {high:.2f} A): they are not valid structures; the model does not hold this "
+        "molecule together"
+    ]
+
+
 @dataclass(frozen=True)
 class _Geometry:
     """What the bonds of a structure allow."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smdgen.errors import TopologyError, TrajectoryError
+from smdgen.errors import ConfigError, TopologyError, TrajectoryError
 from smdgen.files import require_regular_file
 from smdgen.io.kinds import coordinate_kind
 from smdgen.io.structures.coordinate_checks import check_coordinates
@@ -21,6 +21,12 @@ from smdgen.io.structures.structure import (
 
 #: Where the coordinates of a PSF or prmtop are looked for: files of the same name beside it.
 COORDINATE_SUFFIXES = (".pdb", ".coor", ".inpcrd", ".rst7", ".ncrst", ".crd", ".dcd")
+
+#: A start farther from the training frames than this many times their own radius is refused.
+_REFUSED_FROM = 2.0
+
+#: A start of the wrong hand is a mirror image of training frames if its reflection is so much nearer to them.
+_MIRRORED_BELOW = 0.5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -85,6 +91,39 @@ def read_start(path: Path, wanted: Structure) -> Start:
     everything = np.asarray(positions, dtype=np.float64)
     notes = [*found.notes, *cut_notes, *notes, *mirror_notes(everything[None], found)]
     return Start(structure, chosen, source, tuple(notes), None, found, everything, indices)
+
+
+def check_distance(
+    start: Start, distance: float, reflected: float, n_frames: int, radius: float
+) -> list[str]:
+    """A note on a start that lies outside the training frames.
+
+    Args:
+        start: Where a rollout is to start.
+        distance: A. RMSD to the nearest of the training frames in the model.
+        reflected: A. The same of its mirror image.
+        n_frames: How many training frames these are.
+        radius: A. Largest such RMSD of a held-out frame.
+
+    Raises:
+        ConfigError: It is so far that what follows would mean nothing.
+    """
+    if mirror_notes(start.positions[None], start.structure) and reflected < _MIRRORED_BELOW * distance:
+        raise ConfigError(
+            f"the start is a mirror image: {distance:.2f} A from the nearest training frame, its reflection "
+            f"{reflected:.2f} A; an axis was negated, so give the start as it was"
+        )
+    found = (
+        f"the start is {distance:.2f} A from the closest of {n_frames} training frames "
+        f"(unseen frames: up to {radius:.2f} A)"
+    )
+    if not distance <= _REFUSED_FROM * radius:
+        raise ConfigError(
+            f"{found}; give a start of the same fold as the training pulls, "
+            "or train on pulls that begin like it"
+        )
+    note = f"{found}: it lies outside the training data, so check the result with care"
+    return [note] if distance > radius else []
 
 
 def _named_as(wanted: Structure, found: Structure, indices: NDArray[np.int64]) -> Structure:

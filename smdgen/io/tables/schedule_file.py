@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from smdgen.errors import ConfigError
 from smdgen.files import require_regular_file
+from smdgen.geometry.cv_paths import difference
 
 #: Larger files are something else.
 _MOST_BYTES = 1 << 20
@@ -98,6 +99,22 @@ def values_of(schedule: ScheduleFile, n_steps: int, start: float, periodic: bool
         values = np.unwrap(values, period=360)
     path: NDArray[np.float64] = np.interp(np.arange(1, n_steps + 1), places, values)
     return path
+
+
+def begin_notes(schedule: ScheduleFile, start: float, periodic: bool, unit: str) -> list[str]:
+    """A note where a schedule begins elsewhere than the start.
+
+    Args:
+        schedule: The file.
+        start: CV of the start.
+        periodic: Whether 360 is one turn.
+        unit: Of the CV.
+    """
+    off = abs(difference(schedule.values[:1], np.array([start]), periodic))
+    return [
+        f"{schedule.path} begins at {schedule.values[0]:.2f}, the start is at {start:.2f} {unit}: "
+        "the pulls begin at the start"
+    ] * bool(schedule.places[0] == 0 and off > 0.5)
 
 
 def _row(path: Path, number: int, line: str, words: list[str]) -> tuple[float, float]:

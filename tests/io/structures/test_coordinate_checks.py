@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from smdgen.errors import TrajectoryError
 from smdgen.io.structures.atoms import Structure
-from smdgen.io.structures.coordinate_checks import check_coordinates
+from smdgen.io.structures.coordinate_checks import broken_bonds, check_coordinates
 from smdgen.io.structures.structure import subset
 from smdgen.io.trajectories.dcd import DcdFile
 from tests.conftest import EXAMPLE
+from tests.tools.pulls import make_pull, make_structure
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +143,13 @@ def test_a_molecule_that_spans_a_box_nobody_knows_is_to_be_made_whole(
         TrajectoryError, match=r"may cut the molecule: make it whole first, as with `gmx trjconv"
     ):
         check_coordinates(cut, peptide)
+
+
+def test_broken_bonds_of_generated_frames_are_noted():
+    """A ring whose last bond did not close in one of two frames."""
+    positions = np.stack([make_pull(2, 0)[:2]]).astype(float)
+    assert broken_bonds(positions, make_structure()) == []
+    positions[0, 1, -4:] += 4.0
+    (note,) = broken_bonds(positions, make_structure())
+    assert note.startswith("1 of 2 generated frames have a broken bond, the worst ")
+    assert "A): they are not valid structures" in note
