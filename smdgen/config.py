@@ -1,14 +1,43 @@
-"""Settings of every stage: one frozen dataclass each, every field with its meaning."""
+"""Settings of every stage: one frozen dataclass each, every field with its meaning and range."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Preset = Literal["paper", "default"]
+from smdgen.errors import ConfigError
 
 #: What every random generator in use takes.
 MAX_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Range:
+    """The finite numbers that a setting may have.
+
+    Attributes:
+        least: The smallest one.
+        most: The largest one.
+        excluded: Whether the smallest one is not among them.
+    """
+
+    least: float = -math.inf
+    most: float = math.inf
+    excluded: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        """Whether a setting may be this number."""
+        above = value > self.least if self.excluded else value >= self.least
+        return above and value <= self.most and abs(value) < math.inf  # not so for NaN
+
+    def __str__(self) -> str:
+        """In words, for messages and `--help`."""
+        if self.excluded:
+            return f"a number above {self.least:g}"
+        if math.isfinite(self.most):
+            return f"a number from {self.least:g} to {self.most:.10g}"
+        return f"{self.least:g} or more" if math.isfinite(self.least) else "a finite number"
 
 
 #: No value: the setting has to be given, or never had another value for "not set".
@@ -16,18 +45,27 @@ _NONE = object()
 
 
 def setting(
-    meaning: str, default: Any = _NONE, *, unset: str = "", example: Any = None, once: Any = _NONE
+    meaning: str,
+    default: Any = _NONE,
+    *,
+    allowed: Range | None = None,
+    unset: str = "",
+    example: Any = None,
+    once: Any = _NONE,
+    flag: str = "",
 ) -> Any:
     """A field of a settings class, with the words that `--help`, docs/cli.md and `smdgen config` share.
 
     Args:
         meaning: What it is for, in sentences.
         default: None: not set. Without one it has to be given.
+        allowed: The numbers it may be.
         unset: What happens where it is not set.
         example: A value that a TOML file could have where there is no default.
         once: What meant "not set" in earlier versions; a TOML file may still say so.
+        flag: Its flag, where that has another name.
     """
-    words = {"meaning": meaning, "unset": unset, "example": example}
+    words = {"meaning": meaning, "allowed": allowed, "unset": unset, "example": example, "flag": flag}
     if once is not _NONE:
         words["once"] = once
     if default is _NONE:
@@ -35,7 +73,22 @@ def setting(
     return dataclasses.field(default=default, metadata=words)
 
 
-# What several commands have.
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one command; to make them with a number out of its range raises a ConfigError."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of their ranges."""
+        for field in dataclasses.fields(self):
+            value, allowed = getattr(self, field.name), field.metadata["allowed"]
+            if allowed is not None and value is not None and value not in allowed:
+                name = field.metadata["flag"] or field.name
+                raise ConfigError(f"{name} is {value}, expected {allowed}")
+
+
+# Ranges and words that several settings have.
+_COUNT, _FROM_ZERO, _POSITIVE = Range(1), Range(0), Range(0, excluded=True)
+_SEEDS, _SHARE, _REST_LENGTH = Range(0, MAX_SEED), Range(0, 1), Range(0, 10_000)  # A; no molecule is longer
 _PARAMETERS = "CHARMM parameter files (prm, rtf, str) that go with a PSF, or one System XML of OpenMM."
 _FORCEFIELD = "Force field for a structure without its own: charmm36, amber14, or an OpenMM XML file."
 _DASK = "Address of a Dask scheduler whose workers share the work, in place of `workers`."
@@ -49,7 +102,7 @@ _TOPOLOGY = "PSF, prmtop, PDB, mmCIF or GRO that names the atoms."
 
 
 @dataclass(frozen=True)
-class SimulateConfig:
+class SimulateConfig(Settings):
     """Constant-velocity steered MD of one structure."""
 
     structure: Path = setting("Structure to pull: PDB, mmCIF, PSF or prmtop.", example="start.pdb")
@@ -75,27 +128,35 @@ class SimulateConfig:
         None,
         unset="that of the structure",
         example=12.0,
+        allowed=_REST_LENGTH,
+        flag="--from",
     )
     end_centre: float | None = setting(
         "Rest length of the spring at the end, A.",
         None,
         unset="as pulls in the output folder have it; without such it has to be given",
         example=34.0,
+        allowed=_REST_LENGTH,
+        flag="--to",
     )
-    duration_ps: float = setting("Length of one pull, ps.", 1000.0)
-    spring_constant: float = setting("Spring constant K, kcal/mol/A^2; E = K/2 (d - centre)^2.", 1.0)
-    temperature: float = setting("Temperature, K.", 300.0)
-    friction_per_ps: float = setting("Friction of the Langevin integrator, 1/ps.", 1.0)
-    timestep_fs: float = setting("Time step, fs.", 2.0)
+    duration_ps: float = setting("Length of one pull, ps.", 1000.0, allowed=_POSITIVE, flag="--duration")
+    spring_constant: float = setting(
+        "Spring constant K, kcal/mol/A^2; E = K/2 (d - centre)^2.", 1.0, allowed=_POSITIVE, flag="--spring"
+    )
+    temperature: float = setting("Temperature, K.", 300.0, allowed=_POSITIVE)
+    friction_per_ps: float = setting("Friction of the Langevin integrator, 1/ps.", 1.0, allowed=_POSITIVE)
+    timestep_fs: float = setting("Time step, fs.", 2.0, allowed=_POSITIVE)
     constraints: str = setting("hbonds (bonds to hydrogen are rigid) or none.", "hbonds")
     solvent: Literal["vacuum", "obc2"] = setting("Solvent model: obc2 (implicit) or vacuum.", "obc2")
-    replicas: int = setting("Number of pulls; pull i uses seed + i.", 1)
-    frames: int = setting("Frames per pull.", 201)
-    equilibration_ps: float = setting("Equilibration with a resting spring before each pull, ps.", 0.0)
-    minimisation_steps: int = setting("Most minimisation steps before each pull.", 500)
-    seed: int = setting(_SEED, 1)
+    replicas: int = setting("Number of pulls; pull i uses seed + i.", 1, allowed=_COUNT)
+    frames: int = setting("Frames per pull.", 201, allowed=Range(2))
+    equilibration_ps: float = setting(
+        "Equilibration with a resting spring before each pull, ps.", 0.0, allowed=_FROM_ZERO
+    )
+    minimisation_steps: int = setting("Most minimisation steps before each pull.", 500, allowed=_FROM_ZERO)
+    seed: int = setting(_SEED, 1, allowed=Range(1, MAX_SEED))
     workers: int | None = setting(
-        "Parallel pulls.", None, unset="one per core, one on a GPU", example=4, once=0
+        "Parallel pulls.", None, unset="one per core, one on a GPU", example=4, once=0, allowed=_COUNT
     )
     dask: str | None = setting(_DASK, None, unset="none", example="tcp://host:8786", once="")
     platform: str | None = setting(
@@ -107,13 +168,14 @@ class SimulateConfig:
         unset="one below 300 atoms, else the cores shared evenly",
         example=1,
         once=0,
+        allowed=_COUNT,
     )
     output: Path = setting("Folder of the pulls.", Path("pulls"))
     force: bool = setting(_FORCE, False)
 
 
 @dataclass(frozen=True)
-class PrepareConfig:
+class PrepareConfig(Settings):
     """From trajectories and a topology to the dataset."""
 
     trajectories: tuple[Path, ...] = setting(
@@ -132,10 +194,12 @@ class PrepareConfig:
         example="d=distance(resid 1 and name CA; resid 10 and name CA)",
         once="",
     )
-    stride: int = setting("Keep every n-th frame.", 1)
-    seed: int = setting("Seed of the split into training, validation and test pulls.", 0)
-    validation_share: float = setting("Share of the pulls that choose the best weights.", 0.15)
-    test_share: float = setting("Share of the pulls that no training sees.", 0.25)
+    stride: int = setting("Keep every n-th frame.", 1, allowed=_COUNT)
+    seed: int = setting("Seed of the split into training, validation and test pulls.", 0, allowed=_SEEDS)
+    validation_share: float = setting(
+        "Share of the pulls that choose the best weights.", 0.15, allowed=_SHARE
+    )
+    test_share: float = setting("Share of the pulls that no training sees.", 0.25, allowed=_SHARE)
     salvage: bool = setting("Keep the intact frames that precede the damage in a DCD or NetCDF file.", False)
     expect_sha256: Path | None = setting(
         "List of checksums, as sha256sum writes it, that every input must match.",
@@ -143,7 +207,7 @@ class PrepareConfig:
         unset="none",
         example="SHA256SUMS",
     )
-    workers: int = setting("Processes that read trajectories.", 1)
+    workers: int = setting("Processes that read trajectories.", 1, allowed=_COUNT)
     dask: str | None = setting(_DASK, None, unset="none", example="tcp://host:8786", once="")
     label_units: str | None = setting(
         "Units of Colvars and PLUMED tables: length, energy and time.",
@@ -156,32 +220,51 @@ class PrepareConfig:
 
 
 @dataclass(frozen=True)
-class TrainVaeConfig:
+class TrainVaeConfig(Settings):
     """Stage 1: the latent space."""
 
-    preset: Preset = setting("paper: the published method; default: ours, which is more accurate.", "default")
-    epochs: int | None = setting("Passes over the training frames.", None, once=0)
-    batch_size: int | None = setting("Frames per batch.", None, once=0)
+    preset: str = setting("paper: the published method; default: ours, which is more accurate.", "default")
+    epochs: int | None = setting("Passes over the training frames.", None, once=0, allowed=_COUNT)
+    batch_size: int | None = setting("Frames per batch.", None, once=0, allowed=_COUNT)
     latent_size: int | None = setting(
-        "Size of the latent space.", None, unset="one per internal coordinate, at most 512", once=0
+        "Size of the latent space.",
+        None,
+        unset="one per internal coordinate, at most 512",
+        once=0,
+        allowed=_COUNT,
     )
     hidden_size: int | None = setting(
-        "Width of the hidden layers.", None, unset="2 per internal coordinate, 256 to 1024", once=0
+        "Width of the hidden layers.",
+        None,
+        unset="2 per internal coordinate, 256 to 1024",
+        once=0,
+        allowed=_COUNT,
     )
-    learning_rate: float | None = setting("Highest learning rate of Adam.", None, once=0.0)
-    kl_weight: float | None = setting("Weight of the KL divergence in the loss.", None, once=-1.0)
-    energy_weight: float | None = setting("Weight of the TorchMD energies in the loss.", None, once=-1.0)
+    learning_rate: float | None = setting("Highest learning rate of Adam.", None, once=0.0, allowed=_POSITIVE)
+    kl_weight: float | None = setting(
+        "Weight of the KL divergence in the loss.", None, once=-1.0, allowed=_FROM_ZERO
+    )
+    energy_weight: float | None = setting(
+        "Weight of the TorchMD energies in the loss.", None, once=-1.0, allowed=_FROM_ZERO
+    )
     cartesian_weight: float | None = setting(
-        "Weight of the CV and of distances between atoms in the loss.", None, once=-1.0
+        "Weight of the CV and of distances between atoms in the loss.", None, once=-1.0, allowed=_FROM_ZERO
     )
-    seed: int = setting(_SEED, 0)
+    seed: int = setting(_SEED, 0, allowed=_SEEDS)
     device: str = setting(_DEVICE, "auto")
     precision: Literal["float32", "float64"] = setting("Precision of the network.", "float32")
     threads: int | None = setting(
-        _THREADS, None, unset="one below 500 atoms, else torch's own choice", example=1, once=0
+        _THREADS,
+        None,
+        unset="one below 500 atoms, else torch's own choice",
+        example=1,
+        once=0,
+        allowed=_COUNT,
     )
     memory_gb: float = setting(
-        "Frames of a split up to this size stay in memory (GB); larger ones are read as needed.", 2.0
+        "Frames of a split up to this size stay in memory (GB); larger ones are read as needed.",
+        2.0,
+        allowed=_FROM_ZERO,
     )
     quick: bool = setting("An eighth of the epochs, for a first look.", False)
     resume: bool = setting(_RESUME, False)
@@ -189,10 +272,10 @@ class TrainVaeConfig:
 
 
 @dataclass(frozen=True)
-class TrainLstmConfig:
+class TrainLstmConfig(Settings):
     """Stage 2: the dynamics in the latent space."""
 
-    preset: Preset | None = setting(
+    preset: str | None = setting(
         "paper: the published method; default: ours, which is more accurate.",
         None,
         unset="that of the autoencoder",
@@ -203,30 +286,41 @@ class TrainLstmConfig:
         "passes over the training sequences.",
         None,
         once=0,
+        allowed=_COUNT,
     )
-    batch_size: int | None = setting("Sequences per batch; large proteins take fewer.", None, once=0)
+    batch_size: int | None = setting(
+        "Sequences per batch; large proteins take fewer.", None, once=0, allowed=_COUNT
+    )
     hidden_size: int | None = setting(
-        "Width of the LSTM.", None, unset="the size of the latent space", once=0
+        "Width of the LSTM.", None, unset="the size of the latent space", once=0, allowed=_COUNT
     )
-    learning_rate: float | None = setting("Highest learning rate; wide layers take less.", None, once=0.0)
+    learning_rate: float | None = setting(
+        "Highest learning rate; wide layers take less.", None, once=0.0, allowed=_POSITIVE
+    )
     critic_samples: int | None = setting(
         "Most next frames sampled for the critic of the default preset; 0: no critic.",
         None,
         unset="8000, fewer with fewer epochs",
         example=8000,
+        allowed=_FROM_ZERO,
     )
     quick: bool = setting("An eighth of the epochs and critic samples, for a first look.", False)
-    seed: int = setting(_SEED, 0)
+    seed: int = setting(_SEED, 0, allowed=_SEEDS)
     device: str = setting(_DEVICE, "auto")
     threads: int | None = setting(
-        _THREADS, None, unset="one below 500 atoms, else torch's own choice", example=1, once=0
+        _THREADS,
+        None,
+        unset="one below 500 atoms, else torch's own choice",
+        example=1,
+        once=0,
+        allowed=_COUNT,
     )
     resume: bool = setting(_RESUME, False)
     force: bool = setting(_FORCE, False)
 
 
 @dataclass(frozen=True)
-class RolloutConfig:
+class RolloutConfig(Settings):
     """New pulls from a start structure."""
 
     start: Path | None = setting(
@@ -236,23 +330,33 @@ class RolloutConfig:
         example="start.pdb",
     )
     steps: int | None = setting(
-        "New frames per pull.", None, unset="10, or as many as the schedule has", example=10, once=0
+        "New frames per pull.",
+        None,
+        unset="10, or as many as the schedule has",
+        example=10,
+        once=0,
+        allowed=_COUNT,
     )
     target: float | None = setting(
-        "Target CV, in A or degrees.", None, unset="where the training pulls end", example=30.0
+        "Target CV, in A or degrees.",
+        None,
+        unset="where the training pulls end",
+        example=30.0,
+        allowed=Range(),
+        flag="--to",
     )
     schedule: Path | None = setting(
         "Table of step and CV to follow, in place of a target.", None, unset="none", example="schedule.csv"
     )
-    samples: int = setting("Pulls to generate.", 8)
-    seed: int = setting(_SEED, 0)
+    samples: int = setting("Pulls to generate.", 8, allowed=_COUNT)
+    seed: int = setting(_SEED, 0, allowed=_SEEDS)
     output: Path | None = setting(_OUTPUT, None, unset="rollout in the run folder", example="my-rollout")
     device: str = setting(_DEVICE, "auto")
     force: bool = setting(_FORCE, False)
 
 
 @dataclass(frozen=True)
-class RelaxConfig:
+class RelaxConfig(Settings):
     """Frames of a rollout, minimised with all atoms of its start."""
 
     start: Path = setting("The start of the rollout, a file with all its atoms.", example="start.pdb")
@@ -265,7 +369,7 @@ class RelaxConfig:
 
 
 @dataclass(frozen=True)
-class AnalyzeConfig:
+class AnalyzeConfig(Settings):
     """Generated pulls beside the held-out ones."""
 
     trajectories: tuple[Path, ...] = setting(

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-from smdgen.config import MAX_SEED, STAGES, stage_name
+from smdgen.config import STAGES, stage_name
 from smdgen.errors import ConfigError
 from smdgen.files import require_regular_file
 
@@ -29,7 +29,8 @@ def load_settings(config_type: type[Config], path: Path | None, **flags: Any) ->
         **flags: Values given on the command line; None means not given.
 
     Raises:
-        ConfigError: The file is missing, is no TOML, or has a key the stage does not know.
+        ConfigError: The file is missing, is not TOML, or has a key the stage does not know; a number is out
+            of its range.
     """
     values = {} if path is None else _read_table(config_type, path)
     values.update({name: value for name, value in flags.items() if value is not None})
@@ -37,9 +38,6 @@ def load_settings(config_type: type[Config], path: Path | None, **flags: Any) ->
         config: Config = config_type(**values)
     except TypeError as error:
         raise ConfigError(f"{stage_name(config_type)}: {error}") from error
-    seed = getattr(config, "seed", 0)
-    if not 0 <= seed <= MAX_SEED:
-        raise ConfigError(f"seed is {seed}, expected a number from 0 to {MAX_SEED}")
     return config
 
 

@@ -204,8 +204,8 @@ def test_a_stage_is_a_file_a_command_a_page_and_a_test():
     assert tests == set(stages)
 
 
-#: What may know which method is at work: their numbers and names, the published one, and the setting.
-KNOW_THE_METHOD = {"smdgen.method.presets", "smdgen.method.paper", "smdgen.config"}
+#: What may know which method is at work: their numbers and names, and the published one.
+KNOW_THE_METHOD = {"smdgen.method.presets", "smdgen.method.paper"}
 
 
 @functools.cache

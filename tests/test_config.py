@@ -1,11 +1,14 @@
 """Settings from TOML files and flags."""
 
+import dataclasses
+import math
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from smdgen.config import PrepareConfig, RolloutConfig, TrainLstmConfig, TrainVaeConfig
+from smdgen.config import STAGES, PrepareConfig, Range, RolloutConfig, TrainLstmConfig, TrainVaeConfig
 from smdgen.config_file import load_settings
 from smdgen.errors import ConfigError
 
@@ -37,7 +40,7 @@ def test_paths_are_taken_from_the_folder_of_the_file(toml, tmp_path):
     ("text", "says"),
     [
         ("epochz = 3\n", "unknown setting epochz"),
-        ('preset = "best"\n', "expected one of 'paper', 'default'"),
+        ('precision = "half"\n', "expected one of 'float32', 'float64'"),
         ('epochs = "many"\n', "epochs = 'many', expected a whole number"),
         ('learning_rate = "1e-3"\n', "learning_rate = '1e-3', expected a number"),
         ('quick = "yes"\n', "quick = 'yes', expected true or false"),
@@ -77,6 +80,39 @@ def test_texts_that_were_empty_are_not_set(toml):
     path = toml('cv = ""\ndask = ""\nlabel_units = ""\n')
     given = {"trajectories": (Path("x.dcd"),)}
     assert load_settings(PrepareConfig, path, **given) == PrepareConfig(**given)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "inside", "outside", "words"),
+    [
+        (Range(1), [1, 10**400], [0, -1, math.nan, math.inf], "1 or more"),
+        (Range(0, excluded=True), [1e-9], [0.0, -1.0, math.nan, math.inf], "a number above 0"),
+        (Range(0, 2**31 - 1), [0, 2147483647], [-1, 2147483648], "a number from 0 to 2147483647"),
+        (Range(), [-1e9, 0], [math.inf, -math.inf, math.nan], "a finite number"),
+    ],
+)
+def test_a_range_knows_its_numbers_and_its_words(allowed, inside, outside, words):
+    assert all(value in allowed for value in inside)
+    assert not any(value in allowed for value in outside)
+    assert str(allowed) == words
+
+
+@pytest.mark.parametrize("config_type", STAGES)
+def test_every_number_has_a_range_that_its_default_and_example_keep(config_type):
+    for field in dataclasses.fields(config_type):
+        words, is_number = field.metadata, re.search(r"\b(int|float)\b", str(field.type)) is not None
+        assert (words["allowed"] is not None) == is_number, field.name
+        shown = [value for value in (field.default, words["example"]) if type(value) in (int, float)]
+        assert all(value in words["allowed"] for value in shown), field.name
+
+
+def test_a_number_out_of_range_is_refused_however_it_is_given(toml):
+    with pytest.raises(ConfigError, match=r"^--to is inf, expected a finite number$"):
+        load_settings(RolloutConfig, None, target=math.inf)
+    with pytest.raises(ConfigError, match=r"^--to is nan, expected a finite number$"):
+        RolloutConfig(target=math.nan)
+    with pytest.raises(ConfigError, match=r"^stride is 0, expected 1 or more$"):
+        load_settings(PrepareConfig, toml("stride = 0\n"), trajectories=(Path("x.dcd"),))
 
 
 @pytest.mark.parametrize("text", ["critic_samples = 0\n", "critic_samples = 8000\n"])

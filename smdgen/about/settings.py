@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smdgen.config import TrainLstmConfig, TrainVaeConfig, stage_name
-from smdgen.method.presets import DEFAULT, PAPER, autoencoder_settings, dynamics_settings
+from smdgen.config import Range, TrainLstmConfig, TrainVaeConfig, stage_name
+from smdgen.method.presets import DEFAULT, METHODS, PAPER, autoencoder_settings, dynamics_settings
 
 _PRESETS = {
     TrainVaeConfig: (autoencoder_settings(DEFAULT), autoencoder_settings(PAPER)),
     TrainLstmConfig: (dynamics_settings(DEFAULT), dynamics_settings(PAPER)),
 }
+
+#: Names that `--preset` takes.
+PRESETS = tuple(METHODS)
 
 _HEAD = """\
 # All settings of smdgen with their defaults. Lines that begin with "#name =" are examples of settings
@@ -28,7 +31,7 @@ class Setting:
 
     Attributes:
         name: Its key in TOML.
-        meaning: What it is for, in sentences.
+        meaning: What it is for, in sentences, and the numbers it may be.
         default: In words; empty where it has to be given.
         toml: Its default, or an example, as it stands in TOML.
         is_set: Whether that is the default.
@@ -86,7 +89,10 @@ def _setting(config_type: type[Any], field: "dataclasses.Field[Any]") -> Setting
     else:
         text = _in_words(value) or words["unset"]
     shown = value if is_set or isinstance(value, Path) else words["example"] or numbers[0] or numbers[1]
-    return Setting(field.name, words["meaning"], text, _as_toml(shown), is_set)
+    meaning = words["meaning"]
+    if words["allowed"] not in (None, Range()):
+        meaning += f" {str(words['allowed']).removeprefix('a number ').capitalize()}."
+    return Setting(field.name, meaning, text, _as_toml(shown), is_set)
 
 
 def _in_words(value: Any) -> str:

@@ -140,11 +140,11 @@ def _shared_options(
 def _training_options(
     *,
     preset: options.PresetOption = None,
-    epochs: options.Positive = None,
-    batch_size: options.Positive = None,
-    hidden_size: options.Positive = None,
+    epochs: options.Number = None,
+    batch_size: options.Number = None,
+    hidden_size: options.Number = None,
     device: options.Device = None,
-    threads: options.Positive = None,
+    threads: options.Number = None,
     quick: Annotated[bool | None, typer.Option("--quick")] = None,
     resume: Annotated[bool | None, typer.Option("--resume")] = None,
 ) -> None:
@@ -206,9 +206,9 @@ def simulate(
     spring_constant: Annotated[float | None, typer.Option("--spring", metavar="K")] = None,
     temperature: Annotated[float | None, typer.Option(metavar="K")] = None,
     solvent: Annotated[Literal["vacuum", "obc2"] | None, typer.Option(metavar="vacuum|obc2")] = None,
-    replicas: options.Positive = None,
-    frames: Annotated[int | None, typer.Option(metavar="N", min=2)] = None,
-    workers: options.Positive = None,
+    replicas: options.Number = None,
+    frames: options.Number = None,
+    workers: options.Number = None,
     dask: options.Dask = None,
     output: options.Output = None,
 ) -> None:
@@ -231,10 +231,10 @@ def prepare(
     forcefield: options.ForceField = None,
     select: Annotated[str | None, typer.Option(metavar="TEXT")] = None,
     cv: Annotated[str | None, typer.Option(metavar="TEXT")] = None,
-    stride: options.Positive = None,
+    stride: options.Number = None,
     salvage: Annotated[bool | None, typer.Option("--salvage")] = None,
     expect_sha256: Annotated[Path | None, typer.Option("--expect-sha256", metavar="FILE")] = None,
-    workers: options.Positive = None,
+    workers: options.Number = None,
     dask: options.Dask = None,
 ) -> None:
     """Read pulls, check them and store what the networks learn from, split by pull."""
@@ -243,8 +243,8 @@ def prepare(
 @stage(TrainVaeConfig, "smdgen train-vae", "smdgen train-vae --preset paper --run paper-run", trains=True)
 def train_vae(
     *,
-    latent_size: options.Positive = None,
-    energy_weight: Annotated[float | None, typer.Option(metavar="W", min=0.0)] = None,
+    latent_size: options.Number = None,
+    energy_weight: Annotated[float | None, typer.Option(metavar="W")] = None,
 ) -> None:
     """Train the variational autoencoder: frames to latent vectors, with TorchMD energies in the loss."""
 
@@ -262,10 +262,10 @@ def train_lstm() -> None:
 )
 def rollout(
     start: Annotated[Path | None, typer.Argument(metavar="START")] = None,
-    steps: options.Positive = None,
+    steps: options.Number = None,
     target: Annotated[float | None, typer.Option("--to", metavar="VALUE")] = None,
     schedule: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
-    samples: options.Positive = None,
+    samples: options.Number = None,
     output: options.Output = None,
     device: options.Device = None,
 ) -> None:

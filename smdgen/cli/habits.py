@@ -94,13 +94,11 @@ def usage_message(error: Any) -> str:
 
 def _plain(problem: dict[str, Any]) -> str:
     """One of pydantic's findings, as Typer uses it to read values."""
-    kind, found, limits = problem["type"], problem["input"], problem.get("ctx", {})
+    kind, found = problem["type"], problem["input"]
     if kind.startswith("int"):
         return f"expected a whole number, found {found!r}"
     if kind.startswith(("float", "finite")):
         return f"expected a number, found {found!r}"
-    if kind == "greater_than_equal":
-        return f"expected {limits['ge']} or more, found {found}"
     return str(problem["msg"]).removeprefix("Value error, ").rstrip(".")
 
 

@@ -1,11 +1,11 @@
 """The options that several commands share, each defined once; settings bring their own help."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from smdgen.config import Preset
+from smdgen.about.settings import PRESETS
 
 SHARED = "Shared options"
 RUN_FOLDER = Path("smdgen-run")
@@ -55,11 +55,12 @@ Json = Annotated[
     ),
 ]
 
-Positive = Annotated[int | None, typer.Option(metavar="N", min=1)]
+Number = Annotated[int | None, typer.Option(metavar="N")]
 Topology = Annotated[Path | None, typer.Option("--top", "-t", metavar="FILE")]
 Parameters = Annotated[list[Path] | None, typer.Option("--params", metavar="FILE")]
 ForceField = Annotated[str | None, typer.Option("--forcefield", metavar="NAME")]
-PresetOption = Annotated[Preset | None, typer.Option("--preset", metavar="paper|default")]
+Preset = Literal[PRESETS]  # type: ignore[valid-type]
+PresetOption = Annotated[Preset | None, typer.Option("--preset", metavar="|".join(PRESETS))]
 Device = Annotated[str | None, typer.Option("--device", metavar="NAME")]
 Dask = Annotated[str | None, typer.Option("--dask", metavar="ADDRESS")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR")]

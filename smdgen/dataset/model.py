@@ -15,7 +15,7 @@ from smdgen.forcefield.bonded_terms import Terms
 from smdgen.geometry import cvs
 from smdgen.geometry.cvs import CollectiveVariable
 from smdgen.io.structures.coordinate_checks import check_coordinates
-from smdgen.io.structures.selection import protein_mask, selection_notes
+from smdgen.io.structures.selection import protein_mask, read_selections, selection_notes
 from smdgen.io.structures.structure import Structure, select_atoms, subset
 
 
@@ -105,5 +105,5 @@ def make_model(
 
 def _selection_notes(config: PrepareConfig, whole: Structure) -> list[str]:
     """Values in selections that no atom has."""
-    texts = [config.select, *(cvs.selections(config.cv) if config.cv else [])]
+    texts = read_selections(config.cv, config.select)
     return [note for text in texts for note in selection_notes(whole, text)]

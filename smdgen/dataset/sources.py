@@ -15,10 +15,9 @@ from smdgen.config import PrepareConfig
 from smdgen.errors import ConfigError, TrajectoryError
 from smdgen.files import checksum, require_regular_file
 from smdgen.forcefield.system import file_kind, require_forcefield
-from smdgen.geometry import cvs
 from smdgen.geometry.periodic import make_whole, plan_wholeness
 from smdgen.io.structures.molecules import molecules_of
-from smdgen.io.structures.selection_language import parse
+from smdgen.io.structures.selection import read_selections
 from smdgen.io.structures.structure import (
     ONLY_STRUCTURE_SUFFIXES,
     Structure,
@@ -124,17 +123,14 @@ def check_settings(config: PrepareConfig) -> None:
     """Refuse settings that make no sense before anything is read.
 
     Raises:
-        ConfigError: One is out of range, not there, or cannot be read.
+        ConfigError: One is not there, or cannot be read.
     """
     if not config.trajectories:
         raise ConfigError("found no trajectory, expected at least one; name a DCD")
-    if config.stride < 1:
-        raise ConfigError(f"--stride {config.stride}: expected 1 or more")
     for path in config.parameters:
         require_regular_file(path, "a parameter file", ConfigError)
     require_forcefield(config.forcefield)
-    for selection in (config.select, *(cvs.selections(config.cv) if config.cv else ())):
-        parse(selection)
+    read_selections(config.cv, config.select)
     named = [os.path.realpath(path) for path in config.trajectories]
     for path in config.trajectories:
         if named.count(os.path.realpath(path)) > 1:

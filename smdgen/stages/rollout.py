@@ -1,7 +1,6 @@
 """Generate new pulls from a start structure: models + start -> DCDs, tables and view scripts."""
 
 import hashlib
-import math
 import shlex
 import time
 from collections.abc import Mapping
@@ -128,7 +127,7 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
         progress: Told about each step.
 
     Raises:
-        ConfigError: Settings out of range, or a start unlike the training data.
+        ConfigError: Settings that do not go together, or a start unlike the training data.
         ArtifactError: Models missing, damaged or of different runs; output in the way.
         TopologyError: The start lacks modelled atoms.
         TrajectoryError: The start's coordinates cannot be a structure.
@@ -209,17 +208,10 @@ def _asked(config: RolloutConfig) -> tuple[ScheduleFile | None, int]:
     """The schedule to follow and the number of steps.
 
     Raises:
-        ConfigError: A setting is out of range, or two do not go together.
+        ConfigError: Two settings do not go together.
     """
-    for flag, value in (("--steps", config.steps), ("--samples", config.samples)):
-        if value is not None and value < 1:
-            raise ConfigError(f"{flag} is {value}, expected 1 or more")
     if config.target is not None and config.schedule is not None:
         raise ConfigError("--to and --schedule both say where to go; give one of them")
-    if config.target is not None and not math.isfinite(config.target):
-        raise ConfigError(
-            f"--to is {config.target}, expected a number in the unit of the collective variable"
-        )
     if config.schedule is None:
         return None, config.steps or DEFAULT_STEPS
     schedule = read_schedule_file(config.schedule)

@@ -43,7 +43,7 @@ from smdgen.training.distributed import is_rank_zero, lock_once, training_group
 from smdgen.training.fit import fit_settings
 from smdgen.training.history import history_files, loss_verdict, write_history
 from smdgen.training.sequences import EncodedPulls, Sequences, draw_batch, sequences, windows
-from smdgen.training.settings import chosen, refuse_out_of_range, training_plan
+from smdgen.training.settings import chosen, refuse_unknown_preset, training_plan
 
 #: Steps in which the trained networks are compared with validation pulls.
 CHECKED_STEPS = 10
@@ -182,7 +182,7 @@ def plan(config: TrainLstmConfig, run_dir: Path) -> list[tuple[str, str]]:
 
 def _inputs(config: TrainLstmConfig, folder: RunFolder) -> tuple[Dataset, Latents, AutoencoderFile, str]:
     """Dataset, latents, the autoencoder's file, and the preset, if they belong together."""
-    refuse_out_of_range(config)
+    refuse_unknown_preset(config.preset)
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
     latents = read_latents(folder.require(folder.latents, "train-vae"))
     vae = AutoencoderFile.open(folder.require(folder.vae, "train-vae"))

@@ -42,7 +42,7 @@ from smdgen.training.devices import choose_device
 from smdgen.training.distributed import is_rank_zero, lock_once, training_group
 from smdgen.training.fit import FitState, fit_settings
 from smdgen.training.history import history_files, loss_verdict, write_history
-from smdgen.training.settings import chosen, refuse_out_of_range, training_plan
+from smdgen.training.settings import chosen, refuse_unknown_preset, training_plan
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def plan(config: TrainVaeConfig, run_dir: Path) -> list[tuple[str, str]]:
 
 def _inputs(config: TrainVaeConfig, run_dir: Path) -> tuple[RunFolder, Dataset]:
     """The run folder and its dataset, once the settings and the place of the model are in order."""
-    refuse_out_of_range(config)
+    refuse_unknown_preset(config.preset)
     folder = RunFolder(run_dir)
     dataset = open_dataset(folder.require(folder.dataset, "prepare"))
     refuse_to_begin(config, folder.vae, dataset.content_hash)

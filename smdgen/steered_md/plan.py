@@ -28,6 +28,7 @@ from smdgen.forcefield.system import (
 from smdgen.geometry.cvs import CollectiveVariable, end_to_end, parse_cv, to_dict
 from smdgen.io.kinds import coordinate_kind
 from smdgen.io.structures.coordinate_checks import check_coordinates
+from smdgen.io.structures.selection import read_selections
 from smdgen.io.structures.structure import (
     Structure,
     match_atoms,
@@ -48,9 +49,6 @@ _MAX_STEPS_PER_MOVE = 10
 #: A. In the advice to give a target.
 _EXAMPLE_PULL = 10.0
 
-#: A. No molecule is longer.
-MAX_CENTRE = 10_000.0
-
 
 @dataclass(frozen=True)
 class PullPlan:
@@ -65,29 +63,10 @@ class PullPlan:
 
 
 def _check(config: SimulateConfig) -> None:
-    """Refuse settings that make no sense before anything is read."""
-    above_zero = {
-        "duration_ps": config.duration_ps,
-        "spring_constant": config.spring_constant,
-        "temperature": config.temperature,
-        "friction_per_ps": config.friction_per_ps,
-        "timestep_fs": config.timestep_fs,
-    }
-    for name, value in above_zero.items():
-        if not (np.isfinite(value) and value > 0):
-            raise ConfigError(f"{name} = {value}, expected a number above 0; change it")
-    for option, centre in (("--from", config.start_centre), ("--to", config.end_centre)):
-        if centre is not None and not 0 <= centre <= MAX_CENTRE:
-            raise ConfigError(f"{option} is {centre} A, expected a distance from 0 to {MAX_CENTRE:g} A")
-    at_least = {"replicas": 1, "frames": 2, "seed": 1, "minimisation_steps": 0, "workers": 1, "threads": 1}
-    for name, lowest in at_least.items():
-        number = getattr(config, name)
-        if number is not None and number < lowest:
-            raise ConfigError(f"{name} = {number}, expected {lowest} or more; change it")
+    """Refuse settings that do not go together before anything is read."""
     if config.seed + config.replicas > MAX_SEED:
         raise ConfigError(f"seed = {config.seed} is too large; seed + replicas must stay below {MAX_SEED}")
-    if config.equilibration_ps < 0:
-        raise ConfigError(f"equilibration_ps = {config.equilibration_ps}, expected 0 or more; change it")
+    read_selections(config.pulled)
 
 
 def plan_pulls(config: SimulateConfig) -> PullPlan:

@@ -1,31 +1,25 @@
 """What both trainings check of their settings, derive from them, and show before they begin."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 
 from smdgen.config import TrainLstmConfig, TrainVaeConfig
 from smdgen.dataset.dataset import Dataset
 from smdgen.errors import ConfigError
+from smdgen.method.presets import METHODS
 
 #: Share of the epochs and of the critic's samples that `--quick` takes.
 QUICK_SHARE = 1 / 8
 
 
-def refuse_out_of_range(config: TrainVaeConfig | TrainLstmConfig) -> None:
-    """Refuse numbers below 0, and 0 for sizes, rates and counts; any seed is one of many.
+def refuse_unknown_preset(preset: str | None) -> None:
+    """Raise if no method has this name.
 
     Raises:
-        ConfigError: One is out of range.
+        ConfigError: None has.
     """
-    for item in fields(config):
-        value = getattr(config, item.name)
-        if item.name == "seed" or isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        above = item.metadata.get("once") == 0  # 0 has never been a value of it
-        if value < 0 or (above and value == 0):
-            wanted = "more than 0, or nothing for the preset's own" if above else "0 or more"
-            raise ConfigError(f"{item.name} is {value:g}, expected {wanted}")
+    if preset is not None and preset not in METHODS:
+        raise ConfigError(f"no preset is named {preset!r}; expected {' or '.join(METHODS)}")
 
 
 def chosen(config: TrainVaeConfig | TrainLstmConfig, preset: Mapping[str, float]) -> dict[str, float]:

@@ -10,9 +10,16 @@ import typer
 
 from smdgen.about.settings import as_toml, settings_of
 from smdgen.cli.app import app, main
-from smdgen.config import STAGES, TrainLstmConfig, stage_name
+from smdgen.config import STAGES, Range, TrainLstmConfig, stage_name
 from smdgen.config_file import load_settings
-from smdgen.method.presets import CRITIC_SAMPLES, DEFAULT, PAPER, autoencoder_settings, dynamics_settings
+from smdgen.method.presets import (
+    CRITIC_SAMPLES,
+    DEFAULT,
+    METHODS,
+    PAPER,
+    autoencoder_settings,
+    dynamics_settings,
+)
 
 COMMANDS = typer.main.get_command(app).commands
 FLAGS = [
@@ -43,6 +50,25 @@ def test_every_setting_has_a_meaning_and_says_what_happens_without_it(config_typ
 @pytest.mark.parametrize(("name", "flag"), FLAGS, ids=[f"{name} {flag.opts[0]}" for name, flag in FLAGS])
 def test_the_help_of_every_flag_shows_its_default(name, flag):
     assert re.search(r"Default: .*\.$", flag.help), (name, flag.opts)
+
+
+@pytest.mark.parametrize("config_type", STAGES)
+def test_help_names_the_range_and_messages_name_the_flag(config_type):
+    flags = {item.name: item for item in COMMANDS[stage_name(config_type)].params}
+    for field in dataclasses.fields(config_type):
+        flag, words = flags.get(field.name), field.metadata
+        if flag is None:
+            continue
+        assert words["flag"] in ("", flag.opts[0])
+        assert words["allowed"] is None or field.name in flag.opts[0].replace("-", "_") or words["flag"]
+        if words["allowed"] not in (None, Range()):
+            assert str(words["allowed"]).removeprefix("a number ").capitalize() + "." in flag.help
+
+
+def test_the_flag_of_a_preset_shows_the_names_of_the_methods():
+    for name in ("train-vae", "train-lstm"):
+        (flag,) = (item for item in COMMANDS[name].params if item.name == "preset")
+        assert flag.metavar == "|".join(METHODS)
 
 
 @pytest.mark.parametrize("name", ["train-vae", "train-lstm"])

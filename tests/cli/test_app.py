@@ -211,7 +211,7 @@ def test_no_command_shows_the_help(capsys):
     [
         (["prepare"], ["TRAJECTORY", "smdgen prepare --help"]),
         (["prepare", "a.dcd", "--strid", "2"], ["--strid", "--stride"]),
-        (["prepare", "a.dcd", "--stride", "0"], ["--stride", "1"]),
+        (["prepare", "a.dcd", "--stride", "0"], ["stride is 0, expected 1 or more"]),
         (["simulate", "a.pdb", "--to", "far"], ["--to", "number"]),
         (["train-vae", "--preset", "best"], ["--preset", "best", "paper"]),
         (["trainvae"], ["trainvae"]),
@@ -234,7 +234,7 @@ def test_no_command_shows_the_help(capsys):
         (["rollout", "a.pdb", "--relax"], ["no flag --relax", "`smdgen relax START`"]),
         (["rollout", "a.pdb", "--params", "x"], ["no flag --params", "`smdgen relax START --params FILE`"]),
         (["rollout", "--steps", "ten"], ["--steps", "expected a whole number, found 'ten'"]),
-        (["rollout", "--samples", "0"], ["--samples", "expected 1 or more, found 0"]),
+        (["rollout", "--samples", "0"], ["samples is 0, expected 1 or more"]),
         (["rollout", "--to", "ten"], ["--to", "expected a number, found 'ten'"]),
     ],
 )

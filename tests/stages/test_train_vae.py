@@ -24,7 +24,7 @@ from tests.tools.trainings import LSTM, VAE
 
 
 def test_a_negative_weight_is_refused_and_none_is_a_weight(tmp_path):
-    with pytest.raises(ConfigError, match="kl_weight is -2, expected 0 or more"):
+    with pytest.raises(ConfigError, match=r"kl_weight is -2\.0, expected 0 or more"):
         train_vae.run(dataclasses.replace(VAE, kl_weight=-2.0), tmp_path / "run", Silent())
     with pytest.raises(ArtifactError, match="not found"):
         train_vae.run(dataclasses.replace(VAE, kl_weight=0.0), tmp_path / "run", Silent())

@@ -421,3 +421,9 @@ def test_an_autoencoder_whose_parts_do_not_fit_is_refused_by_train_lstm(run_dir,
     with pytest.raises(ArtifactError, match="not made up as"):
         train_lstm.run(config, run_dir, Silent())
     assert not folder.lstm.exists()
+
+
+def test_an_unknown_preset_is_refused(tmp_path):
+    for run, config in ((train_vae.run, VAE), (train_lstm.run, LSTM)):
+        with pytest.raises(ConfigError, match="no preset is named 'best'; expected paper or default"):
+            run(dataclasses.replace(config, preset="best"), tmp_path / "run", Silent())

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from smdgen.arrays import Mask
 from smdgen.errors import ConfigError
+from smdgen.geometry import cvs
 from smdgen.geometry.atoms import residue_numbers
 from smdgen.geometry.bonds import molecule_numbers
 from smdgen.io.structures.atoms import Structure
@@ -55,6 +56,22 @@ def select_atoms(structure: Structure, selection: str) -> NDArray[np.int64]:
             f"selection {selection!r} matches no atom{evaluation.missing()}; there are residues "
             f"{_some(structure.residue_names)}, names {_some(structure.names)}{_places(structure)}"
         )
+    return found
+
+
+def read_selections(cv: str | None, *selections: str) -> tuple[str, ...]:
+    """The selections that settings hold, and those of a CV's text, before any structure is read.
+
+    Args:
+        cv: As `--cv` takes it; None for none.
+        *selections: As `--select` takes them.
+
+    Raises:
+        ConfigError: One cannot be read.
+    """
+    found = (*selections, *(cvs.selections(cv) if cv else ()))
+    for selection in found:
+        parse(selection)
     return found
 
 
