@@ -1,24 +1,32 @@
-"""What no sound structure has: clashes, cis peptide bonds, mirrored centres, left-handed turns."""
+"""What no sound structure has: clashes, cis and twisted peptide bonds, torn chains, mirrored centres."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from smdgen.arrays import Indices
 from smdgen.geometry.atoms import Molecule
 from smdgen.geometry.backbone import Backbone
 from smdgen.geometry.bonds import bonds_apart, bonds_or_chain, neighbours
-from smdgen.geometry.frames import dihedrals
+from smdgen.geometry.frames import bond_lengths, dihedrals
 
 #: Shortest distance (A) between atoms four or more bonds apart, heavy atoms and pairs with a hydrogen.
 #: A hydrogen bond is longer than either.
 CLASH_HEAVY, CLASH_HYDROGEN = 2.4, 1.4
 #: CA torsion (deg) of a left-handed helix turn; a right-handed one has about +50.
 LEFT_TURN = (-80.0, -20.0)
+#: Degrees from planar beyond which a peptide bond is twisted.
+MOST_TWIST = 30.0
+#: A. CA of neighbouring residues may be so much nearer or farther than in any real frame that was looked at.
+CA_MARGIN = 0.1
 #: Atoms x atoms x frames compared at once.
 _DISTANCES = 20_000_000
+#: From so many atoms on near pairs are searched for on a grid of space, not among all pairs.
+_MANY = 200
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,51 @@ def cis_bonds(x: Tensor, backbone: Backbone) -> Tensor:
     return (dihedrals(x, backbone.omega).abs() < torch.pi / 2).double().mean(-1)
 
 
+def twisted_bonds(x: Tensor, backbone: Backbone, most: float = MOST_TWIST) -> Tensor:
+    """Share of peptide bonds farther from planar, cis or trans, than an angle.
+
+    Args:
+        x: (..., n_atoms, 3), A.
+        backbone: Where omega is.
+        most: Degrees.
+
+    Returns:
+        (...). NaN without any omega.
+    """
+    omega = dihedrals(x, backbone.omega)
+    return (omega.sin().abs() > math.sin(math.radians(most))).double().mean(-1)
+
+
+def ca_steps(backbone: Backbone) -> Indices:
+    """(n_steps, 2). CA of residues that follow each other in a chain."""
+    first = np.flatnonzero(backbone.linked)
+    return np.stack([backbone.atoms["CA"][first], backbone.atoms["CA"][first + 1]], axis=1)
+
+
+def ca_range(real: Tensor, backbone: Backbone) -> tuple[float, float]:
+    """A. Least and largest distance of successive CA in real frames (..., n_atoms, 3), A; NaN without any."""
+    lengths = bond_lengths(real, ca_steps(backbone))
+    if not lengths.numel():
+        return float("nan"), float("nan")
+    return float(lengths.min()), float(lengths.max())
+
+
+def ca_outside(x: Tensor, backbone: Backbone, allowed: tuple[float, float]) -> Tensor:
+    """Share of successive CA nearer or farther than in real frames, by more than `CA_MARGIN`.
+
+    Args:
+        x: (..., n_atoms, 3), A.
+        backbone: Where CA is.
+        allowed: A. From `ca_range` of real frames.
+
+    Returns:
+        (...). NaN without successive CA.
+    """
+    lengths = bond_lengths(x, ca_steps(backbone))
+    outside = (lengths < allowed[0] - CA_MARGIN) | (lengths > allowed[1] + CA_MARGIN)
+    return outside.double().mean(-1)
+
+
 def clashing(x: Tensor, limits: Tensor) -> Tensor:
     """Whether any two atoms are closer than atoms can be.
 
@@ -85,9 +138,20 @@ def clashing(x: Tensor, limits: Tensor) -> Tensor:
     Returns:
         (n_frames,), 0 or 1.
     """
+    if len(limits) >= _MANY and x.device.type == "cpu":
+        return torch.tensor([_clashes(frame, limits) for frame in x.double().numpy()], dtype=torch.float64)
     rows = max(1, _DISTANCES // max(1, limits.numel()))
     parts = [(torch.cdist(part, part) < limits).flatten(1).any(1) for part in torch.split(x.double(), rows)]
     return torch.cat(parts).double() if parts else x.new_zeros(0, dtype=torch.float64)
+
+
+def _clashes(frame: NDArray[np.float64], limits: Tensor) -> bool:
+    """Whether any two atoms of a frame (n_atoms, 3), A, are nearer than their limit."""
+    from scipy.spatial import cKDTree
+
+    first, second = cKDTree(frame).query_pairs(float(limits.max()), output_type="ndarray").T
+    near = np.linalg.norm(frame[first] - frame[second], axis=1) < limits[first, second].numpy()
+    return bool(near.any())
 
 
 def clash_limits(structure: Molecule, heavy: float = CLASH_HEAVY, hydrogen: float = CLASH_HYDROGEN) -> Tensor:

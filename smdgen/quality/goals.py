@@ -57,6 +57,15 @@ ALL_STEPS = Goal("all steps", 1.0, 1.0, every_seed=True)
 #: A fault is not more frequent than in most halves of the real pulls.
 NO_MORE_THAN_REAL = Goal("no more than real", 0.0, 1.0, "ratio", every_seed=True)
 
+
+def no_more_than_real(points: float) -> Goal:
+    """A share that exceeds the real one by at most so many percentage points."""
+    return Goal(f"<= real + {points:g} point{'s' * (points > 1)}", high=points / 100, of="difference")
+
+
+#: A fault that no frame may have.
+NONE = Goal("none", high=0.0)
+
 #: The goal of each figure by its key; figures that are not here inform only.
 GOALS: Mapping[str, Goal] = {
     "reconstruction": at_most(0.25),
@@ -80,6 +89,9 @@ GOALS: Mapping[str, Goal] = {
     "inverted_centres": NO_MORE_THAN_REAL,
     "clashes": NO_MORE_THAN_REAL,
     "cis_omega": NO_MORE_THAN_REAL,
+    "ramachandran": no_more_than_real(2),
+    "twisted_omega": no_more_than_real(1),
+    "ca_outside": NONE,
     "nearest_training": between_real(0.95, 1.05),
     "auc": at_most(0.55),
 }

@@ -8,11 +8,13 @@ from torch import Tensor
 
 from smdgen.arrays import Floats
 from smdgen.forcefield.energy import BondedEnergy
-from smdgen.geometry import cvs, validity
+from smdgen.geometry import cvs
 from smdgen.geometry.atoms import Molecule
-from smdgen.geometry.backbone import Backbone, find_backbone
+from smdgen.geometry.backbone import Backbone
 from smdgen.geometry.frames import dihedrals
 from smdgen.geometry.hydrogen_bonds import count_helix_bonds, has_peptides
+from smdgen.geometry.ramachandran import phi_psi_rows
+from smdgen.quality.faults import FaultGauge, count_faults, fault_gauge
 
 #: Kinds of bonded energy, in the order of `Measured.energies`.
 ENERGIES = ("bond", "angle", "torsion")
@@ -20,31 +22,18 @@ ENERGIES = ("bond", "angle", "torsion")
 #: Hydrogen bonds of helices, in the order of `Measured.helix_bonds`: residues from acceptor to donor.
 HELIX_BONDS = {"i_i3": 3, "i_i4": 4}
 
-#: What no sound structure has, by the key of its numbers everywhere, in words.
-FAULTS = {
-    "positive_phi": "residues with phi > 0",
-    "left_turns": "left-handed CA turns",
-    "inverted_centres": "frames with an inverted centre",
-    "clashes": "frames with a clash",
-    "cis_omega": "cis peptide bonds",
-}
-
 
 @dataclass(frozen=True)
 class Gauge:
     """What frames are measured with.
 
     Attributes:
-        backbone: Where the backbone is.
-        centres: Atoms that keep one hand in real frames.
-        clash_limits: (n_atoms, n_atoms), A. Nearer than this atoms clash.
+        faults: What faults are counted with.
         energy: Bonded energy.
         cv: The steered variable.
     """
 
-    backbone: Backbone
-    centres: validity.Stereocentres
-    clash_limits: Tensor
+    faults: FaultGauge
     energy: BondedEnergy
     cv: cvs.CollectiveVariable
 
@@ -95,12 +84,11 @@ def make_gauge(structure: Molecule, real: Tensor, energy: BondedEnergy, cv: cvs.
 
     Args:
         structure: The modelled atoms.
-        real: (n_pulls, n_frames, n_atoms, 3), A. Real frames, which show the hand of every centre.
+        real: (n_pulls, n_frames, n_atoms, 3), A. Real frames, see `fault_gauge`.
         energy: The atoms' bonded energy.
         cv: The steered variable.
     """
-    centres = validity.find_stereocentres(real.flatten(0, 1), structure)
-    return Gauge(find_backbone(structure), centres, validity.clash_limits(structure), energy, cv)
+    return Gauge(fault_gauge(structure, real.flatten(0, 1)), energy, cv)
 
 
 def measure(positions: Tensor, gauge: Gauge) -> Measured:
@@ -110,9 +98,9 @@ def measure(positions: Tensor, gauge: Gauge) -> Measured:
         positions: (n_pulls, n_frames, n_atoms, 3), A.
         gauge: What to measure with.
     """
-    x, backbone = positions.double(), gauge.backbone
+    x, backbone = positions.double(), gauge.faults.backbone
     phi, psi, omega = (dihedrals(x, rows).numpy() for rows in (backbone.phi, backbone.psi, backbone.omega))
-    _, first, second = np.intersect1d(backbone.phi_residues, backbone.psi_residues, return_indices=True)
+    first, second, _ = phi_psi_rows(backbone)
     return Measured(
         positions=positions,
         cv=cvs.evaluate(gauge.cv, x).numpy(),
@@ -122,7 +110,7 @@ def measure(positions: Tensor, gauge: Gauge) -> Measured:
         omega=omega,
         phi_psi=np.degrees(np.stack([phi[..., first], psi[..., second]], axis=-1)),
         helix_bonds=_helix_bonds(x, backbone),
-        faults={name: values.numpy() for name, values in _faults(x, gauge).items()},
+        faults={name: values.numpy() for name, values in count_faults(x, gauge.faults).items()},
     )
 
 
@@ -134,15 +122,3 @@ def _helix_bonds(x: Tensor, backbone: Backbone) -> Floats:
     separations = tuple(HELIX_BONDS.values())
     counts = count_helix_bonds(x.flatten(0, 1).numpy(), backbone, separations)
     return counts.reshape(*shape, -1).astype(float)
-
-
-def _faults(x: Tensor, gauge: Gauge) -> dict[str, Tensor]:
-    """Each of `FAULTS`, (n_pulls, n_frames)."""
-    clashes = validity.clashing(x.flatten(0, 1), gauge.clash_limits)
-    return {
-        "positive_phi": validity.positive_phi(x, gauge.backbone),
-        "left_turns": validity.left_turns(x, gauge.backbone),
-        "inverted_centres": validity.inverted_centres(x, gauge.centres),
-        "clashes": clashes.view(x.shape[:2]),
-        "cis_omega": validity.cis_bonds(x, gauge.backbone),
-    }

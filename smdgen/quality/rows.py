@@ -16,8 +16,9 @@ from smdgen.geometry.cv_paths import difference
 from smdgen.geometry.frames import rmsd, rmsd_matrix
 from smdgen.quality import similarity
 from smdgen.quality.comparison import Comparison, band_limit
+from smdgen.quality.faults import FAULTS
 from smdgen.quality.goals import Goal, goal_of, judge
-from smdgen.quality.measure import ENERGIES, FAULTS, HELIX_BONDS, Measured
+from smdgen.quality.measure import ENERGIES, HELIX_BONDS, Measured
 
 _Numbers = TypeVar("_Numbers")
 
@@ -170,7 +171,7 @@ def profile_rows(c: Comparison) -> Iterator[QualityRow]:
 
 
 def fault_rows(c: Comparison) -> Iterator[QualityRow]:
-    """Chirality, clashes and cis peptide bonds: no more than in 95 % of the real halves."""
+    """What no sound structure has, beside the real share or, if larger, that of 95 % of real halves."""
     for name, label in FAULTS.items():
         ours, theirs = c.generated.faults[name], c.real.faults[name]
         if np.isnan(theirs).all():

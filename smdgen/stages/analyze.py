@@ -237,7 +237,7 @@ def compute(inputs: Inputs) -> "Report":
     x, real = torch.from_numpy(made.positions), torch.from_numpy(inputs.real)
     energy = BondedEnergy(inputs.terms, dtype=torch.float64)
     steps, real_steps = slice(1, None), slice(inputs.between, None, inputs.between)
-    gauge = make_gauge(inputs.structure, real[:, real_steps], energy, inputs.cv)
+    gauge = make_gauge(inputs.structure, real, energy, inputs.cv)
     ours, theirs = measure(x, gauge), measure(real, gauge)
     alike = made.start_pull == inputs.real_names[0]
     starts = np.zeros(n_generated, dtype=np.int64) if alike else None

@@ -13,7 +13,8 @@ import numpy as np
 
 from smdgen.arrays import Floats
 from smdgen.geometry.cv_paths import difference
-from smdgen.quality.measure import ENERGIES, FAULTS, HELIX_BONDS, Measured
+from smdgen.quality.faults import FAULTS
+from smdgen.quality.measure import ENERGIES, HELIX_BONDS, Measured
 from smdgen.view.figures import Band, plot_bands, plot_ramachandran
 from smdgen.view.film import FilmRow, plot_film_strip, upright
 from smdgen.view.pymol import render_frames
@@ -173,6 +174,9 @@ _SHORT = {
     "inverted_centres": "frames with inverted centre",
     "clashes": "frames with a clash",
     "cis_omega": "cis peptide bonds",
+    "ramachandran": "Ramachandran outliers",
+    "twisted_omega": "twisted peptide bonds",
+    "ca_outside": "successive CA out of range",
     "nearest_training": "nearest training frame, A",
     "auc": "two-sample AUC",
 }

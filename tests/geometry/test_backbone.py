@@ -263,3 +263,50 @@ def test_the_closing_bond_of_a_ring_leaves_one_chain():
     backbone = find_backbone(ring)
     assert backbone.atoms["CA"].tolist() == list(range(1, 40, 4))
     assert backbone.linked.all()
+
+
+def turned_about_peptide_bond(x, degrees):
+    """A frame (n_atoms, 3) of `make_structure` whose second half is turned about the bond C5-N6."""
+    axis = torch.nn.functional.normalize(x[20] - x[18], dim=0)
+    angle, arm = np.radians(degrees), x[20:] - x[20]
+    across = torch.linalg.cross(axis.expand_as(arm), arm)
+    along = (arm @ axis)[:, None] * axis
+    out = x.clone()
+    out[20:] = x[20] + along + np.cos(angle) * (arm - along) + np.sin(angle) * across
+    return out
+
+
+def test_a_peptide_bond_is_twisted_when_it_is_neither_trans_nor_cis():
+    backbone = find_backbone(make_structure())
+    x = torch.tensor(make_pull(2, seed=1)[0]).double()
+    assert float(validity.twisted_bonds(x, backbone)) == 0.0
+    for degrees in (60, 120, -60):
+        twisted = turned_about_peptide_bond(x, degrees)
+        assert float(validity.twisted_bonds(twisted, backbone)) == pytest.approx(1 / 9)
+    assert float(validity.twisted_bonds(turned_about_peptide_bond(x, 180), backbone)) == 0.0
+    assert float(validity.cis_bonds(turned_about_peptide_bond(x, 180), backbone)) == pytest.approx(1 / 9)
+
+
+def test_successive_ca_leave_the_range_of_real_frames():
+    backbone = find_backbone(make_structure())
+    real = torch.tensor(make_pull(20, seed=1)).double()
+    low, high = validity.ca_range(real, backbone)
+    assert 3.5 < low < 3.8 < high < 4.1
+    torn = real[:1].clone()
+    torn[:, 20:] += 1.0
+    assert validity.ca_outside(torch.cat([real[:1], torn]), backbone, (low, high)).tolist() == [
+        0.0,
+        pytest.approx(1 / 9),
+    ]
+    assert np.isnan(validity.ca_range(real, find_backbone(make_structure(1)))).all()
+
+
+def test_near_pairs_found_on_a_grid_are_those_among_all_pairs(monkeypatch):
+    structure = make_structure(60)
+    x = torch.tensor(make_pull(6, seed=2, n_residues=60)).double()
+    x[:3] *= 1.5
+    limits = validity.clash_limits(structure)
+    near = validity.clashing(x, limits)
+    monkeypatch.setattr(validity, "_MANY", 10_000)
+    assert near.tolist() == validity.clashing(x, limits).tolist()
+    assert set(near.tolist()) == {0.0, 1.0}

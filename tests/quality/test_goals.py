@@ -27,6 +27,8 @@ READERS |= {"findall", "match", "search", "fullmatch"}
         (goals.near_real(0.03), (1.9701, 2.0299), (1.96, 2.04)),
         (goals.ALL_STEPS, (1.0,), (0.999,)),
         (goals.NO_MORE_THAN_REAL, (0.0, 2.0), (2.001,)),
+        (goals.no_more_than_real(1), (0.0, 2.0, 2.009), (2.011,)),
+        (goals.NONE, (0.0,), (0.001,)),
     ],
 )
 def test_a_goal_is_met_up_to_its_ends(goal, inside, outside):
@@ -39,6 +41,8 @@ def test_a_goal_is_met_up_to_its_ends(goal, inside, outside):
 def test_the_words_of_a_goal_have_its_numbers(key):
     goal = GOALS[key]
     stated = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", goal.text)}
+    if "point" in goal.text:
+        stated = {number / 100 for number in stated}
     meant = {goal.low, goal.high} - {0.0, -math.inf}
     assert stated in ({abs(number) for number in meant}, set())
     assert ("real" in goal.text) == (goal.of != "figure")

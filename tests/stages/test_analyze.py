@@ -17,7 +17,7 @@ from smdgen.io.structures.structure import subset, write_pdb
 from smdgen.io.trajectories.dcd import write_dcd
 from smdgen.progress import Silent
 from smdgen.quality import table as quality
-from smdgen.quality.measure import FAULTS
+from smdgen.quality.faults import FAULTS
 from smdgen.stages import analyze
 from smdgen.view import report
 from tests.tools.pulls import end_to_end, make_cv, make_pull, make_structure

@@ -55,6 +55,11 @@ def make_hinge_pulls(n_pulls: int, n_frames: int) -> list[NDArray[np.float32]]:
     return pulls
 
 
+def make_chain(phi: NDArray[np.floating], psi: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(4 * n_residues, 3), A. One frame without noise from torsions (n_residues,), degrees."""
+    return _build(np.asarray(phi)[None], np.asarray(psi)[None], _Still())[0]
+
+
 class _Still:
     """Random numbers that are all the mean."""
 
