@@ -142,7 +142,7 @@ def _trained(real: RealPulls, code: Code, head: str, memory: bool, seed: int, ep
 
     fit(
         stepper, lambda batch, generator: losses("train", len(batch), generator), BATCH * BATCHES, validate,
-        FitSettings(epochs, BATCH, 1e-3, average=0.99, gradient_norm=1.0, seed=seed), Silent(),
+        FitSettings(epochs, BATCH, 1e-3, ema_decay=0.99, gradient_norm=1.0, seed=seed), Silent(),
         label="baseline",
     )  # fmt: skip
     return _generator(stepper, real, code)

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from smdgen.geometry.internal import InternalTree
 from smdgen.method.components import Blocks, principal_components
 from smdgen.method.features.base import Features
-from smdgen.method.model import TERM_NAMES, Autoencoder, Physics, kl_to_standard_normal
-from smdgen.method.presets import DEFAULT, AutoencoderNumbers
+from smdgen.method.model import Autoencoder, Physics, kl_to_standard_normal
+from smdgen.method.presets import DEFAULT, TERM_NAMES, AutoencoderNumbers
 
 
 class FeatureVae(Autoencoder):
@@ -49,7 +49,7 @@ class FeatureVae(Autoencoder):
         self.network_in = _zero_last(_layers(n_features, hidden_size, latent_size, n_layers))
         self.network_out = _zero_last(_layers(latent_size, hidden_size, n_features, n_layers))
         self.latent_log_variance = nn.Parameter(torch.full((latent_size,), numbers.first_log_variance))
-        self.log_std = nn.Parameter(torch.full((n_features,), numbers.first_log_deviation))
+        self.log_std = nn.Parameter(torch.full((n_features,), numbers.first_log_std))
 
     @property
     def tree(self) -> InternalTree | None:
@@ -143,7 +143,8 @@ class FeatureVae(Autoencoder):
         atoms = atoms[: self.numbers.most_shape_atoms].to(x.device)
         shape_error = _distances(frames[:, atoms]) - _distances(x[:, atoms])
         terms["shape"] = shape_error.square().mean(-1).mean(0)
-        off = (physics.energies(frames) - physics.energies(x)).abs().mean(0) / physics.energy_scale
+        scale = physics.energy_scale.clamp_min(self.numbers.least_energy_deviation)
+        off = (physics.energies(frames) - physics.energies(x)).abs().mean(0) / scale
         terms |= {name: off[i] for i, name in enumerate(TERM_NAMES)}
         terms["cv"] = (physics.cv(frames) - physics.cv(x)).square().mean(0)
         terms["kl"] = kl_to_standard_normal(mean, log_variance).mean(0) / f.shape[-1]

@@ -129,12 +129,17 @@ class DefaultMethod:
         return self.numbers.dynamics.batches_per_epoch
 
     def n_validation(self, batch_size: int) -> int:
-        """Sequences in a validation batch."""
+        """Validation sequences that are drawn at a time."""
         return self.numbers.dynamics.n_validation_batches * batch_size
 
+    @property
+    def n_validation_rounds(self) -> int:
+        """Draws of these."""
+        return self.numbers.dynamics.n_validation_rounds
+
     def draw_stride(self, longest: int, generator: torch.Generator) -> int:
-        """Drawn evenly in its logarithm, from every frame to a quarter of a pull."""
-        high = max(1, (longest - 1) // 4)
+        """Drawn evenly in its logarithm, from every frame to a part of the longest pull."""
+        high = max(1, (longest - 1) // self.numbers.dynamics.least_strides)
         stride: int = round(high ** float(torch.rand((), generator=generator)))
         return stride
 

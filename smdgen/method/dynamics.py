@@ -99,9 +99,10 @@ class FlowDynamics(Dynamics):
     def standardise(self, z: Tensor, cv: Tensor) -> None:
         """Take the scales from training frames: z (n_frames, latent_size), cv (n_frames,)."""
         self.z_centre.copy_(z.mean(0))
-        self.z_scale.copy_(z.std(0, correction=0).clamp_min(1e-3))
+        least = self.numbers.dynamics.least_deviation
+        self.z_scale.copy_(z.std(0, correction=0).clamp_min(least))
         self.cv_centre.copy_(cv.mean())
-        self.cv_scale.copy_(cv.std(correction=0).clamp_min(1e-3))
+        self.cv_scale.copy_(cv.std(correction=0).clamp_min(least))
 
     def encode_history(
         self,

@@ -39,13 +39,15 @@ def draw_next(
         return torch.randn(len(target_cv), size, generator=generator).to(conditioning)
 
     vae, cv, lstm = model.autoencoder, model.cv, model.dynamics
+    numbers = lstm.numbers.sampling
     start, noise = normal(vae.latent_size), normal(vae.features.n_features)
 
     def guidance(u: Tensor) -> Tensor:
-        return newton_step(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, target_cv)[0] / lstm.z_scale
+        z = u * lstm.z_scale + lstm.z_centre
+        return newton_step(vae, cv, z, noise, target_cv, numbers)[0] / lstm.z_scale
 
-    u = lstm.sample(conditioning, start, lstm.numbers.sampling, guidance)
-    z = steer(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, target_cv, lstm.numbers.sampling)
+    u = lstm.sample(conditioning, start, numbers, guidance)
+    z = steer(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, target_cv, numbers)
     return z, vae.decode(z, noise)
 
 
@@ -71,15 +73,20 @@ def steer(
         (n, latent_size).
     """
     for _ in range(numbers.n_newton_steps):
-        step, off = newton_step(vae, cv, z, noise, target_cv)
-        if off.abs().max() < numbers.on_target:
+        step, off = newton_step(vae, cv, z, noise, target_cv, numbers)
+        if off.abs().max() < numbers.cv_tolerance:
             break
         z = z + step
     return z.detach()
 
 
 def newton_step(
-    vae: FeatureVae, cv: CollectiveVariable, z: Tensor, noise: Tensor, target_cv: Tensor
+    vae: FeatureVae,
+    cv: CollectiveVariable,
+    z: Tensor,
+    noise: Tensor,
+    target_cv: Tensor,
+    numbers: SamplingNumbers = DEFAULT.sampling,
 ) -> tuple[Tensor, Tensor]:
     """A step of `steer`, -g (CV - target) / |g|^2 with g = dCV/dz, (n, latent_size); CV - target, (n,)."""
     with torch.enable_grad():
@@ -87,4 +94,5 @@ def newton_step(
         value = evaluate(cv, vae.decode(z, noise))
         (gradient,) = torch.autograd.grad(value.sum(), z)
     off = difference(cv, value.detach(), target_cv)
-    return -gradient * off[:, None] / gradient.square().sum(-1, keepdim=True).clamp_min(1e-12), off
+    square = gradient.square().sum(-1, keepdim=True).clamp_min(numbers.least_square)
+    return -gradient * off[:, None] / square, off

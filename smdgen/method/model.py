@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from smdgen.method.critic import Critic
     from smdgen.method.target_path import TargetPath
 
-#: The bonded energies by the names of their loss terms.
-TERM_NAMES = ("bonds", "angles", "torsions")
-
 
 @dataclass(frozen=True)
 class Physics:
@@ -199,7 +196,11 @@ class Method(Protocol):
         """Batches of sequences drawn anew that count as an epoch; None: an epoch has every sequence once."""
 
     def n_validation(self, batch_size: int) -> int:
-        """Sequences in a validation batch."""
+        """Validation sequences that are drawn at a time."""
+
+    @property
+    def n_validation_rounds(self) -> int:
+        """Draws of these, whose losses are averaged."""
 
     def draw_stride(self, longest: int, generator: torch.Generator) -> int:
         """Frames between two steps of a sequence, where the longest pull has so many frames."""

@@ -21,7 +21,6 @@ from smdgen.geometry.atoms import Molecule
 from smdgen.geometry.frames import rotation_onto, superpose
 from smdgen.geometry.internal import InternalTree
 from smdgen.method.model import (
-    TERM_NAMES,
     Autoencoder,
     Condition,
     Dynamics,
@@ -30,7 +29,7 @@ from smdgen.method.model import (
     TrainingFrames,
     kl_to_standard_normal,
 )
-from smdgen.method.presets import PAPER, CriticNumbers, Fitting, PaperNumbers
+from smdgen.method.presets import PAPER, TERM_NAMES, CriticNumbers, Fitting, PaperNumbers
 from smdgen.method.target_path import TargetPath
 from smdgen.progress import Progress
 
@@ -75,6 +74,8 @@ class PaperVae(Autoencoder):
         | kl       | 2 / n_coordinates times the mean KL divergence: with recon this is   |
         |          | the textbook VAE with unit variance, times 2 / n_coordinates         |
 
+        The paper's equations do not list the KL divergence; its networks are called a VAE, which has one.
+
         Source: Cava et al., section 2.3.
         """
         rotation = random_rotations(len(x), generator).to(x)
@@ -85,8 +86,9 @@ class PaperVae(Autoencoder):
         squares = (physics.energies(again) - physics.energies(x)).square().mean(0)
         terms = {name: squares[i].log() for i, name in enumerate(TERM_NAMES)}
         terms["cv"] = (physics.cv(again) - physics.cv(x)).square().mean(0)
+        n_coordinates = 3 * x.shape[-2]
         terms["recon"] = (again - x).square().mean((-2, -1)).mean(0)
-        terms["kl"] = kl_to_standard_normal(mean, log_variance).mean(0) * (2 / (3 * x.shape[-2]))
+        terms["kl"] = kl_to_standard_normal(mean, log_variance).mean(0) * (2 / n_coordinates)
         return terms
 
 
@@ -96,8 +98,9 @@ class PaperLstm(Dynamics):
     Source: Cava et al., section 2.2.2. The width is not given there; the latent size is the plainest.
     """
 
-    def __init__(self, latent_size: int, hidden_size: int) -> None:
+    def __init__(self, latent_size: int, hidden_size: int, end_weight: float = PAPER.end_weight) -> None:
         super().__init__()
+        self.end_weight = end_weight
         self.lstm = nn.LSTM(latent_size, hidden_size, batch_first=True)
         self.action = nn.Linear(hidden_size, latent_size)
 
@@ -120,13 +123,13 @@ class PaperLstm(Dynamics):
 
         Returns:
             "sequence": () mean squared error over all predicted latents; "end": () over the last; "loss":
-            their sum.
+            sequence + `end_weight` * end.
 
         Source: Cava et al., sections 2.2.2 and 2.3.
         """
         squares = (self(z[:, 0], z.shape[1] - 1) - z[:, 1:]).square()
         sequence, end = squares.mean((-2, -1)).mean(0), squares[:, -1].mean(-1).mean(0)
-        return {"loss": sequence + end, "sequence": sequence, "end": end}
+        return {"loss": sequence + self.end_weight * end, "sequence": sequence, "end": end}
 
 
 #: A model of the published method.
@@ -172,29 +175,40 @@ class PaperMethod:
         """An untrained LSTM and its sizes; a width of 0 is that of the latents."""
         latent = autoencoder.latent_size
         sizes = {"latent_size": latent, "hidden_size": hidden_size or latent}
-        return PaperLstm(**sizes).to(z.dtype), sizes
+        return self.empty_dynamics(sizes).to(z.dtype), sizes
 
     def empty_dynamics(self, sizes: Mapping[str, int]) -> PaperLstm:
         """An LSTM of these sizes, for weights of a file."""
-        return PaperLstm(**sizes)
+        return PaperLstm(**sizes, end_weight=self.numbers.end_weight)
 
     @property
     def least_frames(self) -> int:
         """Frames that the longest pull of a split must have: those of a sequence."""
-        return self.numbers.n_steps
+        return self.numbers.n_frames
 
     @property
     def most_steps(self) -> int:
         """Steps of a sequence."""
-        return self.numbers.n_steps - 1
+        return self.numbers.n_frames - 1
 
     def n_validation(self, batch_size: int) -> int:
-        """Sequences in a validation batch."""
-        return self.numbers.n_checked
+        """Validation sequences that are drawn at a time."""
+        return self.numbers.n_validation
+
+    @property
+    def n_validation_rounds(self) -> int:
+        """Draws of these."""
+        return self.numbers.n_validation_rounds
 
     def draw_stride(self, longest: int, generator: torch.Generator) -> int:
-        """Frames between two frames of a sequence that spans a pull; nothing is drawn."""
-        return max(1, (longest - 1) // self.numbers.n_steps)
+        """Frames between two frames of a sequence; nothing is drawn.
+
+        The paper trains on sequences of 10 frames. It does not say how far apart these are, nor whether
+        states A and B are the ends of a pull. Here 10 steps span the longest pull, as in a rollout of 10
+        steps. A sequence has 9 of them: 90 of the 100 intervals between 101 frames, and it can begin at 11
+        frames. A sequence from end to end could begin at 2, and at one frame of a pull of 100.
+        """
+        return max(1, (longest - 1) // self.numbers.n_frames)
 
     def fitted(self, dynamics: PaperLstm, n_frames: int, settings: Mapping[str, float]) -> dict[str, float]:
         """The settings as they are."""

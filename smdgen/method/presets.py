@@ -1,5 +1,6 @@
 """All numbers of both methods. A model file keeps those it was made with, so that they may change here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,16 @@ class Fitting:
         learning_rate: The highest.
         muon: Muon for the weights of layers, AdamW for the rest; otherwise AdamW for all.
         one_cycle: Warm up and fall as a cosine; otherwise a constant rate.
-        average: Decay of the exponential average of the weights per step; 0 for none.
-        last: Keep the weights of the last epoch, not those with the lowest validation loss.
+        ema_decay: Decay per step of the exponential average of the weights; 0 for none.
+        keep_last: Keep the weights of the last epoch, unless training diverged; otherwise those with the
+            lowest validation loss.
         gradient_norm: Gradients longer than this are cut; None: they are not.
         weight_decay: Of AdamW.
+        warm_up: Share of the steps in which the rate of a cycle rises, along a line.
+        first_rate: The rate of a cycle at its first step, as a share of the highest.
+        last_rate: Likewise at its last step.
+        ema_warm_up: The decay at step t is at most (1 + t) / (this + t): early weights are soon forgotten.
+        divergence: A training whose last validation loss is more than so many times its lowest has diverged.
     """
 
     epochs: int
@@ -28,10 +35,15 @@ class Fitting:
     learning_rate: float
     muon: bool = False
     one_cycle: bool = True
-    average: float = 0.0
-    last: bool = False
+    ema_decay: float = 0.0
+    keep_last: bool = False
     gradient_norm: float | None = None
     weight_decay: float = 0.0
+    warm_up: float = 0.1
+    first_rate: float = 0.05
+    last_rate: float = 0.001
+    ema_warm_up: int = 10
+    divergence: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,8 @@ class AlignedNumbers:
     """Frames as coordinates laid onto a mean, with distances between near atoms.
 
     Attributes:
-        stiff_deviation: A. Atoms three bonds apart count as near if their distance varies less.
+        most_bonds: Atoms so many bonds apart count as near if they are stiff, those with fewer always.
+        stiff_deviation: A. They are stiff if their distance varies less.
         distance_share: Share of the components' variance that a distance has beside a coordinate.
         least_deviation: A. Floor of the deviations of distances.
         sweeps: Sweeps that move decoded atoms to their distances.
@@ -71,9 +84,11 @@ class AlignedNumbers:
         training_sweeps: The same in training, for its time and memory.
         training_radius: Likewise.
         shortest: A. No decoded distance is shorter.
+        least_distance: A. Floor of the distances that the sweeps divide by.
         n_rounds: Rounds in which the mean frame is found.
     """
 
+    most_bonds: int = 3
     stiff_deviation: float = 0.12
     distance_share: float = 0.1
     least_deviation: float = 1e-3
@@ -82,6 +97,7 @@ class AlignedNumbers:
     training_sweeps: int = 10
     training_radius: float = 0.85
     shortest: float = 0.5
+    least_distance: float = 0.05
     n_rounds: int = 3
 
 
@@ -96,28 +112,32 @@ class AutoencoderNumbers:
         hidden_per_feature: Width of its layers for each feature.
         most_hidden: Width of its layers, at most.
         n_layers: Hidden layers each way.
-        kl_weight: Of the KL divergence in the loss.
+        recon_weight: Of the reconstruction in the loss.
+        kl_weight: Of the KL divergence.
         energy_weight: Of each bonded energy.
         cartesian_weight: Of the CV and of the distances between atoms.
+        least_energy_deviation: kcal/mol. Floor of the deviations by which bonded energies are divided.
         most_shape_atoms: Atoms whose mutual distances enter the loss; a larger system draws as many anew.
         first_log_variance: Of the latents, before training.
-        first_log_deviation: Of the decoder's noise, before training.
+        first_log_std: Of the decoder's noise, before training.
         least_variance: Floor of the variance of a component.
         least_noise: Floor of the decoder's noise, in standardised features.
     """
 
-    fit: Fitting = Fitting(epochs=40, batch_size=128, learning_rate=1e-3, average=0.99, gradient_norm=5.0)
+    fit: Fitting = Fitting(epochs=40, batch_size=128, learning_rate=1e-3, ema_decay=0.99, gradient_norm=5.0)
     most_latents: int = 512
     least_hidden: int = 256
     hidden_per_feature: int = 2
     most_hidden: int = 1024
     n_layers: int = 2
+    recon_weight: float = 1.0
     kl_weight: float = 0.003
     energy_weight: float = 0.02
     cartesian_weight: float = 1.0
+    least_energy_deviation: float = 1e-3
     most_shape_atoms: int = 64
     first_log_variance: float = -4.0
-    first_log_deviation: float = -2.5
+    first_log_std: float = -2.5
     least_variance: float = 1e-3
     least_noise: float = 1e-6
 
@@ -130,17 +150,17 @@ class TransformerNumbers:
         width: Numbers per residue.
         n_layers: Layers.
         n_heads: Attention heads.
-        wider: Width of the network after attention, in multiples of the first.
+        mlp_ratio: Width of the network after attention, in multiples of the first.
         most_apart: Residues further apart in the file share one learned attention bias.
-        first_deviation: Of the vectors that tell residues apart, before training.
+        first_std: Of the vectors that tell residues apart, before training.
     """
 
     width: int = 64
     n_layers: int = 4
     n_heads: int = 4
-    wider: int = 2
+    mlp_ratio: int = 2
     most_apart: int = 32
-    first_deviation: float = 0.1
+    first_std: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -157,16 +177,25 @@ class DynamicsNumbers:
         memory_noise: Standard deviation of the disturbance of the soft torsions that the LSTM sees in
             training: a rollout must bear its own errors, and must not memorise training pulls.
         n_steps: Steps of a training sequence, where pulls are long enough.
+        least_strides: The longest pull has room for at least so many strides of a sequence.
+        least_deviation: Floor of the deviations by which latents and CV are divided.
         batches_per_epoch: Sequences are drawn anew each time, so many batches count as an epoch.
         most_passes: Most passes over the training frames, for which fewer epochs are taken.
         fewest_epochs: But not fewer than these.
         most_residues: Most frames x residues in a batch.
         most_read: Numbers that a layer reads from which on the rate falls as their inverse.
-        n_validation_batches: Of validation sequences, in multiples of a batch.
+        n_validation_batches: Validation sequences that are drawn, in multiples of a batch.
+        n_validation_rounds: Draws of these, each with its own stride, whose losses are averaged.
     """
 
     fit: Fitting = Fitting(
-        epochs=40, batch_size=32, learning_rate=5e-3, muon=True, average=0.995, last=True, gradient_norm=1.0
+        epochs=40,
+        batch_size=32,
+        learning_rate=5e-3,
+        muon=True,
+        ema_decay=0.995,
+        keep_last=True,
+        gradient_norm=1.0,
     )
     hidden_size: int = 128
     head_size: int = 256
@@ -175,12 +204,15 @@ class DynamicsNumbers:
     step_factor: float = 3.0
     memory_noise: float = 0.3
     n_steps: int = 10
+    least_strides: int = 4
+    least_deviation: float = 1e-3
     batches_per_epoch: int = 40
     most_passes: int = 160
     fewest_epochs: int = 5
     most_residues: int = 6_400
     most_read: int = 512
     n_validation_batches: int = 2
+    n_validation_rounds: int = 4
 
 
 @dataclass(frozen=True)
@@ -192,7 +224,8 @@ class SamplingNumbers:
         guidance_from: Flow time from which samples are guided to the target CV.
         guidance_to: Flow time up to which.
         n_newton_steps: Most Newton steps that bring the CV onto its target after each sampled step.
-        on_target: How near is enough, in the CV's unit.
+        cv_tolerance: How near is enough, in the CV's unit.
+        least_square: Floor of |dCV/dz|^2, by which these steps divide.
         n_candidates: Candidates drawn for each next frame, where there is a critic.
         critic_exponent: Share of the critic's log odds that counts. In full they narrow pulls, most likely
             because it knows true frames of the training pulls alone and not the memory of each candidate.
@@ -207,7 +240,8 @@ class SamplingNumbers:
     guidance_from: float = 0.3
     guidance_to: float = 0.9
     n_newton_steps: int = 10
-    on_target: float = 1e-3
+    cv_tolerance: float = 1e-3
+    least_square: float = 1e-12
     n_candidates: int = 8
     critic_exponent: float = 0.5
     min_total_weight: float = 4.0
@@ -238,7 +272,7 @@ class CriticNumbers:
         validation_share: Validation samples for each training sample.
     """
 
-    fit: Fitting = Fitting(epochs=20, batch_size=128, learning_rate=5e-4, average=0.99, weight_decay=0.01)
+    fit: Fitting = Fitting(epochs=20, batch_size=128, learning_rate=5e-4, ema_decay=0.99, weight_decay=0.01)
     most_distances: int = 2000
     centres: tuple[float, ...] = (4.0, 5.0, 6.0, 7.5, 9.5, 12.0, 16.0)
     widths: tuple[float, ...] = (0.7, 0.7, 0.8, 1.0, 1.5, 2.0, 3.0)
@@ -287,7 +321,7 @@ class DefaultNumbers:
         sampling: How it draws a next frame.
         critic: Of next frames.
         paths: CV of new pulls.
-        n_landmarks: Training frames kept with the model to judge how near a start is to them.
+        n_reference_frames: Training frames kept with the model to judge how near a start is to them.
     """
 
     internal: InternalNumbers = InternalNumbers()
@@ -298,7 +332,7 @@ class DefaultNumbers:
     sampling: SamplingNumbers = SamplingNumbers()
     critic: CriticNumbers = CriticNumbers()
     paths: PathNumbers = PathNumbers()
-    n_landmarks: int = 200
+    n_reference_frames: int = 200
 
 
 @dataclass(frozen=True)
@@ -313,28 +347,34 @@ class PaperNumbers:
         latent_size: Latents.
         hidden_size: Width of the autoencoder's layers.
         dropout: Share of their values that training drops.
-        kl_weight: Of the KL divergence in the loss.
+        recon_weight: Of the reconstruction in the loss.
+        kl_weight: Of the KL divergence.
         energy_weight: Of each bonded energy.
         cartesian_weight: Of the CV.
         dynamics_fit: How the LSTM is trained.
-        n_steps: Frames of a sequence.
-        n_checked: Sequences in each validation batch.
+        n_frames: Frames of a sequence.
+        end_weight: Of its last frame in the loss, beside all frames.
+        n_validation: Validation sequences that are drawn.
+        n_validation_rounds: Draws of these, whose losses are averaged.
         paths: CV of new pulls.
-        n_landmarks: Training frames kept with the model to judge how near a start is to them.
+        n_reference_frames: Training frames kept with the model to judge how near a start is to them.
     """
 
     autoencoder_fit: Fitting = Fitting(epochs=8, batch_size=32, learning_rate=1e-3, one_cycle=False)
     latent_size: int = 60
     hidden_size: int = 100
     dropout: float = 0.05
+    recon_weight: float = 1.0
     kl_weight: float = 1.0
     energy_weight: float = 1.0
     cartesian_weight: float = 1.0
     dynamics_fit: Fitting = Fitting(epochs=22, batch_size=32, learning_rate=1e-3, one_cycle=False)
-    n_steps: int = 10
-    n_checked: int = 128
+    n_frames: int = 10
+    end_weight: float = 1.0
+    n_validation: int = 128
+    n_validation_rounds: int = 4
     paths: PathNumbers = PathNumbers()
-    n_landmarks: int = 200
+    n_reference_frames: int = 200
 
 
 #: Numbers of either method.
@@ -344,6 +384,9 @@ DEFAULT, PAPER = DefaultNumbers(), PaperNumbers()
 
 #: Most next frames that are sampled for the critic of the default method, if all its epochs are trained.
 CRITIC_SAMPLES = 8000
+
+#: The bonded energies by the names of their loss terms.
+TERM_NAMES = ("bonds", "angles", "torsions")
 
 #: The methods by the names that `--preset` takes.
 METHODS: dict[str, Numbers] = {"paper": PAPER, "default": DEFAULT}
@@ -368,6 +411,21 @@ def autoencoder_settings(numbers: Numbers) -> dict[str, float]:
         "epochs": fit.epochs, "batch_size": fit.batch_size, "latent_size": sizes[0], "hidden_size": sizes[1],
         "learning_rate": fit.learning_rate, "kl_weight": own.kl_weight, "energy_weight": own.energy_weight,
         "cartesian_weight": own.cartesian_weight,
+    }  # fmt: skip
+
+
+def autoencoder_weights(numbers: Numbers, settings: Mapping[str, float]) -> dict[str, float]:
+    """Weight of each term of the autoencoder's loss.
+
+    Args:
+        numbers: Of the method.
+        settings: With the names of `autoencoder_settings`.
+    """
+    own = numbers if isinstance(numbers, PaperNumbers) else numbers.autoencoder
+    return {
+        "recon": own.recon_weight, "kl": settings["kl_weight"],
+        "cv": settings["cartesian_weight"], "shape": settings["cartesian_weight"],
+        **dict.fromkeys(TERM_NAMES, settings["energy_weight"]),
     }  # fmt: skip
 
 

@@ -91,7 +91,7 @@ class ResidueNet(nn.Module):
         width, most_apart = numbers.width, numbers.most_apart
         self.n_residues, self.n_kinds = n_residues, n_kinds
         self.input_proj, self.condition_proj = nn.Linear(2 * n_kinds, width), nn.Linear(n_condition, width)
-        self.residue = nn.Parameter(numbers.first_deviation * torch.randn(n_residues, width))
+        self.residue = nn.Parameter(numbers.first_std * torch.randn(n_residues, width))
         self.layers = nn.ModuleList(_Layer(numbers) for _ in range(numbers.n_layers))
         self.norm, self.output_proj = nn.LayerNorm(width), nn.Linear(width, n_kinds)
         _zero(self.output_proj)
@@ -130,10 +130,10 @@ class _Layer(nn.Module):
 
     def __init__(self, numbers: TransformerNumbers) -> None:
         super().__init__()
-        width, wider, self.n_heads = numbers.width, numbers.wider * numbers.width, numbers.n_heads
+        width, mlp_width, self.n_heads = numbers.width, numbers.mlp_ratio * numbers.width, numbers.n_heads
         self.before_attention, self.before_network = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp_in, self.mlp_out = nn.Linear(width, wider), nn.Linear(wider, width)
+        self.mlp_in, self.mlp_out = nn.Linear(width, mlp_width), nn.Linear(mlp_width, width)
         self.bias = nn.Parameter(torch.zeros(numbers.n_heads, 2 * numbers.most_apart + 1))
         for last in (self.out_proj, self.mlp_out):
             _zero(last)

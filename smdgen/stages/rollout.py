@@ -67,8 +67,8 @@ class RolloutResult:
         missed: (n_steps,), in the CV's unit. |CV - aim| of each step, mean over the pulls.
         largest_miss: Largest |CV - aim| of any frame, in the CV's unit.
         distance: A. RMSD of the start to the nearest of the training frames in the model.
-        n_landmarks: How many these are.
-        reach: A. The same for held-out frames, at most.
+        n_reference_frames: How many these are.
+        training_radius: A. The same for held-out frames, at most.
         duration_ps: ps. Time from the first to the last frame.
         model: Which models were used, in words.
         start: Where the start comes from.
@@ -85,8 +85,8 @@ class RolloutResult:
     missed: tuple[float, ...]
     largest_miss: float
     distance: float
-    n_landmarks: int
-    reach: float
+    n_reference_frames: int
+    training_radius: float
     duration_ps: float
     model: str
     start: str
@@ -105,7 +105,8 @@ class RolloutResult:
             ("start", self.start),
             (
                 "closest training frame",
-                f"{self.distance:.2f} A RMSD, of {self.n_landmarks} (unseen: up to {self.reach:.2f} A)",
+                f"{self.distance:.2f} A RMSD, of {self.n_reference_frames} "
+                f"(unseen: up to {self.training_radius:.2f} A)",
             ),
             (self.cv, f"{self.first:.2f} to {last} (target {np.mean(self.aimed):.2f})"),
             ("distance from target", f"mean {np.mean(self.missed):.3f}, largest {self.largest_miss:.3f}"),
@@ -397,8 +398,8 @@ def _result(
         missed=tuple(missed[:, 1:].mean(axis=0).tolist()),
         largest_miss=float(missed.max()),
         distance=distance,
-        n_landmarks=len(models.pull_model.reference_frames),
-        reach=float(models.pull_model.training_radius),
+        n_reference_frames=len(models.pull_model.reference_frames),
+        training_radius=float(models.pull_model.training_radius),
         duration_ps=float(rollout.times_ps[-1]),
         model=which,
         start=start.source,

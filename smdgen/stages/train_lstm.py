@@ -130,7 +130,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         except Interrupted as interruption:
             state, stop = interruption.state, interruption
         keep_finished(stop, folder.lstm)
-        row, notes = loss_verdict(state, job.settings.last)
+        row, notes = loss_verdict(state, job.settings)
         for note in notes:
             progress.note(note)
         schedule = cv_schedule(encoded, numbers.paths)
@@ -282,7 +282,7 @@ def _job(
 
     def validate() -> dict[str, float]:
         generator, n = torch.Generator().manual_seed(0), method.n_validation(batch_size)
-        rounds = [losses(parts["validation"], n, generator) for _ in range(4)]
+        rounds = [losses(parts["validation"], n, generator) for _ in range(method.n_validation_rounds)]
         return {name: float(np.mean([terms[name].item() for terms in rounds])) for name in rounds[0]}
 
     return Job(

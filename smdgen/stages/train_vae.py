@@ -21,8 +21,8 @@ from smdgen.geometry.cvs import evaluate
 from smdgen.geometry.cvs import to_dict as cv_to_dict
 from smdgen.geometry.frames import rmsd_matrix, superpose
 from smdgen.io.structures.structure import structure_to_json
-from smdgen.method.model import TERM_NAMES, Autoencoder, Physics, TrainingFrames, reconstruction_error
-from smdgen.method.presets import METHODS, autoencoder_settings, method_of
+from smdgen.method.model import Autoencoder, Physics, TrainingFrames, reconstruction_error
+from smdgen.method.presets import METHODS, autoencoder_settings, autoencoder_weights, method_of
 from smdgen.progress import Progress
 from smdgen.store.artifacts import model_hash
 from smdgen.store.checkpoints import checkpoint_of
@@ -43,6 +43,9 @@ from smdgen.training.distributed import is_rank_zero, lock_once, training_group
 from smdgen.training.fit import FitState, fit_settings
 from smdgen.training.history import history_files, loss_verdict, write_history
 from smdgen.training.settings import chosen, refuse_unknown_preset, training_plan
+
+#: Frames that are encoded at a time, for memory.
+_ENCODED_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
             folder.record("train-vae", time.monotonic() - began, [folder.dataset])
     if stop is not None:
         raise stop
-    row, went_wrong = loss_verdict(state, job.settings.last)
+    row, went_wrong = loss_verdict(state, job.settings)
     went_wrong += reconstruction_verdict(result.reconstruction_A, result.nearest_A)
     for note in went_wrong:
         progress.note(note)
@@ -185,7 +188,8 @@ def _job(
     device: torch.device,
 ) -> Job:
     energy = BondedEnergy(dataset.terms, device, getattr(torch, config.precision))
-    losses = _losses(vae, settings, energy, dataset, frames["train"])
+    weights = autoencoder_weights(METHODS[config.preset], settings)
+    losses = _losses(vae, weights, energy, dataset, frames["train"])
 
     def validate() -> dict[str, float]:
         generator = torch.Generator().manual_seed(0)
@@ -211,17 +215,13 @@ def _job(
 
 def _losses(
     vae: Autoencoder,
-    settings: dict[str, float],
+    weights: dict[str, float],
     energy: BondedEnergy,
     dataset: Dataset,
     frames: Frames,
 ) -> Callable[[Tensor, torch.Generator], dict[str, Tensor]]:
-    scale = torch.cat([energy.three(x) for x in frames.blocks()]).std(0).clamp_min(1e-3)
+    scale = torch.cat([energy.three(x) for x in frames.blocks()]).std(0)
     physics = Physics(energy.three, scale, lambda x: evaluate(dataset.cv, x))
-    weights = {
-        "recon": 1.0, "cv": settings["cartesian_weight"], "shape": settings["cartesian_weight"],
-        "kl": settings["kl_weight"], **dict.fromkeys(TERM_NAMES, settings["energy_weight"]),
-    }  # fmt: skip
 
     def losses(batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         terms = vae.loss_terms(batch, physics, generator)
@@ -242,14 +242,16 @@ def _save(
 ) -> TrainVaeResult:
     vae.finish(frames["validation"].blocks)
     numbers = METHODS[config.preset]
-    landmarks = _landmarks(frames["train"], numbers.n_landmarks)
-    reach = torch.cat([rmsd_matrix(x, landmarks).min(1).values for x in frames["validation"].blocks()])
+    reference_frames = _reference_frames(frames["train"], numbers.n_reference_frames)
+    nearest = torch.cat(
+        [rmsd_matrix(x, reference_frames).min(1).values for x in frames["validation"].blocks()]
+    )
     reconstruction = reconstruction_error(vae, frames["validation"].blocks)
     vae.cpu()
     files = (folder.vae, folder.latents, *history_files(folder.path, "vae"))
     result = TrainVaeResult(
         config.preset, vae.latent_size, sum(p.numel() for p in vae.parameters()), state.epoch,
-        reconstruction, float(reach.mean()), state.history, files,
+        reconstruction, float(nearest.mean()), state.history, files,
     )  # fmt: skip
     if not is_rank_zero():
         return result
@@ -273,15 +275,15 @@ def _save(
         units={"length": "A", "energy": "kcal/mol"},
         epochs=state.epoch,
         validation_rmsd_A=reconstruction,
-        training_radius_A=float(reach.max()),
+        training_radius_A=float(nearest.max()),
     )
-    AutoencoderFile(header, vae.state_dict(), landmarks, vae.tree).save(folder.vae)
+    AutoencoderFile(header, vae.state_dict(), reference_frames, vae.tree).save(folder.vae)
     _encode_all(folder, dataset, vae)
     write_history(folder.path, "vae", state.history)
     return result
 
 
-def _landmarks(frames: Frames, most: int) -> Tensor:
+def _reference_frames(frames: Frames, most: int) -> Tensor:
     """(n, n_atoms, 3), A. Training frames spread over the pulls and their times, on the first."""
     chosen = frames[_spread(len(frames), min(most, len(frames)))]
     first = chosen[0] - chosen[0].mean(0)
@@ -303,7 +305,7 @@ def _encode_all(folder: RunFolder, dataset: Dataset, vae: Autoencoder) -> None:
 
     def encode(pull: Pull) -> np.ndarray[Any, Any]:
         x = torch.from_numpy(dataset.positions(pull)).to(dtype)
-        return torch.cat([vae.encode(part)[0] for part in x.split(4096)]).numpy()
+        return torch.cat([vae.encode(part)[0] for part in x.split(_ENCODED_AT_ONCE)]).numpy()
 
     means = np.concatenate([encode(pull) for pull in dataset.pulls])
     write_latents(folder.latents, Latents(means, model_hash(folder.vae)))

@@ -78,7 +78,7 @@ def train(job: Job, *, resume: bool, progress: Progress) -> FitState:
     except KeyboardInterrupt:
         if state is None:
             raise KeyboardInterrupt("no epoch was finished; nothing was written") from None
-        job.model.load_state_dict(state.kept(job.settings.last))
+        job.model.load_state_dict(state.kept(job.settings))
         job.model.eval()
         raise Interrupted(state) from None
 
@@ -215,7 +215,7 @@ def _refuse_misfit(state: FitState, job: Job) -> None:
     if "validation loss" not in state.history or any(len(values) != epochs for values in losses):
         raise ValueError(f"losses of other than {epochs} epochs")
     lowest = min(*state.history["validation loss"], state.first_loss)
-    if not (job.settings.last or state.best_loss == lowest):
+    if not (job.settings.keep_last or state.best_loss == lowest):
         raise ValueError(f"a lowest loss of {state.best_loss}, which is none of its losses")
     own = {name: (value.shape, value.dtype) for name, value in job.model.state_dict().items()}
     for tensors in (state.weights, state.averaged, state.best):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -17,55 +17,25 @@ BatchLosses = Callable[[Tensor, torch.Generator], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
-class FitSettings:
-    """How to train.
+class FitSettings(Fitting):
+    """How to train: a preset's numbers, or a user's, and a seed.
 
     Attributes:
-        epochs: Passes over the items.
-        batch_size: Items a batch.
-        learning_rate: The highest.
-        muon: Muon for the weights of layers, AdamW for the rest; otherwise AdamW for all.
-        one_cycle: Warm up over 10 % of the steps, then fall as a cosine; otherwise Adam at a
-            constant rate.
-        weight_decay: Of AdamW.
-        average: Decay of the exponential average of the weights per step; 0 for none.
-        last: Keep the weights of the last epoch, unless training diverged; otherwise those with the lowest
-            validation loss.
-        gradient_norm: Gradients longer than this are cut.
         seed: Of order, noise and dropout. Epoch e draws from a generator of its own, so a
             resumed run needs no generator state.
     """
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    muon: bool = False
-    one_cycle: bool = True
-    weight_decay: float = 0.0
-    average: float = 0.0
-    last: bool = False
-    gradient_norm: float = math.inf
     seed: int = 0
 
 
 def fit_settings(numbers: Fitting, settings: Mapping[str, float], seed: int) -> FitSettings:
     """How to train: a preset's numbers, with the epochs, batch size and rate that were settled on."""
-    return FitSettings(
-        epochs=int(settings["epochs"]),
-        batch_size=int(settings["batch_size"]),
-        learning_rate=settings["learning_rate"],
-        muon=numbers.muon,
-        one_cycle=numbers.one_cycle,
-        weight_decay=numbers.weight_decay,
-        average=numbers.average,
-        last=numbers.last,
-        gradient_norm=math.inf if numbers.gradient_norm is None else numbers.gradient_norm,
-        seed=seed,
-    )
-
-
-#: A last validation loss of more than so many times the lowest is that of a training that diverged.
-FAR_ABOVE = 2.0
+    settled = {
+        "epochs": int(settings["epochs"]),
+        "batch_size": int(settings["batch_size"]),
+        "learning_rate": settings["learning_rate"],
+    }
+    return FitSettings(**{**asdict(numbers), **settled}, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -87,17 +57,17 @@ class FitState:
         losses = self.history.get("validation loss", [])
         return losses.index(self.best_loss) + 1 if self.best_loss in losses else 0
 
-    @property
-    def diverged(self) -> bool:
+    def diverged(self, settings: Fitting) -> bool:
         """Whether the last validation loss is above that before training, or far above the lowest."""
         if not self.history:
             return False
         last = self.history["validation loss"][-1]
-        return not last <= self.first_loss or (self.best_loss > 0 and last > FAR_ABOVE * self.best_loss)
+        far_above = self.best_loss > 0 and last > settings.divergence * self.best_loss
+        return not last <= self.first_loss or far_above
 
-    def kept(self, last: bool) -> dict[str, Tensor]:
+    def kept(self, settings: Fitting) -> dict[str, Tensor]:
         """The weights that a training leaves: the best, or the last if asked for and not diverged."""
-        return self.averaged if last and not self.diverged else self.best
+        return self.averaged if settings.keep_last and not self.diverged(settings) else self.best
 
 
 def fit(
@@ -160,25 +130,32 @@ def fit(
                 step = epoch * n_batches + number
                 for optimiser in optimisers:
                     for group in optimiser.param_groups:
-                        group["lr"] = settings.learning_rate * _one_cycle(step / n_steps, settings.one_cycle)
+                        group["lr"] = settings.learning_rate * rate_share(step / n_steps, settings)
                 own = batch[own_rows(len(batch))]
                 terms = _step(model, optimisers, losses(own, generator), settings, epoch)
                 for name, value in terms.items():
                     sums[name] = sums.get(name, 0.0) + value * len(batch) / n_items
-                averaged = _average(averaged, model, settings.average, step)
+                averaged = _average(averaged, model, settings, step)
         sums = average_values(sums)
         state = _after_epoch(model, optimisers, replace(state, averaged=averaged), sums, validate)
         keep(state)
         progress.advance(
             note=f"loss {sums['loss']:.4g}, validation {state.history['validation loss'][-1]:.4g}"
         )
-    model.load_state_dict(state.kept(settings.last))
+    model.load_state_dict(state.kept(settings))
     model.eval()
     return state
 
 
+#: Seeds between the epochs of one seed and those of the next: a prime, above any number of epochs.
+_BETWEEN_SEEDS = 1_000_003
+
+#: Bits of a seed below those that tell processes apart.
+_RANK_BITS = 32
+
+
 def _seed(settings: FitSettings, epoch: int, rank: int = 0) -> int:
-    return settings.seed * 1_000_003 + epoch + (rank << 32)
+    return settings.seed * _BETWEEN_SEEDS + epoch + (rank << _RANK_BITS)
 
 
 def _optimisers(model: nn.Module, settings: FitSettings) -> list[torch.optim.Optimizer]:
@@ -214,7 +191,8 @@ def _step(
     model.zero_grad(set_to_none=True)
     terms["loss"].backward()
     average_gradients(model.parameters())
-    norm = nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
+    most = math.inf if settings.gradient_norm is None else settings.gradient_norm
+    norm = nn.utils.clip_grad_norm_(model.parameters(), most)
     if not torch.isfinite(norm):
         named = ", ".join(f"{name} {value.item():.3g}" for name, value in terms.items())
         raise TrainingError(
@@ -226,18 +204,21 @@ def _step(
     return {name: value.item() for name, value in terms.items()}
 
 
-def _one_cycle(progress: float, one_cycle: bool) -> float:
-    """Share of the highest learning rate: up a line over 10 %, down a cosine to 0.001."""
-    if not one_cycle:
+def rate_share(progress: float, settings: Fitting) -> float:
+    """Share of the highest learning rate: in a cycle up a line, then down a cosine."""
+    if not settings.one_cycle:
         return 1.0
-    if progress < 0.1:
-        return 0.05 + 0.95 * progress / 0.1
-    return 0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * (progress - 0.1) / 0.9))
+    first, last, warm_up = settings.first_rate, settings.last_rate, settings.warm_up
+    if progress < warm_up:
+        return first + (1 - first) * progress / warm_up
+    return last + (1 - last) * 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
 
 
-def _average(averaged: dict[str, Tensor], model: nn.Module, decay: float, step: int) -> dict[str, Tensor]:
+def _average(
+    averaged: dict[str, Tensor], model: nn.Module, settings: Fitting, step: int
+) -> dict[str, Tensor]:
     """Exponential average of the weights, warmed up so that early weights are soon forgotten."""
-    decay = min(decay, (1 + step) / (10 + step))
+    decay = min(settings.ema_decay, (1 + step) / (settings.ema_warm_up + step))
     for name, value in model.state_dict().items():
         if decay and value.is_floating_point():
             averaged[name].lerp_(value, 1 - decay)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from smdgen.files import atomic_path
+from smdgen.method.presets import Fitting
 from smdgen.training.fit import FitState
 from smdgen.view.figures import plot_history
 
@@ -12,15 +13,16 @@ def history_files(folder: Path, name: str) -> tuple[Path, ...]:
     return tuple(folder / f"{name}-losses.{kind}" for kind in ("csv", "png", "pdf", "svg"))
 
 
-def loss_verdict(state: FitState, kept_last: bool) -> tuple[str, tuple[str, ...]]:
+def loss_verdict(state: FitState, settings: Fitting) -> tuple[str, tuple[str, ...]]:
     """How a training went, in words: a row of the table, and notes where it went wrong.
 
     Args:
         state: Where it ended.
-        kept_last: Whether the last weights are kept where nothing went wrong.
+        settings: How it was trained.
     """
     losses = state.history["validation loss"]
-    kept = len(losses) if kept_last and not state.diverged else state.best_epoch
+    diverged = state.diverged(settings)
+    kept = len(losses) if settings.keep_last and not diverged else state.best_epoch
     value = losses[kept - 1] if kept else state.first_loss
     row = f"{state.first_loss:.4g} before training, {value:.4g} kept (epoch {kept} of {len(losses)})"
     if state.best_epoch == 0:
@@ -29,7 +31,7 @@ def loss_verdict(state: FitState, kept_last: bool) -> tuple[str, tuple[str, ...]
             f"{state.first_loss:.4g} before training, so the weights are those before training; train for "
             "more epochs, on more pulls, or with a lower learning_rate in a --config file",
         )
-    if not state.diverged:
+    if not diverged:
         return row, ()
     training = state.history["loss"]
     if training[-1] < training[kept - 1]:

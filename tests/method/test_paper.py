@@ -9,6 +9,7 @@ from smdgen.method.model import Physics, PullModel
 from smdgen.method.paper import PaperLstm, PaperMethod, PaperVae, random_rotations
 from smdgen.method.rollout import generate, next_frames
 from smdgen.method.training_paths import TrainingPaths
+from smdgen.training.sequences import windows
 
 
 def energies(x):
@@ -94,6 +95,15 @@ def test_paper_loss_compares_the_free_running_sequence_and_its_end():
     off = lstm(z[:, 0], 9) - z[:, 1:]
     torch.testing.assert_close(terms["sequence"], off.square().mean())
     torch.testing.assert_close(terms["end"], off[:, -1].square().mean())
+    torch.testing.assert_close(terms["loss"], terms["sequence"] + terms["end"])
+
+
+def test_ten_steps_span_a_pull_and_a_sequence_has_nine():
+    method = PaperMethod()
+    stride = method.draw_stride(101, seeded())
+    assert (stride, method.most_steps, method.least_frames) == (10, 9, 10)
+    assert len(windows([range(101)], method.most_steps + 1, stride)) == 11
+    assert method.draw_stride(10, seeded()) == 1
 
 
 def test_losses_and_paths_are_those_recorded_of_the_first_version():

@@ -38,9 +38,9 @@ LAYOUTS = {
     "schema_1_aligned": "a26c356674fe5f63",
     "schema_1_default": "a658f0b4077a2819",
     "schema_1_paper": "29a152f37dc0cd15",
-    "schema_2_aligned": "06e8a88a8f5e7de0",
-    "schema_2_default": "4c92be690f2dcf66",
-    "schema_2_paper": "e80bd3de9154c342",
+    "schema_2_aligned": "5862318eeb7012b2",
+    "schema_2_default": "1fc74f118130c507",
+    "schema_2_paper": "77722ee2e4df19c0",
 }
 
 
@@ -193,7 +193,10 @@ def test_a_file_that_is_read_and_saved_has_the_same_bytes(name, kind, tmp_path):
         ({"epochs": True}, "epochs is True, expected int"),
         ({"numbers": {}}, "numbers has no 'internal'"),
         ({"numbers": {"internal": 3}}, "numbers has no 'aligned'"),
-        ({"numbers": {**NUMBERS, "n_landmarks": "many"}}, "n_landmarks is 'many', expected int"),
+        (
+            {"numbers": {**NUMBERS, "n_reference_frames": "many"}},
+            "n_reference_frames is 'many', expected int",
+        ),
         ({"numbers": {**NUMBERS, "critic": {**CRITIC, "centres": 7}}}, "centres is 7, expected a list"),
         ({"training_radius_A": float("nan")}, "training_radius_A is nan, expected float"),
         ({"training_radius_A": -1.0}, "training_radius_A is -1.0"),

@@ -20,7 +20,7 @@ from smdgen.training.distributed import exit_process, training_group
 from smdgen.training.fit import FitSettings, fit
 
 #: 49 items in batches of 16: the last batch holds one item, less than there are processes.
-SETTINGS = FitSettings(epochs=3, batch_size=16, learning_rate=0.01, average=0.9)
+SETTINGS = FitSettings(epochs=3, batch_size=16, learning_rate=0.01, ema_decay=0.9)
 N_ITEMS = 49
 
 

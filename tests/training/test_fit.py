@@ -8,7 +8,7 @@ from torch import nn
 
 from smdgen.errors import TrainingError
 from smdgen.progress import Silent
-from smdgen.training.fit import FitSettings, fit
+from smdgen.training.fit import FitSettings, fit, rate_share
 
 
 def regression(seed=0):
@@ -32,7 +32,7 @@ def run(model, losses, validate, settings, **options):
     return fit(model, losses, 64, validate, settings, Silent(), label="test", **options)
 
 
-SETTINGS = FitSettings(epochs=12, batch_size=10, learning_rate=0.02, average=0.9, gradient_norm=5.0)
+SETTINGS = FitSettings(epochs=12, batch_size=10, learning_rate=0.02, ema_decay=0.9, gradient_norm=5.0)
 both = pytest.mark.parametrize(
     "settings", [SETTINGS, replace(SETTINGS, muon=True, learning_rate=0.2)], ids=["adamw", "muon"]
 )
@@ -52,7 +52,7 @@ def test_it_learns_and_leaves_the_best_weights_in_the_model(settings):
 def test_the_last_weights_are_kept_where_that_is_asked_for():
     model, losses, _ = regression()
     worse = iter([30, *(20 + 0.5 * i for i in range(12))])
-    state = run(model, losses, lambda: {"loss": float(next(worse))}, replace(SETTINGS, last=True))
+    state = run(model, losses, lambda: {"loss": float(next(worse))}, replace(SETTINGS, keep_last=True))
     assert (state.first_loss, state.best_loss, state.best_epoch) == (30, 20, 1)
     assert all(torch.equal(value, state.averaged[name]) for name, value in model.state_dict().items())
     first = run(model, losses, lambda: {"loss": 0.0}, SETTINGS)
@@ -78,8 +78,8 @@ def test_a_training_that_diverges_leaves_its_best_weights(last, found, kept):
         seen.append({name: value.clone() for name, value in model.state_dict().items()})
         return {"loss": next(values)}
 
-    state = run(model, losses, validate, replace(SETTINGS, epochs=3, last=last))
-    assert state.diverged
+    state = run(model, losses, validate, replace(SETTINGS, epochs=3, keep_last=last))
+    assert state.diverged(SETTINGS)
     assert state.best_epoch == kept
     assert all(torch.equal(value, seen[kept][name]) for name, value in model.state_dict().items())
 
@@ -112,6 +112,13 @@ def test_muon_takes_the_weights_of_layers_and_adamw_the_rest():
         "0.weight.momentum_buffer", "2.weight.momentum_buffer"
     }  # fmt: skip
     assert {name.rpartition(".")[0] for name in slots if name.endswith(".exp_avg")} == {"0.bias", "2.bias"}
+
+
+def test_the_rate_rises_along_a_line_and_falls_to_the_end():
+    cycle = replace(SETTINGS, warm_up=0.2, first_rate=0.5, last_rate=0.25)
+    shares = [rate_share(at, cycle) for at in (0.0, 0.1, 0.2, 0.6, 1.0)]
+    assert shares == pytest.approx([0.5, 0.75, 1.0, 0.625, 0.25])
+    assert rate_share(0.0, replace(cycle, one_cycle=False)) == 1.0
 
 
 def test_another_seed_gives_other_weights():

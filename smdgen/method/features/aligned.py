@@ -28,7 +28,7 @@ class AlignedFeatures(nn.Module):
 
     mean: Tensor  # (n_atoms, 3), A. Mean of the training frames laid onto it
     spread: Tensor  # (), A. Standard deviation of the coordinates, one for all
-    pairs: Tensor  # (n_pairs, 2) atoms at most three bonds apart
+    pairs: Tensor  # (n_pairs, 2) near atoms
     length: Tensor  # (n_pairs,), A. Mean of each distance
     length_spread: Tensor  # (n_pairs,), A. Its standard deviation, over `distance_share`
     is_bond: Tensor  # (n_pairs,) whether a bond is between them
@@ -64,10 +64,10 @@ class AlignedFeatures(nn.Module):
             bonds: (n_bonds, 2), 0-based.
             numbers: Which distances are kept, and how atoms are moved to them.
         """
-        near, apart = bonds_apart(n_atoms, bonds, most=3)
+        near, apart = bonds_apart(n_atoms, bonds, most=numbers.most_bonds)
         first = next(iter(blocks()))
         length, deviation = mean_and_deviation(lambda: (bond_lengths(x, near) for x in blocks()))
-        kept = torch.from_numpy(apart < 3) | (deviation < numbers.stiff_deviation)
+        kept = torch.from_numpy(apart < numbers.most_bonds) | (deviation < numbers.stiff_deviation)
         degree = np.bincount(np.asarray(bonds).ravel(), minlength=n_atoms)
         branches = np.flatnonzero(degree >= 3) if (degree >= 3).any() else np.arange(n_atoms)
         features = cls(n_atoms, int(kept.sum()), len(branches), numbers).to(first)
@@ -144,7 +144,7 @@ class AlignedFeatures(nn.Module):
         before, momentum = x, 1.0
         for sweep in range(n_sweeps):
             apart = x[..., i, :] - x[..., j, :]
-            now = apart.norm(dim=-1, keepdim=True).clamp_min(self.numbers.shortest / 10)
+            now = apart.norm(dim=-1, keepdim=True).clamp_min(self.numbers.least_distance)
             push = 0.5 * (lengths[..., None] / now - 1) * apart
             step = torch.zeros_like(x).index_add(-2, i, push).index_add(-2, j, -push)
             momentum = 4 / (4 - (2 if sweep == 1 else momentum) * radius**2) if sweep else 1.0
