@@ -135,6 +135,16 @@ def test_only_one_module_uses_torchmd():
     assert set(users_of("torchmd")) <= {"smdgen.forcefield.energy"}
 
 
+@pytest.mark.parametrize("part", ["method", "geometry"])
+def test_the_method_and_geometry_only_compute(part: str):
+    """No library that reads files, selects atoms or runs simulations."""
+    own = [path for path in MODULES if part_of(module_name(path)) == part]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in own]
+    libraries = {name.split(".")[0] for tree in trees for name in imported_modules(tree)}
+    allowed = {"smdgen", "numpy", "torch"} | ({"mdtraj", "scipy"} if part == "geometry" else set())
+    assert libraries - sys.stdlib_module_names <= allowed
+
+
 def test_only_the_command_line_draws_on_the_terminal():
     assert {part_of(name) for name in [*users_of("rich"), *users_of("typer")]} == {"cli"}
 

@@ -115,6 +115,14 @@ def test_a_number_out_of_range_is_refused_however_it_is_given(toml):
         load_settings(PrepareConfig, toml("stride = 0\n"), trajectories=(Path("x.dcd"),))
 
 
+@pytest.mark.parametrize("name", ["epochs", "hidden_size", "batch_size", "learning_rate", "threads"])
+@pytest.mark.parametrize("config_type", [TrainVaeConfig, TrainLstmConfig])
+def test_sizes_rates_and_counts_of_trainings_are_above_zero(config_type, name):
+    for value in (-2, 0):
+        with pytest.raises(ConfigError, match=f"^{name} is {value}, expected (1 or more|a number above 0)$"):
+            config_type(**{name: value})
+
+
 @pytest.mark.parametrize("text", ["critic_samples = 0\n", "critic_samples = 8000\n"])
 def test_a_zero_that_means_none_stays_a_number(toml, text):
     assert load_settings(TrainLstmConfig, toml(text)).critic_samples == int(text.split()[-1])

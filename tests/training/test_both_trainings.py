@@ -13,22 +13,18 @@ import torch
 
 from smdgen.about.run_folder import describe_run
 from smdgen.config import PrepareConfig, TrainLstmConfig, TrainVaeConfig
-from smdgen.dataset.dataset import Pull, open_dataset
+from smdgen.dataset.dataset import open_dataset
 from smdgen.errors import ArtifactError, ConfigError, WriteError
 from smdgen.geometry.frames import rmsd
-from smdgen.method.default import DefaultMethod
-from smdgen.method.dynamics import FlowDynamics
-from smdgen.method.presets import DEFAULT, PathNumbers, dynamics_settings
 from smdgen.progress import Silent
 from smdgen.stages import prepare, train_lstm, train_vae
 from smdgen.store.artifacts import model_hash, read_model, write_model
-from smdgen.store.latents import Latents, read_latents, write_latents
+from smdgen.store.latents import read_latents
 from smdgen.store.models import AutoencoderFile, DynamicsFile
 from smdgen.store.run_record import RunFolder
 from smdgen.training.fit import FitState
 from smdgen.training.history import loss_verdict
-from smdgen.training.sequences import EncodedPulls
-from tests.tools.trainings import LSTM, VAE, Notes, StopAfter
+from tests.tools.trainings import LSTM, VAE, StopAfter
 from tests.tools.two_processes import run_two
 
 
@@ -62,45 +58,6 @@ def test_the_paper_preset_has_the_latents_and_epochs_of_the_paper(run_dir):
     assert (result.latent_size, result.epochs) == (60, 8)
     assert set(result.history) >= {"bonds", "angles", "torsions", "cv", "recon", "kl"}
     assert train_lstm.run(TrainLstmConfig(), run_dir, Silent()).epochs == 22
-
-
-def test_a_validation_pull_that_begins_beyond_the_training_pulls_loses_no_training(pull_files, tmp_path):
-    """Of a single short pull the last part is held back."""
-    config = PrepareConfig(
-        pull_files.trajectories[1:2], pull_files.topology, (pull_files.parameters,), select="name N CA C O",
-        validation_share=0.1, test_share=0.1,
-    )  # fmt: skip
-    prepare.run(config, tmp_path / "run", Silent())
-    train_vae.run(VAE, tmp_path / "run", Silent())
-    notes = Notes()
-    result = train_lstm.run(LSTM, tmp_path / "run", notes)
-    (note,) = [text for text in notes.texts if "no rollout" in text]
-    assert "the training pulls cover" in note
-    assert ";" not in note, "nothing that the user could give"
-    assert DynamicsFile.open(tmp_path / "run/lstm.safetensors").header.epochs == 3
-    assert len(result.not_rolled_out) == 1
-    assert "not known" in dict(result.summary())["free-running error"]
-    assert result.one_step_A > 0
-
-
-def test_a_failure_after_training_leaves_the_model(run_dir, monkeypatch):
-    train_vae.run(VAE, run_dir, Silent())
-    monkeypatch.setattr(train_lstm, "generate", None)
-    with pytest.raises(TypeError):
-        train_lstm.run(LSTM, run_dir, Silent())
-    assert DynamicsFile.open(run_dir / "lstm.safetensors").header.epochs == 3
-
-
-@pytest.mark.parametrize("name", ["epochs", "hidden_size", "batch_size", "learning_rate", "threads"])
-@pytest.mark.parametrize(("stage", "config"), [(train_vae, VAE), (train_lstm, LSTM)])
-def test_a_negative_setting_is_refused(tmp_path, stage, config, name):
-    with pytest.raises(ConfigError, match=f"{name} is -2, expected more than 0"):
-        stage.run(dataclasses.replace(config, **{name: -2}), tmp_path / "run", Silent())
-    with pytest.raises(ConfigError, match=f"{name} is 0, expected more than 0, or nothing"):
-        stage.run(dataclasses.replace(config, **{name: 0}), tmp_path / "run", Silent())
-    assert not (tmp_path / "run").exists()
-    with pytest.raises(ArtifactError, match="not found"):
-        stage.run(dataclasses.replace(config, seed=-2), tmp_path / "run", Silent())
 
 
 @pytest.mark.parametrize("stage", ["vae", "lstm"])
@@ -333,94 +290,6 @@ def test_two_processes_write_once(run_dir, tmp_path):
     assert all(np.isfinite(rows[name]).all() for name in rows.dtype.names)
     assert len(json.loads((tmp_path / "two/record.json").read_text())) == 2
     assert [code for code, *_ in run_two(["-m", "smdgen", "train-vae", *options], tmp_path)] == [2, 2]
-
-
-def test_blocks_of_one_trajectory_are_one_pull_in_the_schedule():
-    """40 frames of a CV that rises evenly; frames 10 to 29 are held back."""
-    cv, times = np.linspace(5, 44, 40), 3 + 0.5 * np.arange(40)
-    kept = np.r_[0:10, 30:40]
-
-    def schedule(*sources):
-        pulls = Pull("b1", 0, 10, "train", sources[0]), Pull("b2", 10, 20, "train", sources[1])
-        encoded = EncodedPulls(np.zeros((20, 1)), cv[kept], times[kept], pulls)
-        return train_lstm.cv_schedule(encoded, PathNumbers())
-
-    joined = schedule("one.dcd", "one.dcd")
-    assert joined.paths.shape == (1, 40)
-    np.testing.assert_allclose(joined.paths[0], cv, rtol=1e-6)
-    assert joined.duration_ps == pytest.approx(19.5)
-    for sources in (["", ""], ["one.dcd", "other.dcd"]):
-        apart = schedule(*sources)
-        assert apart.paths.shape == (2, 10)
-        assert apart.duration_ps == pytest.approx(4.5)
-
-
-def test_few_frames_and_large_proteins_have_fewer_epochs_and_smaller_batches():
-    sizes = {"n_features": 3, "n_kinds": 2, "n_soft": 1}
-    small, large = (FlowDynamics(3, 8, 16, 1, n_residues=n_residues, **sizes) for n_residues in (10, 320))
-    preset = dynamics_settings(DEFAULT)
-
-    def found(lstm, n_frames, **own):
-        settings = train_lstm.fitted_to(DefaultMethod(), lstm, n_frames, preset, TrainLstmConfig(**own))
-        return settings["batch_size"], settings["epochs"]
-
-    assert found(small, 50_000) == (32, 40)
-    assert found(small, 1600) == (32, 20), "160 passes over 1600 frames are 20 x 40 batches of 32 x 10"
-    assert found(small, 100) == (32, 5)
-    assert found(large, 1600) == (2, 40)
-    assert found(large, 60) == (2, 12)
-    assert found(small, 1600, epochs=33) == (32, 33)
-
-
-def test_wide_layers_and_small_batches_have_a_lower_rate_unless_the_user_gave_one():
-    sizes = {"n_features": 3, "n_kinds": 2, "n_soft": 1}
-    preset = dynamics_settings(DEFAULT)
-
-    def rate(n_latents, n_residues, **own):
-        lstm = FlowDynamics(n_latents, 8, 16, 1, n_residues=n_residues, **sizes)
-        assert lstm.input_proj.in_features == n_latents + 29
-        return train_lstm.fitted_to(DefaultMethod(), lstm, 100, preset, TrainLstmConfig(**own))[
-            "learning_rate"
-        ]
-
-    assert rate(300, 10) == 5e-3
-    assert rate(1024 - 29, 10) == 2.5e-3
-    assert rate(300, 320) == 5e-3 / 4, "batches of 2, not 32"
-    assert rate(1024 - 29, 320, learning_rate=0.01) == 0.01
-
-
-@pytest.mark.parametrize(
-    "forged", ["", "weights", "landmarks", "reach", "sizes", "preset", "latents", "frames", "tree"]
-)
-def test_an_autoencoder_whose_parts_do_not_fit_is_refused_by_train_lstm(run_dir, forged):
-    """All are sealed anew, as somebody who forges would do."""
-    train_vae.run(TrainVaeConfig(epochs=1, hidden_size=16, latent_size=8, batch_size=16), run_dir, Silent())
-    folder = RunFolder(run_dir)
-    found, manifest = read_model(folder.vae, "vae")
-    tensors, header = {**found}, manifest.header
-    if forged == "weights":
-        tensors["weights.linear_in.weight"] = tensors["weights.linear_in.weight"][:-1].clone()
-    elif forged == "landmarks":
-        tensors["reference_frames"] = tensors["reference_frames"][:, :-1].clone()
-    elif forged == "tree":
-        tensors["tree.parent"] = tensors["tree.parent"][:-1].clone()
-    elif forged == "sizes":
-        header = {**header, "sizes": {**header["sizes"], "hidden_size": 10**9}}
-    elif forged in ("reach", "preset"):
-        header = {k: v for k, v in header.items() if k != {"reach": "training_radius_A"}.get(forged, forged)}
-    write_model(folder.vae, "vae", tensors, header)
-    latents = read_latents(folder.latents)
-    fewer = {"latents": np.s_[:, :-1], "frames": np.s_[:-1]}
-    means = latents.means[fewer.get(forged, np.s_[:])]
-    sha256 = model_hash(folder.vae)
-    write_latents(folder.latents, Latents(means, sha256))
-    config = TrainLstmConfig(epochs=1, hidden_size=16, batch_size=16, critic_samples=0)
-    if not forged:
-        train_lstm.run(config, run_dir, Silent())
-        return
-    with pytest.raises(ArtifactError, match="not made up as"):
-        train_lstm.run(config, run_dir, Silent())
-    assert not folder.lstm.exists()
 
 
 def test_an_unknown_preset_is_refused(tmp_path):
