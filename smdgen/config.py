@@ -58,7 +58,7 @@ def setting(
 
     Args:
         meaning: What it is for, in sentences.
-        default: None: not set. Without one it has to be given.
+        default: Without one it is not set (None) where `unset` or `once` say so, else it has to be given.
         allowed: The numbers it may be.
         unset: What happens where it is not set.
         example: A value that a TOML file could have where there is no default.
@@ -69,7 +69,9 @@ def setting(
     if once is not _NONE:
         words["once"] = once
     if default is _NONE:
-        return dataclasses.field(metadata=words)
+        if not (unset or "once" in words):
+            return dataclasses.field(metadata=words)
+        default = None
     return dataclasses.field(default=default, metadata=words)
 
 
@@ -86,18 +88,31 @@ class Settings:
                 raise ConfigError(f"{name} is {value}, expected {allowed}")
 
 
-# Ranges and words that several settings have.
+# Ranges, and what settings of several commands have in common.
 _COUNT, _FROM_ZERO, _POSITIVE = Range(1), Range(0), Range(0, excluded=True)
 _SEEDS, _SHARE, _REST_LENGTH = Range(0, MAX_SEED), Range(0, 1), Range(0, 10_000)  # A; no molecule is longer
-_PARAMETERS = "CHARMM parameter files (prm, rtf, str) that go with a PSF, or one System XML of OpenMM."
+_OWN_COUNT: dict[str, Any] = {"once": 0, "allowed": _COUNT}
+_OWN_RATE: dict[str, Any] = {"once": 0.0, "allowed": _POSITIVE}
+_OWN_WEIGHT: dict[str, Any] = {"once": -1.0, "allowed": _FROM_ZERO}
+_CV: dict[str, Any] = {"example": "d=distance(resid 1 and name CA; resid 10 and name CA)", "once": ""}
+_DASK: dict[str, Any] = {
+    "meaning": "Address of a Dask scheduler whose workers share the work, in place of `workers`.",
+    "unset": "none", "example": "tcp://host:8786", "once": "",
+}  # fmt: skip
+_DEVICE: dict[str, Any] = {"meaning": "Where to compute: auto, cpu or cuda.", "default": "auto"}
+_FORCE: dict[str, Any] = {"meaning": "Replace outputs that exist.", "default": False}
 _FORCEFIELD = "Force field for a structure without its own: charmm36, amber14, or an OpenMM XML file."
-_DASK = "Address of a Dask scheduler whose workers share the work, in place of `workers`."
-_FORCE = "Replace outputs that exist."
-_DEVICE = "Where to compute: auto, cpu or cuda."
-_THREADS = "CPU threads of torch."
-_SEED = "Seed of all random numbers."
-_RESUME = "Continue an interrupted training."
 _OUTPUT = "Folder for the results."
+_PARAMETERS: dict[str, Any] = {
+    "meaning": "CHARMM parameter files (prm, rtf, str) that go with a PSF, or one System XML of OpenMM.",
+    "default": (), "example": ["par.prm"],
+}  # fmt: skip
+_RESUME: dict[str, Any] = {"meaning": "Continue an interrupted training.", "default": False}
+_SEED: dict[str, Any] = {"meaning": "Seed of all random numbers.", "default": 0, "allowed": _SEEDS}
+_THREADS: dict[str, Any] = {
+    "meaning": "CPU threads of torch.", "unset": "one below 500 atoms, else torch's own choice",
+    "example": 1, **_OWN_COUNT,
+}  # fmt: skip
 _TOPOLOGY = "PSF, prmtop, PDB, mmCIF or GRO that names the atoms."
 
 
@@ -107,25 +122,20 @@ class SimulateConfig(Settings):
 
     structure: Path = setting("Structure to pull: PDB, mmCIF, PSF or prmtop.", example="start.pdb")
     coordinates: Path | None = setting(
-        "Positions for a PSF or prmtop.", None, unset="those of the structure", example="start.pdb"
+        "Positions for a PSF or prmtop.", unset="those of the structure", example="start.pdb"
     )
     parameters: tuple[Path, ...] = setting(
-        _PARAMETERS, (), unset="the only such file beside the PSF that describes it", example=["par.prm"]
+        **_PARAMETERS, unset="the only such file beside the PSF that describes it"
     )
     forcefield: str | None = setting(
-        _FORCEFIELD, None, unset="charmm36 where there are no parameter files", example="charmm36", once=""
+        _FORCEFIELD, unset="charmm36 where there are no parameter files", example="charmm36", once=""
     )
     cmap: bool = setting("Use the force field's CMAP terms.", True)
     pulled: str | None = setting(
-        "Distance to pull along, as distance(selection; selection).",
-        None,
-        unset="first to last CA",
-        example="d=distance(resid 1 and name CA; resid 10 and name CA)",
-        once="",
+        "Distance to pull along, as distance(selection; selection).", unset="first to last CA", **_CV
     )
     start_centre: float | None = setting(
         "Rest length of the spring at the start, A.",
-        None,
         unset="that of the structure",
         example=12.0,
         allowed=_REST_LENGTH,
@@ -133,7 +143,6 @@ class SimulateConfig(Settings):
     )
     end_centre: float | None = setting(
         "Rest length of the spring at the end, A.",
-        None,
         unset="as pulls in the output folder have it; without such it has to be given",
         example=34.0,
         allowed=_REST_LENGTH,
@@ -154,24 +163,22 @@ class SimulateConfig(Settings):
         "Equilibration with a resting spring before each pull, ps.", 0.0, allowed=_FROM_ZERO
     )
     minimisation_steps: int = setting("Most minimisation steps before each pull.", 500, allowed=_FROM_ZERO)
-    seed: int = setting(_SEED, 1, allowed=Range(1, MAX_SEED))
+    seed: int = setting(**_SEED | {"default": 1, "allowed": Range(1, MAX_SEED)})
     workers: int | None = setting(
-        "Parallel pulls.", None, unset="one per core, one on a GPU", example=4, once=0, allowed=_COUNT
+        "Parallel pulls.", unset="one per core, one on a GPU", example=4, **_OWN_COUNT
     )
-    dask: str | None = setting(_DASK, None, unset="none", example="tcp://host:8786", once="")
+    dask: str | None = setting(**_DASK)
     platform: str | None = setting(
-        "OpenMM platform.", None, unset="by the size of the system", example="CPU", once=""
+        "OpenMM platform.", unset="by the size of the system", example="CPU", once=""
     )
     threads: int | None = setting(
         "CPU threads per pull, on the CPU platform.",
-        None,
         unset="one below 300 atoms, else the cores shared evenly",
         example=1,
-        once=0,
-        allowed=_COUNT,
+        **_OWN_COUNT,
     )
     output: Path = setting("Folder of the pulls.", Path("pulls"))
-    force: bool = setting(_FORCE, False)
+    force: bool = setting(**_FORCE)
 
 
 @dataclass(frozen=True)
@@ -181,18 +188,14 @@ class PrepareConfig(Settings):
     trajectories: tuple[Path, ...] = setting(
         "Trajectories, one file per pull: DCD, XTC, TRR, NetCDF, H5, multi-model PDB.", example=["pull_1.dcd"]
     )
-    topology: Path | None = setting(
-        _TOPOLOGY, None, unset="the one beside each trajectory", example="system.psf"
-    )
-    parameters: tuple[Path, ...] = setting(_PARAMETERS, (), unset="none", example=["par.prm"])
+    topology: Path | None = setting(_TOPOLOGY, unset="the one beside each trajectory", example="system.psf")
+    parameters: tuple[Path, ...] = setting(**_PARAMETERS, unset="none")
     forcefield: str = setting(_FORCEFIELD, "charmm36")
     select: str = setting("Atoms to model, a selection as in VMD or ProDy.", "protein and name N CA C O")
     cv: str | None = setting(
         "Collective variable: name=distance(selection; selection), or angle, dihedral, gyration, rmsd.",
-        None,
         unset="distance from the first to the last CA",
-        example="d=distance(resid 1 and name CA; resid 10 and name CA)",
-        once="",
+        **_CV,
     )
     stride: int = setting("Keep every n-th frame.", 1, allowed=_COUNT)
     seed: int = setting("Seed of the split into training, validation and test pulls.", 0, allowed=_SEEDS)
@@ -203,20 +206,18 @@ class PrepareConfig(Settings):
     salvage: bool = setting("Keep the intact frames that precede the damage in a DCD or NetCDF file.", False)
     expect_sha256: Path | None = setting(
         "List of checksums, as sha256sum writes it, that every input must match.",
-        None,
         unset="none",
         example="SHA256SUMS",
     )
     workers: int = setting("Processes that read trajectories.", 1, allowed=_COUNT)
-    dask: str | None = setting(_DASK, None, unset="none", example="tcp://host:8786", once="")
+    dask: str | None = setting(**_DASK)
     label_units: str | None = setting(
         "Units of Colvars and PLUMED tables: length, energy and time.",
-        None,
         unset="those that fit the values",
         example="A kcal/mol ps",
         once="",
     )
-    force: bool = setting(_FORCE, False)
+    force: bool = setting(**_FORCE)
 
 
 @dataclass(frozen=True)
@@ -224,51 +225,32 @@ class TrainVaeConfig(Settings):
     """Stage 1: the latent space."""
 
     preset: str = setting("paper: the published method; default: ours, which is more accurate.", "default")
-    epochs: int | None = setting("Passes over the training frames.", None, once=0, allowed=_COUNT)
-    batch_size: int | None = setting("Frames per batch.", None, once=0, allowed=_COUNT)
+    epochs: int | None = setting("Passes over the training frames.", **_OWN_COUNT)
+    batch_size: int | None = setting("Frames per batch.", **_OWN_COUNT)
     latent_size: int | None = setting(
-        "Size of the latent space.",
-        None,
-        unset="one per internal coordinate, at most 512",
-        once=0,
-        allowed=_COUNT,
+        "Size of the latent space.", unset="one per internal coordinate, at most 512", **_OWN_COUNT
     )
     hidden_size: int | None = setting(
-        "Width of the hidden layers.",
-        None,
-        unset="2 per internal coordinate, 256 to 1024",
-        once=0,
-        allowed=_COUNT,
+        "Width of the hidden layers.", unset="2 per internal coordinate, 256 to 1024", **_OWN_COUNT
     )
-    learning_rate: float | None = setting("Highest learning rate of Adam.", None, once=0.0, allowed=_POSITIVE)
-    kl_weight: float | None = setting(
-        "Weight of the KL divergence in the loss.", None, once=-1.0, allowed=_FROM_ZERO
-    )
-    energy_weight: float | None = setting(
-        "Weight of the TorchMD energies in the loss.", None, once=-1.0, allowed=_FROM_ZERO
-    )
+    learning_rate: float | None = setting("Highest learning rate of Adam.", **_OWN_RATE)
+    kl_weight: float | None = setting("Weight of the KL divergence in the loss.", **_OWN_WEIGHT)
+    energy_weight: float | None = setting("Weight of the TorchMD energies in the loss.", **_OWN_WEIGHT)
     cartesian_weight: float | None = setting(
-        "Weight of the CV and of distances between atoms in the loss.", None, once=-1.0, allowed=_FROM_ZERO
+        "Weight of the CV and of distances between atoms in the loss.", **_OWN_WEIGHT
     )
-    seed: int = setting(_SEED, 0, allowed=_SEEDS)
-    device: str = setting(_DEVICE, "auto")
+    seed: int = setting(**_SEED)
+    device: str = setting(**_DEVICE)
     precision: Literal["float32", "float64"] = setting("Precision of the network.", "float32")
-    threads: int | None = setting(
-        _THREADS,
-        None,
-        unset="one below 500 atoms, else torch's own choice",
-        example=1,
-        once=0,
-        allowed=_COUNT,
-    )
+    threads: int | None = setting(**_THREADS)
     memory_gb: float = setting(
         "Frames of a split up to this size stay in memory (GB); larger ones are read as needed.",
         2.0,
         allowed=_FROM_ZERO,
     )
     quick: bool = setting("An eighth of the epochs, for a first look.", False)
-    resume: bool = setting(_RESUME, False)
-    force: bool = setting(_FORCE, False)
+    resume: bool = setting(**_RESUME)
+    force: bool = setting(**_FORCE)
 
 
 @dataclass(frozen=True)
@@ -277,46 +259,31 @@ class TrainLstmConfig(Settings):
 
     preset: str | None = setting(
         "paper: the published method; default: ours, which is more accurate.",
-        None,
         unset="that of the autoencoder",
         example="default",
     )
     epochs: int | None = setting(
         "Epochs of 40 batches of new sequences, fewer where there are few frames; with preset paper "
         "passes over the training sequences.",
-        None,
-        once=0,
-        allowed=_COUNT,
+        **_OWN_COUNT,
     )
-    batch_size: int | None = setting(
-        "Sequences per batch; large proteins take fewer.", None, once=0, allowed=_COUNT
-    )
+    batch_size: int | None = setting("Sequences per batch; large proteins take fewer.", **_OWN_COUNT)
     hidden_size: int | None = setting(
-        "Width of the LSTM.", None, unset="the size of the latent space", once=0, allowed=_COUNT
+        "Width of the LSTM.", unset="the size of the latent space", **_OWN_COUNT
     )
-    learning_rate: float | None = setting(
-        "Highest learning rate; wide layers take less.", None, once=0.0, allowed=_POSITIVE
-    )
+    learning_rate: float | None = setting("Highest learning rate; wide layers take less.", **_OWN_RATE)
     critic_samples: int | None = setting(
         "Most next frames sampled for the critic of the default preset; 0: no critic.",
-        None,
         unset="8000, fewer with fewer epochs",
         example=8000,
         allowed=_FROM_ZERO,
     )
     quick: bool = setting("An eighth of the epochs and critic samples, for a first look.", False)
-    seed: int = setting(_SEED, 0, allowed=_SEEDS)
-    device: str = setting(_DEVICE, "auto")
-    threads: int | None = setting(
-        _THREADS,
-        None,
-        unset="one below 500 atoms, else torch's own choice",
-        example=1,
-        once=0,
-        allowed=_COUNT,
-    )
-    resume: bool = setting(_RESUME, False)
-    force: bool = setting(_FORCE, False)
+    seed: int = setting(**_SEED)
+    device: str = setting(**_DEVICE)
+    threads: int | None = setting(**_THREADS)
+    resume: bool = setting(**_RESUME)
+    force: bool = setting(**_FORCE)
 
 
 @dataclass(frozen=True)
@@ -325,34 +292,27 @@ class RolloutConfig(Settings):
 
     start: Path | None = setting(
         "Structure to start from: PDB, mmCIF, GRO, or a PSF or prmtop with coordinates beside it.",
-        None,
         unset="a held-out pull of the run",
         example="start.pdb",
     )
     steps: int | None = setting(
-        "New frames per pull.",
-        None,
-        unset="10, or as many as the schedule has",
-        example=10,
-        once=0,
-        allowed=_COUNT,
+        "New frames per pull.", unset="10, or as many as the schedule has", example=10, **_OWN_COUNT
     )
     target: float | None = setting(
         "Target CV, in A or degrees.",
-        None,
         unset="where the training pulls end",
         example=30.0,
         allowed=Range(),
         flag="--to",
     )
     schedule: Path | None = setting(
-        "Table of step and CV to follow, in place of a target.", None, unset="none", example="schedule.csv"
+        "Table of step and CV to follow, in place of a target.", unset="none", example="schedule.csv"
     )
     samples: int = setting("Pulls to generate.", 8, allowed=_COUNT)
-    seed: int = setting(_SEED, 0, allowed=_SEEDS)
-    output: Path | None = setting(_OUTPUT, None, unset="rollout in the run folder", example="my-rollout")
-    device: str = setting(_DEVICE, "auto")
-    force: bool = setting(_FORCE, False)
+    seed: int = setting(**_SEED)
+    output: Path | None = setting(_OUTPUT, unset="rollout in the run folder", example="my-rollout")
+    device: str = setting(**_DEVICE)
+    force: bool = setting(**_FORCE)
 
 
 @dataclass(frozen=True)
@@ -361,11 +321,11 @@ class RelaxConfig(Settings):
 
     start: Path = setting("The start of the rollout, a file with all its atoms.", example="start.pdb")
     rollout: Path | None = setting(
-        "Folder of the pulls.", None, unset="rollout in the run folder", example="my-rollout"
+        "Folder of the pulls.", unset="rollout in the run folder", example="my-rollout"
     )
-    parameters: tuple[Path, ...] = setting(_PARAMETERS, (), unset="none", example=["par.prm"])
+    parameters: tuple[Path, ...] = setting(**_PARAMETERS, unset="none")
     forcefield: str = setting(_FORCEFIELD, "charmm36")
-    force: bool = setting(_FORCE, False)
+    force: bool = setting(**_FORCE)
 
 
 @dataclass(frozen=True)
@@ -376,10 +336,10 @@ class AnalyzeConfig(Settings):
         "Generated trajectories to judge.", (), unset="the rollout of the run", example=["pull_000.dcd"]
     )
     topology: Path | None = setting(
-        _TOPOLOGY, None, unset="the one beside the trajectories", example="topology.pdb"
+        _TOPOLOGY, unset="the one beside the trajectories", example="topology.pdb"
     )
-    output: Path | None = setting(_OUTPUT, None, unset="analysis in the run folder", example="my-analysis")
-    force: bool = setting(_FORCE, False)
+    output: Path | None = setting(_OUTPUT, unset="analysis in the run folder", example="my-analysis")
+    force: bool = setting(**_FORCE)
 
 
 #: The settings of every command that reads a TOML file.

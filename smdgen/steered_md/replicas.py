@@ -70,22 +70,10 @@ def measured_rate(job: PullJob) -> float:
     Raises:
         SimulationError: The few steps fail.
     """
-    import openmm
-
-    system = openmm.XmlSerializer.deserialize(job.system_xml)
     n_steps = _FEW_MOVES * job.protocol.steps_per_move
     short = replace(job.protocol, n_steps=3 * n_steps, steps_per_frame=n_steps, equilibration_steps=0)
     ends: list[float] = []
-    run_pull(
-        system,
-        job.positions,
-        job.distance,
-        short,
-        job.seed,
-        job.platform,
-        job.threads,
-        on_frame=lambda _: ends.append(time.perf_counter()),
-    )
+    _make(replace(job, protocol=short), 0, lambda _: ends.append(time.perf_counter()))
     return 2 * n_steps / (ends[-1] - ends[0])
 
 
@@ -93,15 +81,9 @@ def _make(job: PullJob, index: int, on_frame: Callable[[int], None]) -> PullReco
     import openmm
 
     system = openmm.XmlSerializer.deserialize(job.system_xml)
+    seed = job.seed + index
     return run_pull(
-        system,
-        job.positions,
-        job.distance,
-        job.protocol,
-        job.seed + index,
-        job.platform,
-        job.threads,
-        on_frame,
+        system, job.positions, job.distance, job.protocol, seed, job.platform, job.threads, on_frame
     )
 
 

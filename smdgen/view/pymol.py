@@ -159,7 +159,7 @@ def write_view_pml(
     path: Path,
     structure_file: Path,
     trajectories: Sequence[Path],
-    cv: "CollectiveVariable | None",
+    cv: "CollectiveVariable",
     atom_names: Sequence[str],
     n_frames: int,
     real: Sequence[Path] = (),
@@ -173,7 +173,7 @@ def write_view_pml(
         structure_file: PDB of the atoms in the trajectories.
         trajectories: DCD files of those atoms, one a pull. Where the variable joins centres of groups,
             their files lie beside them; values for the captions are those of its `.colvars.traj`.
-        cv: Atoms are 0-based in the structure file; None for no label.
+        cv: Atoms are 0-based in the structure file.
         atom_names: (n_atoms,), names in the structure file, which decide how the model is drawn.
         n_frames: Frames of the longest pull.
         real: Real pulls, shown beside the first one.
@@ -195,7 +195,7 @@ def write_view_pml(
     what = f"{len(trajectories)} pull{'s' * (len(trajectories) > 1)} of {n_frames} frames"
     backbone = has_backbone(atom_names)
     centres = []
-    if cv is not None and has_centres(cv):
+    if has_centres(cv):
         centres = [path.with_name(CENTRES_FILE), *map(centres_file, files)]
     script = _PML_SCRIPT.format(
         what=what,
@@ -205,16 +205,16 @@ def write_view_pml(
         timed=timed,
         pulls=pulls,
         files=[_relative(file, folder) for file in (structure_file, *files, *centres)],
-        label=None if cv is None else cv.name,
-        cv_name="" if cv is None else cv.name,
-        cv_unit="" if cv is None else cv.unit,
+        label=cv.name,
+        cv_name=cv.name,
+        cv_unit=cv.unit,
         points=_points(cv, folder, path),
         style=_style(backbone, len(atom_names)),
         n_frames=n_frames,
         reassign=_reassign(n_frames) if backbone and n_frames <= FRAMES_TO_REASSIGN else "",
         hidden="".join(f"disable *{name}\n" for name in names[1 : len(trajectories)]),
         help_others="".join(map(_help_others, names[1 : len(trajectories)][:1])),
-        help_what=f"{what}" + ("; a real pull in grey." if real else "."),
+        help_what=what + ("; a real pull in grey." if real else "."),
     )
     with atomic_path(path) as temporary:
         temporary.write_text(script, encoding="utf-8")
@@ -330,9 +330,9 @@ def _help_others(name: str) -> str:
     return f'    print("smdgen: `enable *{name}` shows another pull, `disable *{name}` hides it.")\n'
 
 
-def _points(cv: "CollectiveVariable | None", folder: Path, script: Path) -> str:
+def _points(cv: "CollectiveVariable", folder: Path, script: Path) -> str:
     """Atoms or centres of the variable as spheres, joined by dashes; the number stands in the caption."""
-    if cv is None or not has_label(cv):
+    if not has_label(cv):
         return ""
     lines = []
     if has_centres(cv):

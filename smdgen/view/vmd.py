@@ -106,7 +106,7 @@ def write_view_vmd(
     path: Path,
     structure_file: Path,
     trajectories: Sequence[Path],
-    cv: "CollectiveVariable | None",
+    cv: "CollectiveVariable",
     atom_names: Sequence[str],
     n_frames: int,
     real: Sequence[Path] = (),
@@ -119,7 +119,7 @@ def write_view_vmd(
         structure_file: PDB or PSF of the atoms in the trajectories.
         trajectories: DCD files of those atoms, one a pull. Where the variable joins centres of groups,
             their files lie beside them.
-        cv: Atoms are 0-based in the structure file; None for no label.
+        cv: Atoms are 0-based in the structure file.
         atom_names: (n_atoms,), names in the structure file, which decide how the model is drawn.
         n_frames: Frames of the longest pull.
         real: Real pulls, shown beside the first one.
@@ -127,10 +127,9 @@ def write_view_vmd(
     """
     folder = path.parent
     what = f"{len(trajectories)} pull{'s' * (len(trajectories) > 1)} of {n_frames} frames"
-    n_points = 0 if cv is None else len(cv.groups)
+    n_points = len(cv.groups)
     kind = LABEL_KINDS.get(n_points, "Bonds")
-    centres = cv is not None and has_centres(cv)
-    atoms = () if cv is None else label_atoms(cv)
+    centres, atoms = has_centres(cv), label_atoms(cv)
     labelled = centres or bool(atoms)
     loaded = [(file, "generated") for file in trajectories] + [(file, "real") for file in real]
     needed = [structure_file, *(file for file, _ in loaded)]
@@ -248,7 +247,6 @@ def _indented(lines: Sequence[str], width: int) -> str:
     return "".join(f"{' ' * width}{line}\n" for line in lines)
 
 
-def _label_help(kind: str, cv: "CollectiveVariable | None") -> str:
-    assert cv is not None
+def _label_help(kind: str, cv: "CollectiveVariable") -> str:
     plot = f"Graphics > Labels > {kind} > Graph plots it"
     return f'    puts "smdgen: the label is {cv.name} in {cv.unit}; {plot}."\n'

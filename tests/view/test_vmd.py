@@ -197,11 +197,6 @@ def test_only_long_pulls_are_smoothed(tmp_path, n_frames, smoothing):
     assert {rep.smoothing for rep in reps} == {smoothing}
 
 
-def test_no_cv_no_label(tmp_path):
-    """Trajectories without a CV can be looked at as well."""
-    assert show(tmp_path, write_pulls(tmp_path), cv=None).labels == []
-
-
 def test_stand_in_is_strict(tmp_path):
     """The tests above mean something only if wrong scripts fail."""
     with pytest.raises(VmdError, match="Unable to load"):
