@@ -516,8 +516,8 @@ def test_the_estimate_is_of_the_steps_alone(config, monkeypatch):
     plan = plan_pulls(config)
     clock = {"now": 0.0}
 
-    def pull(*arguments, on_frame):
-        protocol = arguments[3]
+    def pull(*arguments):
+        protocol, on_frame = arguments[3], arguments[-1]
         clock["now"] += 3.0
         for frame in range(protocol.n_steps // protocol.steps_per_frame):
             clock["now"] += protocol.steps_per_frame / 500
