@@ -78,6 +78,9 @@ def evaluate(cv: CollectiveVariable, x: "Tensor") -> "Tensor":
     Returns:
         (...), A or degrees (dihedrals in [-180, 180]). Differentiable, with finite gradients everywhere.
 
+    Raises:
+        ValueError: Of no known kind.
+
     Source: G. Fiorin, M. L. Klein, J. Henin, Mol. Phys. 111, 3345 (2013) (Colvars).
     """
     import torch
@@ -92,8 +95,11 @@ def evaluate(cv: CollectiveVariable, x: "Tensor") -> "Tensor":
     order = np.arange(len(cv.groups))[None]
     if cv.kind == "distance":
         return bond_lengths(centres, order)[..., 0]
-    turn = angles if cv.kind == "angle" else dihedrals
-    return turn(centres, order)[..., 0] * (180 / torch.pi)
+    if cv.kind == "angle":
+        return angles(centres, order)[..., 0] * (180 / torch.pi)
+    if cv.kind == "dihedral":
+        return dihedrals(centres, order)[..., 0] * (180 / torch.pi)
+    raise ValueError(f"a CV of kind {cv.kind!r}; known are {', '.join(KINDS)}")
 
 
 def group_centres(cv: CollectiveVariable, x: "Tensor") -> "Tensor":

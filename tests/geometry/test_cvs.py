@@ -71,6 +71,12 @@ def test_distance_of_single_atoms_and_of_centres_of_mass(structure, modelled, fr
     assert groups.groups == ((0,), (7,))
 
 
+def test_a_kind_that_is_not_known_is_refused_and_taken_for_no_other(frames):
+    cv = cvs.CollectiveVariable("c", "coordination", ((0,), (3,), (5,), (7,)), ((1.0,),) * 4)
+    with pytest.raises(ValueError, match="'coordination'; known are distance, angle"):
+        cvs.evaluate(cv, frames)
+
+
 def test_groups_are_weighted_by_mass_only_where_colvars_does(structure, modelled):
     assert parse("distance(1-2 O; 3-3 CA)", structure, modelled).weights == ((15.999, 15.999), (12.011,))
     assert parse("gyration(1-2 O)", structure, modelled).weights == ((1.0, 1.0),)

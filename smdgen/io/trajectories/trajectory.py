@@ -205,10 +205,12 @@ def _open(path: Path, salvage: bool, known: SoundDcd | None, scan: bool) -> Traj
         return PdbTrajectory(path)
     if kind in COORDINATE_KINDS:
         raise TrajectoryError(f"{path} holds {kind}, one set of them; expected {_FORMATS}: name another file")
-    if kind:
+    if kind in ("XTC", "TRR", "H5"):
         from smdgen.io.trajectories.sandboxed import SandboxedTrajectory
 
         return SandboxedTrajectory(path, kind, scan)
+    if kind:
+        raise ValueError(f"{path} is of kind {kind!r}, for which there is no reader")
     if path.suffix.lower() == ".gro":
         name = shlex.quote(str(path))
         command = f"gmx trjconv -f {name} -s {name} -o {shlex.quote(path.stem)}.xtc"

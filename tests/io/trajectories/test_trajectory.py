@@ -61,6 +61,12 @@ def files(frames: NDArray[np.float32], example_pdb: Path, tmp_path_factory: pyte
     return folder
 
 
+def test_a_kind_without_a_reader_is_refused(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smdgen.io.trajectories.trajectory.coordinate_kind", lambda _: "TNG")
+    with pytest.raises(ValueError, match="of kind 'TNG', for which there is no reader"):
+        open_trajectory(files / "a.xtc", 104)
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_gives_the_same(files: Path, frames: NDArray[np.float32], kind: str) -> None:
     precision = 0.006 if kind == "xtc" else 6e-4
