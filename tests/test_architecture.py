@@ -111,7 +111,7 @@ def test_only_the_store_reads_headers_by_key():
 def test_the_numbers_of_the_methods_stand_in_presets():
     """So that a model file, which keeps them, is complete."""
     others = {
-        ("dynamics", "N_CONDITIONS"),  # what the network is told, one by one
+        ("dynamics", "CONDITION_SIZE"),  # of a condition, one by one
         ("components", "MOST_EXACT"),  # how components are found, not which
         ("components", "_SPARE, _ROUNDS"),
     }

@@ -11,7 +11,7 @@ from benchmarks.quality.baselines import Generator, RealPulls
 from smdgen.geometry.cvs import evaluate
 from smdgen.geometry.frames import superpose
 from smdgen.method.autoencoder import FeatureVae
-from smdgen.method.guidance import steer
+from smdgen.method.guidance import move_to_target
 from smdgen.method.target_path import sample_target_path
 from smdgen.method.training_paths import TrainingPaths
 from smdgen.progress import Silent
@@ -34,9 +34,9 @@ class Code:
 
     Attributes:
         encode: (..., n_atoms, 3), A -> (..., size).
-        decode: (n, size), aims (n,) or None, generator -> frames (n, n_atoms, 3) and the codes they have,
-            which steering may have moved.
-        is_steered: Whether steps are told the CV now and the CV aimed at.
+        decode: (n, size), target_cv (n,) or None, generator -> frames (n, n_atoms, 3) and the codes they
+            have, which guidance may have moved.
+        is_steered: Whether steps are told the CV now and the target CV.
         rebuilds: Whether decoding an encoded frame says anything.
     """
 
@@ -56,9 +56,9 @@ class Stepper(nn.Module):
 
     def __init__(self, size: int, head: str, *, memory: bool, steered: bool) -> None:
         super().__init__()
-        n_conditions = 2 if steered else 0
-        self.memory = nn.LSTM(size + n_conditions, MEMORY, batch_first=True) if memory else None
-        self.head = HEADS[head](size, size + n_conditions + (MEMORY if memory else 0))
+        n_condition = 2 if steered else 0
+        self.memory = nn.LSTM(size + n_condition, MEMORY, batch_first=True) if memory else None
+        self.head = HEADS[head](size, size + n_condition + (MEMORY if memory else 0))
         for name, value in (("centre", torch.zeros(size)), ("scale", torch.ones(size))):
             self.register_buffer(name, value)
         self.register_buffer("cv_centre", torch.zeros(()))
@@ -66,13 +66,13 @@ class Stepper(nn.Module):
         self.is_steered = steered
 
     def context(
-        self, z: Tensor, now: Tensor, aim: Tensor, state: tuple[Tensor, Tensor] | None = None
+        self, z: Tensor, now: Tensor, target_cv: Tensor, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-        """What is known after each code: z (n, n_steps, size), now and aim (n, n_steps)."""
+        """What is known after each code: z (n, n_steps, size), now and target_cv (n, n_steps)."""
         known = z
         if self.is_steered:
-            conditions = (torch.stack([now, aim], -1) - self.cv_centre) / self.cv_scale
-            known = torch.cat([z, conditions], -1)
+            condition = (torch.stack([now, target_cv], -1) - self.cv_centre) / self.cv_scale
+            known = torch.cat([z, condition], -1)
         if self.memory is None:
             return known, None
         hidden, state = self.memory(known, state)
@@ -86,7 +86,7 @@ def raw_lstm(real: RealPulls, seed: int, epochs: int = EPOCHS) -> Generator:
     def encode(x: Tensor) -> Tensor:
         return superpose(x, reference).flatten(-2)
 
-    def decode(z: Tensor, aim: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:  # noqa: ARG001
+    def decode(z: Tensor, target_cv: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:  # noqa: ARG001
         return z.unflatten(-1, reference.shape), z
 
     return _trained(real, Code(encode, decode, False, False), "point", True, seed, epochs)
@@ -95,20 +95,20 @@ def raw_lstm(real: RealPulls, seed: int, epochs: int = EPOCHS) -> Generator:
 def latent_mlp(real: RealPulls, vae: FeatureVae, seed: int, epochs: int = EPOCHS) -> Generator:
     """A network without memory that predicts the next latent: a deterministic propagator."""
 
-    def decode(z: Tensor, aim: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:  # noqa: ARG001
+    def decode(z: Tensor, target_cv: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:  # noqa: ARG001
         return vae.decode(z), z
 
     return _trained(real, Code(lambda x: vae.encode(x)[0], decode, False, True), "point", False, seed, epochs)
 
 
 def latent_lstm(real: RealPulls, vae: FeatureVae, head: str, seed: int, epochs: int = EPOCHS) -> Generator:
-    """An LSTM over latents with one of three heads, steered after each step, decoded as the default is."""
+    """An LSTM over latents with one of three heads, guided after each step, decoded as the default is."""
 
-    def decode(z: Tensor, aim: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        if aim is None:
+    def decode(z: Tensor, target_cv: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        if target_cv is None:
             return vae.decode(z), z
         noise = torch.randn(len(z), vae.features.n_features, generator=generator, dtype=z.dtype)
-        z = steer(vae, real.cv, z, noise, aim)
+        z = move_to_target(vae, real.cv, z, noise, target_cv)
         return vae.decode(z, noise), z
 
     return _trained(real, Code(lambda x: vae.encode(x)[0], decode, True, True), head, True, seed, epochs)
@@ -174,20 +174,20 @@ def _generator(stepper: Stepper, real: RealPulls, code: Code) -> Generator:
     def pulls(start: Tensor, n_samples: int, seed: int) -> tuple[Tensor, Tensor | None]:
         generator = torch.Generator().manual_seed(seed)
         now = evaluate(real.cv, start).expand(n_samples)
-        aims = torch.zeros(n_samples, real.n_steps + 1, dtype=start.dtype)
+        targets = torch.zeros(n_samples, real.n_steps + 1, dtype=start.dtype)
         if code.is_steered:
             drawn = sample_target_path(schedule, float(now[0]), real.n_steps, n_samples, None, generator)
-            aims = drawn.values.to(start)
+            targets = drawn.values.to(start)
         z, state, path = code.encode(start).expand(n_samples, -1), None, [start.expand(n_samples, -1, -1)]
         for step in range(1, real.n_steps + 1):
-            aim = aims[:, step]
+            target_cv = targets[:, step]
             seen = ((z - stepper.centre) / stepper.scale)[:, None]
-            context, state = stepper.context(seen, now[:, None], aim[:, None], state)
+            context, state = stepper.context(seen, now[:, None], target_cv[:, None], state)
             z = following_codes(seen[:, 0], context[:, 0], generator)
-            frame, z = code.decode(z, aim if code.is_steered else None, generator)
+            frame, z = code.decode(z, target_cv if code.is_steered else None, generator)
             path.append(superpose(frame, path[-1]))
             now = evaluate(real.cv, frame)
-        return torch.stack(path[1:], 1), aims[:, 1:] if code.is_steered else None
+        return torch.stack(path[1:], 1), targets[:, 1:] if code.is_steered else None
 
     @torch.no_grad()
     def following(pulls: Tensor, seed: int) -> Tensor:

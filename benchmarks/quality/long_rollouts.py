@@ -130,9 +130,9 @@ def _open(run: str | None, temporary: Path) -> tuple[Dataset, PullModel]:
         config = PrepareConfig(pulls, EXAMPLE / "deca_alanine.psf")
         prepare.run(config, folder.path, Silent())
     vae = AutoencoderFile.open(models / "vae.safetensors")
-    lstm = DynamicsFile.open(models / "lstm.safetensors")
+    dynamics = DynamicsFile.open(models / "lstm.safetensors")
     dataset = open_dataset(folder.dataset)
-    return dataset, build_model(vae, lstm, dataset.structure)
+    return dataset, build_model(vae, dynamics, dataset.structure)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

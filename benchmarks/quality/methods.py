@@ -175,7 +175,7 @@ def _package(bench: Bench, preset: str) -> Generator:
 
     def pulls(start: Tensor, n_samples: int, seed: int) -> tuple[Tensor, Tensor]:
         rollout = generate(model, start, N_STEPS, n_samples, None, seed)
-        return rollout.positions[:, 1:], rollout.aims[:, 1:]
+        return rollout.positions[:, 1:], rollout.target_cv[:, 1:]
 
     @torch.no_grad()
     def rebuilt(x: Tensor) -> Tensor:

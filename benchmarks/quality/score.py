@@ -40,7 +40,7 @@ def score(
     rows = np.linspace(0, held_out.shape[1] - 1, N_STEPS + 1).round().astype(np.int64)
     real = held_out[:, rows]
     made = [generator.pulls(x[0], SAMPLES_PER_PULL, 1000 * seed + i) for i, x in enumerate(real)]
-    targets = [aims for _, aims in made if aims is not None]
+    targets = [target_cv for _, target_cv in made if target_cv is not None]
     rebuilt = None
     if generator.rebuilt is not None:
         frames = held_out.flatten(0, 1)

@@ -29,7 +29,7 @@ class Way:
         window: The part of the real pulls that generated ones cover, from 0 to 1, at even times; where real
             ones are blocks, the part of their whole trajectory.
         cv: (n_frames,). Where generated pulls follow a schedule, or real ones go both ways or are blocks of
-            a trajectory: the CV aimed at, mean over the pulls; a real pull's frames are then those with the
+            a trajectory: the target CV, mean over the pulls; a real pull's frames are then those with the
             nearest CV.
     """
 
@@ -46,7 +46,7 @@ class Generated:
         paths: The files.
         positions: (n_pulls, n_frames, n_atoms, 3), A. Modelled atoms in the dataset's order.
         times_ps: (n_frames,), ps.
-        aims: (n_pulls, n_frames); None if unknown.
+        target_cv: (n_pulls, n_frames); None if unknown.
         way: Where on the real pulls they go.
         start_pull: Name of the held-out pull they start from; None if unknown.
         notes: What was odd.
@@ -56,7 +56,7 @@ class Generated:
     paths: tuple[Path, ...]
     positions: Positions
     times_ps: NDArray[np.float64]
-    aims: NDArray[np.float64] | None
+    target_cv: NDArray[np.float64] | None
     way: Way
     start_pull: str | None
     notes: tuple[str, ...]
@@ -92,10 +92,10 @@ def read_generated(
             "step by step; analyze those of one length at a time"
         )
     report = _rollout_report(paths)
-    way, aims = Way(), None
+    way, target_cv = Way(), None
     if report is not None:
-        aims = _aims(paths, len(positions[0]), dataset)
-        way = way_of(report, dataset, len(positions[0]) - 1, aims)
+        target_cv = _target_cv(paths, len(positions[0]), dataset)
+        way = way_of(report, dataset, len(positions[0]) - 1, target_cv)
         known = (None, dataset.content_hash, dataset.provenance.get("part_of"))
         if report.get("dataset_hash") not in known:
             notes.append(
@@ -118,7 +118,7 @@ def read_generated(
         paths=tuple(paths),
         positions=np.stack(positions),
         times_ps=times[0],
-        aims=aims,
+        target_cv=target_cv,
         way=way,
         start_pull=None if report is None else report.get("start_pull"),
         notes=tuple(dict.fromkeys(notes)),
@@ -134,7 +134,7 @@ def way_covered(cv_paths: NDArray[np.float64], share: float, target: float | Non
     Args:
         cv_paths: (n_pulls, n_frames). CV of real pulls at even times.
         share: Duration of the rollout over that of a real pull.
-        target: CV aimed at by the last step.
+        target: Target CV of the last step.
 
     Returns:
         Begin and end, from 0 to 1.
@@ -206,7 +206,7 @@ def _rollout_report(paths: Sequence[Path]) -> dict[str, Any] | None:
 
 
 def way_of(
-    report: Mapping[str, Any], dataset: Dataset, n_steps: int, aims: NDArray[np.floating] | None
+    report: Mapping[str, Any], dataset: Dataset, n_steps: int, target_cv: NDArray[np.floating] | None
 ) -> Way:
     """The part of the way the pulls of a rollout cover; by the CV where time says nothing.
 
@@ -214,7 +214,7 @@ def way_of(
         report: What rollout.json holds.
         dataset: The real pulls.
         n_steps: Of the generated pulls.
-        aims: (n_pulls, n_steps + 1). The CV aimed at; None if unknown.
+        target_cv: (n_pulls, n_steps + 1). Target CV of each frame; None if unknown.
     """
     pulls = [pull for pull in (dataset.of_split("train") or dataset.pulls) if pull.n_frames > 1]
     tracks = [np.arange(pull.start, pull.stop) for pull in pulls]
@@ -226,8 +226,8 @@ def way_of(
     target, mean, net = report.get("target"), paths.mean(axis=0), paths[:, -1] - paths[:, 0]
     cv = None
     both_ways = net.min() < 0 < net.max()
-    if aims is not None and (both_ways or report.get("schedule_sha256") or dataset.has_blocks):
-        cv = np.asarray(mean_path(aims, dataset.cv.periodic), dtype=np.float64)
+    if target_cv is not None and (both_ways or report.get("schedule_sha256") or dataset.has_blocks):
+        cv = np.asarray(mean_path(target_cv, dataset.cv.periodic), dtype=np.float64)
         if not dataset.has_blocks:
             return Way(cv=cv)
     times = [float(dataset.times_ps[track[-1]] - dataset.times_ps[track[0]]) for track in tracks]
@@ -258,15 +258,15 @@ def _evenly(frames: NDArray[np.int64], n_frames: int, window: tuple[float, float
     return chosen
 
 
-def _aims(paths: Sequence[Path], n_frames: int, dataset: Dataset) -> NDArray[np.float64] | None:
-    """The CV each frame of the rollouts was aimed at, from the cv.csv beside them."""
+def _target_cv(paths: Sequence[Path], n_frames: int, dataset: Dataset) -> NDArray[np.float64] | None:
+    """The target CV of each frame of the rollouts, from the cv.csv beside them."""
     column = f"{dataset.cv.name}_aim_{dataset.cv.unit}"
     try:
         with (paths[0].parent / "cv.csv").open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
-        aims = {(int(row["pull"]), int(row["frame"])): float(row[column]) for row in rows}
+        target_cv = {(int(row["pull"]), int(row["frame"])): float(row[column]) for row in rows}
         pulls = [int(path.stem.removeprefix("pull_")) for path in paths]
-        return np.array([[aims[pull, frame] for frame in range(n_frames)] for pull in pulls])
+        return np.array([[target_cv[pull, frame] for frame in range(n_frames)] for pull in pulls])
     except (OSError, KeyError, ValueError):
         return None
 

@@ -26,14 +26,14 @@ def held_out_start(dataset: Dataset, can_begin: Callable[[float], bool]) -> Star
 
 
 def pull_to_show(
-    dataset: Dataset, record: Mapping[str, Any], aims: NDArray[np.floating]
+    dataset: Dataset, record: Mapping[str, Any], target_cv: NDArray[np.floating]
 ) -> tuple[Pull, Positions, bool] | None:
     """A held-out pull for the eye beside generated ones: the one that they start from, else the first one.
 
     Args:
         dataset: The pulls.
         record: What rollout.json holds.
-        aims: (n_pulls, n_steps + 1). CV that generated frames aim at.
+        target_cv: (n_pulls, n_steps + 1). Target CV of each generated frame.
 
     Returns:
         The pull, frames of it, (n_steps + 1, n_atoms, 3), A, and whether these have the times of the
@@ -44,7 +44,7 @@ def pull_to_show(
     if record["dataset_hash"] not in known or not held_out:
         return None
     pull = next((pull for pull in held_out if pull.name == record["start_pull"]), held_out[0])
-    n_steps = aims.shape[1] - 1
-    way = way_of(record, dataset, n_steps, aims)
+    n_steps = target_cv.shape[1] - 1
+    way = way_of(record, dataset, n_steps, target_cv)
     frames = dataset.positions(frames_to_show(dataset, pull, n_steps + 1, way))
     return pull, frames, way.cv is None or dataset.is_block(pull)

@@ -2,7 +2,7 @@
 
 | symbol   | here                                                                                   |
 |----------|----------------------------------------------------------------------------------------|
-| D        | `Critic`: log odds that a frame is real, from CA distances and the conditions          |
+| D        | `Critic`: log odds that a frame is real, from CA distances and the condition           |
 | w        | exp(D / 2), 0 for a frame with a clash; `log_weights`                                  |
 | p(i)     | w(i) / sum of w over the candidates of one step                                        |
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from smdgen.geometry.frames import bond_lengths
 from smdgen.geometry.validity import clashing
-from smdgen.method.dynamics import N_CONDITIONS
+from smdgen.method.dynamics import CONDITION_SIZE
 from smdgen.method.guidance import FlowModel, draw_next
 from smdgen.method.presets import DEFAULT, CriticNumbers
 
@@ -40,7 +40,7 @@ class Critic(nn.Module):
     def __init__(self, n_pairs: int, numbers: CriticNumbers = DEFAULT.critic) -> None:
         super().__init__()
         self.numbers, width, dropout = numbers, numbers.width, numbers.dropout
-        n_inputs = n_pairs * (len(numbers.centres) + 1) + N_CONDITIONS
+        n_inputs = n_pairs * (len(numbers.centres) + 1) + CONDITION_SIZE
         self.layers = nn.Sequential(
             nn.Linear(n_inputs, width), nn.SiLU(), nn.Dropout(dropout),
             nn.Linear(width, width), nn.SiLU(), nn.Dropout(dropout),
@@ -55,7 +55,7 @@ class Critic(nn.Module):
         cls,
         pairs: NDArray[np.int64],
         distances: Tensor,
-        conditions: Tensor,
+        scaled_condition: Tensor,
         numbers: CriticNumbers = DEFAULT.critic,
     ) -> "Critic":
         """An untrained critic, its inputs standardised.
@@ -63,12 +63,12 @@ class Critic(nn.Module):
         Args:
             pairs: (n_pairs, 2). Atoms whose distances it sees.
             distances: (n, n_pairs), A. Of frames.
-            conditions: (n, N_CONDITIONS). What the dynamics were told of them.
+            scaled_condition: (n, CONDITION_SIZE). That under which they were sampled, or follow.
             numbers: Its layers, and where it looks closely.
         """
         critic = cls(len(pairs), numbers).to(distances)
         critic.pairs.copy_(torch.from_numpy(pairs))
-        inputs = critic._inputs(distances, conditions)
+        inputs = critic._inputs(distances, scaled_condition)
         critic.centre.copy_(inputs.mean(0))
         critic.scale.copy_(inputs.std(0) + numbers.least_deviation)
         return critic
@@ -77,21 +77,21 @@ class Critic(nn.Module):
         """(..., n_atoms, 3), A -> (..., n_pairs), A."""
         return bond_lengths(x, self.pairs)
 
-    def forward(self, distances: Tensor, conditions: Tensor) -> Tensor:
-        """(..., n_pairs), A, and (..., N_CONDITIONS) -> (...), nat."""
-        inputs = (self._inputs(distances, conditions) - self.centre) / self.scale
+    def forward(self, distances: Tensor, scaled_condition: Tensor) -> Tensor:
+        """(..., n_pairs), A, and (..., CONDITION_SIZE) -> (...), nat."""
+        inputs = (self._inputs(distances, scaled_condition) - self.centre) / self.scale
         farthest = self.numbers.farthest
         odds: Tensor = self.layers(inputs.clamp(-farthest, farthest))[..., 0]
         return odds
 
-    def _inputs(self, distances: Tensor, conditions: Tensor) -> Tensor:
+    def _inputs(self, distances: Tensor, scaled_condition: Tensor) -> Tensor:
         centres, widths = (distances.new_tensor(x) for x in (self.numbers.centres, self.numbers.widths))
         near = torch.exp(-(((distances[..., None] - centres) / widths).square()))
-        return torch.cat([near.flatten(-2), distances / self.numbers.distance_scale, conditions], -1)
+        return torch.cat([near.flatten(-2), distances / self.numbers.distance_scale, scaled_condition], -1)
 
 
 def sample_next(
-    model: FlowModel, conditioning: Tensor, target_cv: Tensor, generator: torch.Generator
+    model: FlowModel, history: Tensor, target_cv: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Next latents (n, latent_size) and frames (n, n_atoms, 3), A, guided to their target CVs (n,).
 
@@ -99,13 +99,13 @@ def sample_next(
     frames without a clash, made as much like the real one as the critic can tell.
     """
     own = model.dynamics.numbers.sampling
-    z, frames, log_weights = _choose_next(model, conditioning, target_cv, generator)
+    z, frames, log_weights = _choose_next(model, history, target_cv, generator)
     enough = 0.0 if model.critic is None else math.log(own.min_total_weight)
     for _ in range(own.most_redraws):
         again = log_weights < enough
         if not again.any():
             break
-        other_z, other_frames, other = _choose_next(model, conditioning[again], target_cv[again], generator)
+        other_z, other_frames, other = _choose_next(model, history[again], target_cv[again], generator)
         both = torch.logaddexp(log_weights[again], other)
         drawn = torch.rand(len(both), generator=generator, dtype=torch.float64).to(both.device)
         better = drawn < (other - both).exp()
@@ -116,18 +116,18 @@ def sample_next(
 
 
 def _choose_next(
-    model: FlowModel, conditioning: Tensor, target_cv: Tensor, generator: torch.Generator
+    model: FlowModel, history: Tensor, target_cv: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One of several candidates each, taken by its weight, and the logarithm of all weights' sum (n,)."""
     own = model.dynamics.numbers.sampling
     n = 1 if model.critic is None else own.n_candidates
-    conditionings, targets = (part.repeat_interleave(n, 0) for part in (conditioning, target_cv))
-    z, frames = draw_next(model, conditionings, targets, generator)
+    histories, targets = (part.repeat_interleave(n, 0) for part in (history, target_cv))
+    z, frames = draw_next(model, histories, targets, generator)
     log_weights = torch.zeros(len(targets), dtype=torch.float64, device=targets.device)
     if model.critic is not None:
-        log_odds = model.critic(model.critic.distances(frames), conditionings[:, -N_CONDITIONS:])
+        log_odds = model.critic(model.critic.distances(frames), histories[:, -CONDITION_SIZE:])
         log_weights += own.critic_exponent * log_odds
-    clash = clashing(frames, model.limits).bool()
+    clash = clashing(frames, model.clash_limits).bool()
     log_weights = log_weights.masked_fill(clash, own.clash_log_weight).view(-1, n)
     rows = torch.arange(len(target_cv), device=target_cv.device) * n
     if n > 1:

@@ -109,10 +109,10 @@ class DefaultMethod:
             "n_blocks": own.n_blocks,
             **layout.sizes,
         }
-        lstm = FlowDynamics(**sizes, numbers=self.numbers).to(z.dtype)
-        lstm.read_features(autoencoder, layout)
-        lstm.standardise(z, cv)
-        return lstm, sizes
+        dynamics = FlowDynamics(**sizes, numbers=self.numbers).to(z.dtype)
+        dynamics.read_features(autoencoder, layout)
+        dynamics.standardise(z, cv)
+        return dynamics, sizes
 
     def empty_dynamics(self, sizes: Mapping[str, int]) -> FlowDynamics:
         """Dynamics of these sizes, for weights of a file."""

@@ -5,15 +5,15 @@
 | z(t)     | latent of frame t; inside, standardised by `z_centre` and `z_scale`                    |
 | c, c'    | `condition.cv`, `condition.target_cv`: CV of frame t, and that frame t + 1 is to have  |
 | dt       | `condition.dt_ps`, ps                                                                  |
-| h        | `conditioning`: soft torsions, LSTM output, conditions                                 |
+| h        | `history`: soft torsions, LSTM output, scaled condition                                |
 | s        | flow time, 0 for noise, 1 for the next latent                                          |
 | u        | the sample on its way: (1 - s) noise + s z(t + 1) in training                          |
 | v        | `velocity(u, s, h)`; the loss is the mean of (v - (z(t + 1) - noise))^2                |
 
 To try another network for the flow, change `velocity`; for a head that is no flow, change also `sample` and
 `loss_terms`, and what `guidance.draw_next` gives to `sample`; for another memory, change `encode_history`,
-whose last columns (`_conditions`) the critic reads too. The training loop is in `smdgen/training/fit.py`,
-called by `smdgen/stages/train_lstm.py`.
+whose last columns (`scaled_condition`) the critic reads too. The training loop is in
+`smdgen/training/fit.py`, called by `smdgen/stages/train_lstm.py`.
 
 Source: Y. Lipman et al., arXiv:2210.02747 (flow matching, the straight path).
 """
@@ -28,15 +28,15 @@ from smdgen.method.model import Condition, Dynamics
 from smdgen.method.presets import DEFAULT, DefaultNumbers, SamplingNumbers
 from smdgen.method.transformer import ResidueLayout, ResidueNet
 
-#: Numbers that steer a step: CV now, CV aimed at, their difference, time to the next frame.
-N_CONDITIONS = 4
+#: Numbers of a scaled condition: CV now, target CV, their difference, log of the time to the next frame.
+CONDITION_SIZE = 4
 
 
 class FlowDynamics(Dynamics):
     """Samples the next latent: an LSTM for the memory, a flow-matching head for the step.
 
     The head moves standard normal noise to the next latent by the ordinary differential equation
-    du/ds = v(u, s | soft torsions now, memory, CV now, CV aimed at, stride), s from 0 to 1. Its velocity
+    du/ds = v(u, s | soft torsions now, memory, CV now, target CV, time step), s from 0 to 1. Its velocity
     is the sum of a network on the latents, for what is stiff, and of one on the residues, which see the
     latents as internal features, for the torsions.
 
@@ -66,9 +66,9 @@ class FlowDynamics(Dynamics):
         super().__init__()
         self.latent_size, self.n_soft = latent_size, n_soft
         self.numbers, n_frequencies = numbers, numbers.dynamics.n_frequencies
-        self.lstm = nn.LSTM(n_soft + N_CONDITIONS, hidden_size, batch_first=True)
-        n_condition = hidden_size + N_CONDITIONS + 2 * n_frequencies
-        n_in = latent_size + n_soft + n_condition
+        self.lstm = nn.LSTM(n_soft + CONDITION_SIZE, hidden_size, batch_first=True)
+        n_conditioning = hidden_size + CONDITION_SIZE + 2 * n_frequencies
+        n_in = latent_size + n_soft + n_conditioning
         self.input_proj = nn.Linear(n_in, head_size)
         self.blocks = nn.ModuleList(_Block(head_size) for _ in range(n_blocks))
         self.output_proj = nn.Linear(head_size, latent_size)
@@ -76,7 +76,9 @@ class FlowDynamics(Dynamics):
         for last in (self.output_proj, self.skip):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
-        self.residues = ResidueNet(n_features, n_residues, n_kinds, n_soft, n_condition, numbers.transformer)
+        self.residues = ResidueNet(
+            n_features, n_residues, n_kinds, n_soft, n_conditioning, numbers.transformer
+        )
         self.register_buffer("cv_centre", torch.zeros(()))
         self.register_buffer("cv_scale", torch.ones(()))
         self.register_buffer("z_centre", torch.zeros(latent_size))
@@ -104,6 +106,14 @@ class FlowDynamics(Dynamics):
         self.cv_centre.copy_(cv.mean())
         self.cv_scale.copy_(cv.std(correction=0).clamp_min(least))
 
+    def standardised(self, z: Tensor) -> Tensor:
+        """Latents as the flow sees them, from those of the autoencoder, (..., latent_size) both."""
+        return (z - self.z_centre) / self.z_scale
+
+    def unstandardised(self, u: Tensor) -> Tensor:
+        """The inverse of `standardised`."""
+        return u * self.z_scale + self.z_centre
+
     def encode_history(
         self,
         z: Tensor,
@@ -111,7 +121,7 @@ class FlowDynamics(Dynamics):
         state: tuple[Tensor, Tensor] | None = None,
         disturbance: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Memory after each latent.
+        """What is known after each latent.
 
         Args:
             z: (n, n_steps, latent_size), standardised.
@@ -120,33 +130,33 @@ class FlowDynamics(Dynamics):
             disturbance: (n, n_steps, n_soft). Added to the soft torsions, in training.
 
         Returns:
-            Context (n, n_steps, n_soft + hidden_size + N_CONDITIONS) for `velocity`, and the state.
+            History (n, n_steps, n_soft + hidden_size + CONDITION_SIZE) for `velocity`, and the state.
         """
-        conditions = self._conditions(condition)
+        scaled = self.scaled_condition(condition)
         soft = (z * self.z_scale) @ self.to_features[self.soft].T
         if disturbance is not None:
             soft = soft + disturbance
-        hidden, state = self.lstm(torch.cat([soft, conditions], -1), state)
-        return torch.cat([soft, hidden, conditions], -1), state
+        hidden, state = self.lstm(torch.cat([soft, scaled], -1), state)
+        return torch.cat([soft, hidden, scaled], -1), state
 
-    def velocity(self, u: Tensor, s: Tensor, conditioning: Tensor) -> Tensor:
+    def velocity(self, u: Tensor, s: Tensor, history: Tensor) -> Tensor:
         """Velocity of the flow: u (..., latent_size), s (...,) from 0 to 1, given `encode_history`."""
         phase = s[..., None] * self.frequencies
-        soft, condition = conditioning.split([self.n_soft, conditioning.shape[-1] - self.n_soft], -1)
-        condition = torch.cat([condition, phase.sin(), phase.cos()], -1)
-        entered = torch.cat([u, soft, condition], -1)
+        soft, rest = history.split([self.n_soft, history.shape[-1] - self.n_soft], -1)
+        conditioning = torch.cat([rest, phase.sin(), phase.cos()], -1)
+        entered = torch.cat([u, soft, conditioning], -1)
         hidden = self.input_proj(entered)
         for block in self.blocks:
             hidden = block(hidden)
         learned: Tensor = self.output_proj(nn.functional.silu(hidden)) + self.skip(entered)
-        turned = self.residues((u * self.z_scale) @ self.to_features.T, soft, condition)
+        turned = self.residues((u * self.z_scale) @ self.to_features.T, soft, conditioning)
         learned = learned + (turned @ self.to_latents.T) / self.z_scale
         return learned + _normal_velocity(s)[..., None] * u
 
     @torch.no_grad()
     def sample(
         self,
-        conditioning: Tensor,
+        history: Tensor,
         noise: Tensor,
         numbers: SamplingNumbers,
         guidance: Callable[[Tensor], Tensor] | None = None,
@@ -154,7 +164,7 @@ class FlowDynamics(Dynamics):
         """Next latents, standardised: Heun's method from noise (n, latent_size) at s = 0 to s = 1.
 
         Args:
-            conditioning: (n, ...). Of `encode_history`.
+            history: (n, ...). Of `encode_history`.
             noise: (n, latent_size).
             numbers: Steps of the method, and the window of guidance.
             guidance: By how much the expected next latents (n, latent_size) miss their target; asked while
@@ -164,11 +174,11 @@ class FlowDynamics(Dynamics):
         for i in range(numbers.n_ode_steps):
             at = i * step
             s = torch.full(u.shape[:-1], at, dtype=u.dtype, device=u.device)
-            first = self.velocity(u, s, conditioning)
+            first = self.velocity(u, s, history)
             if guidance is not None and numbers.guidance_from <= at <= numbers.guidance_to:
                 u = u + at * guidance(u + (1 - at) * first)
-                first = self.velocity(u, s, conditioning)
-            second = self.velocity(u + step * first, s + step, conditioning)
+                first = self.velocity(u, s, history)
+            second = self.velocity(u + step * first, s + step, history)
             u = u + step / 2 * (first + second)
         return u
 
@@ -176,7 +186,8 @@ class FlowDynamics(Dynamics):
         """The flow-matching loss of sequences, as "loss"."""
         return {"loss": flow_matching_loss(self, z, condition, generator)}
 
-    def _conditions(self, condition: Condition) -> Tensor:
+    def scaled_condition(self, condition: Condition) -> Tensor:
+        """(n, n_steps, CONDITION_SIZE). What the networks see of a condition, (n, n_steps) each."""
         now = (condition.cv - self.cv_centre) / self.cv_scale
         target = (condition.target_cv - self.cv_centre) / self.cv_scale
         return torch.stack(
@@ -208,12 +219,12 @@ class _Block(nn.Module):
 
 
 def flow_matching_loss(
-    lstm: FlowDynamics, z: Tensor, condition: Condition, generator: torch.Generator
+    dynamics: FlowDynamics, z: Tensor, condition: Condition, generator: torch.Generator
 ) -> Tensor:
     """Mean squared error of the velocity, over sequences, steps and latents.
 
     Args:
-        lstm: The network.
+        dynamics: The network.
         z: (n_rows, n_steps + 1, latent_size). Encoded sequences, as the autoencoder gives them.
         condition: (n_rows, n_steps) each.
         generator: Draws the noise, the flow times and the disturbance of the remembered latents.
@@ -225,11 +236,11 @@ def flow_matching_loss(
     def normal(*shape: int) -> Tensor:
         return torch.randn(len(z), *shape, generator=generator, dtype=z.dtype).to(z.device)
 
-    z = (z - lstm.z_centre) / lstm.z_scale
+    z = dynamics.standardised(z)
     target = z[:, 1:]
-    disturbance = lstm.numbers.dynamics.memory_noise * normal(target.shape[1], lstm.n_soft)
-    conditioning, _ = lstm.encode_history(z[:, :-1], condition, disturbance=disturbance)
+    disturbance = dynamics.numbers.dynamics.memory_noise * normal(target.shape[1], dynamics.n_soft)
+    history, _ = dynamics.encode_history(z[:, :-1], condition, disturbance=disturbance)
     s = torch.rand(*target.shape[:2], generator=generator, dtype=z.dtype).to(z.device)
     noise = normal(*target.shape[1:])
     u = torch.lerp(noise, target, s[..., None])
-    return (lstm.velocity(u, s, conditioning) - (target - noise)).square().mean((-2, -1)).mean(0)
+    return (dynamics.velocity(u, s, history) - (target - noise)).square().mean((-2, -1)).mean(0)

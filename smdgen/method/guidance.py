@@ -7,7 +7,7 @@
 | step     | -g (CV - c) / |g|^2, the shortest that meets c to first order                          |
 | s        | flow time: between 0.3 and 0.9 the step is taken at the expected end point and scaled  |
 |          | by s (`FlowDynamics.sample`); what is left of the flow relaxes the rest of the frame;  |
-|          | after the flow, `steer` repeats it until the decoded frame has the CV                  |
+|          | after the flow, `move_to_target` repeats it until the decoded frame has the CV         |
 """
 
 import torch
@@ -24,34 +24,34 @@ FlowModel = PullModel[FeatureVae, FlowDynamics]
 
 
 def draw_next(
-    model: FlowModel, conditioning: Tensor, target_cv: Tensor, generator: torch.Generator
+    model: FlowModel, history: Tensor, target_cv: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Next latents (n, latent_size) and frames (n, n_atoms, 3), A, of the flow, guided to their target CVs.
 
     Args:
         model: The trained networks.
-        conditioning: (n, ...). Of `FlowDynamics.encode_history`.
+        history: (n, ...). Of `FlowDynamics.encode_history`.
         target_cv: (n,). The CV they are to have.
         generator: Of all noise.
     """
 
     def normal(size: int) -> Tensor:
-        return torch.randn(len(target_cv), size, generator=generator).to(conditioning)
+        return torch.randn(len(target_cv), size, generator=generator).to(history)
 
-    vae, cv, lstm = model.autoencoder, model.cv, model.dynamics
-    numbers = lstm.numbers.sampling
+    vae, cv, dynamics = model.autoencoder, model.cv, model.dynamics
+    numbers = dynamics.numbers.sampling
     start, noise = normal(vae.latent_size), normal(vae.features.n_features)
 
     def guidance(u: Tensor) -> Tensor:
-        z = u * lstm.z_scale + lstm.z_centre
-        return newton_step(vae, cv, z, noise, target_cv, numbers)[0] / lstm.z_scale
+        z = dynamics.unstandardised(u)
+        return newton_step(vae, cv, z, noise, target_cv, numbers)[0] / dynamics.z_scale
 
-    u = lstm.sample(conditioning, start, numbers, guidance)
-    z = steer(vae, cv, u * lstm.z_scale + lstm.z_centre, noise, target_cv, numbers)
+    u = dynamics.sample(history, start, numbers, guidance)
+    z = move_to_target(vae, cv, dynamics.unstandardised(u), noise, target_cv, numbers)
     return z, vae.decode(z, noise)
 
 
-def steer(
+def move_to_target(
     vae: FeatureVae,
     cv: CollectiveVariable,
     z: Tensor,
@@ -88,7 +88,7 @@ def newton_step(
     target_cv: Tensor,
     numbers: SamplingNumbers = DEFAULT.sampling,
 ) -> tuple[Tensor, Tensor]:
-    """A step of `steer`, -g (CV - target) / |g|^2 with g = dCV/dz, (n, latent_size); CV - target, (n,)."""
+    """-g (CV - target) / |g|^2 with g = dCV/dz, (n, latent_size), and CV - target, (n,)."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         value = evaluate(cv, vae.decode(z, noise))

@@ -87,7 +87,11 @@ class Autoencoder(nn.Module):
 
 
 class Dynamics(nn.Module):
-    """A network that gives the next latents."""
+    """A network that gives the next latents.
+
+    Trainings and model files use no more than this, whatever the method. What a rollout asks of it is between
+    the two of a method: `FlowDynamics` and `rollout.guided_path`, `PaperLstm` and `PaperMethod.path`.
+    """
 
     def loss_terms(self, z: Tensor, condition: Condition, generator: torch.Generator) -> dict[str, Tensor]:
         """Terms of the loss of sequences, by name; "loss" is the one minimised.
@@ -243,7 +247,7 @@ class PullModel(Generic[A, D]):
         training_paths: CV of the training pulls against time.
         reference_frames: (n_frames, n_atoms, 3), A. Some training frames, on the first one.
         training_radius: A. Largest RMSD of a validation frame to the nearest of these.
-        limits: (n_atoms, n_atoms), A. Nearer than this atoms clash; zero if reference frames clash as well.
+        clash_limits: (n_atoms, n_atoms), A. Nearer than this atoms clash; zero if reference frames clash.
         critic: Chooses among candidates for a next frame; None: the first one is taken.
     """
 
@@ -254,7 +258,7 @@ class PullModel(Generic[A, D]):
     training_paths: TrainingPaths
     reference_frames: Tensor
     training_radius: float
-    limits: Tensor
+    clash_limits: Tensor
     critic: "Critic | None" = None
 
 
@@ -264,13 +268,13 @@ class Rollout:
 
     Attributes:
         positions: (n_samples, n_steps + 1, n_atoms, 3), A. Frame 0 is the start itself.
-        aims: (n_samples, n_steps + 1). CV aimed at.
-        cv_values: (n_samples, n_steps + 1). CV reached.
+        target_cv: (n_samples, n_steps + 1). CV that each frame was to have.
+        cv_values: (n_samples, n_steps + 1). CV that it has.
         times_ps: (n_steps + 1,), ps.
     """
 
     positions: Tensor
-    aims: Tensor
+    target_cv: Tensor
     cv_values: Tensor
     times_ps: Tensor
 
@@ -282,7 +286,7 @@ def on_device(model: PullModel[A, D], device: torch.device) -> PullModel[A, D]:
         autoencoder=model.autoencoder.to(device),
         dynamics=model.dynamics.to(device),
         reference_frames=model.reference_frames.to(device),
-        limits=model.limits.to(device),
+        clash_limits=model.clash_limits.to(device),
         critic=None if model.critic is None else model.critic.to(device),
     )
 

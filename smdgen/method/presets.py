@@ -173,7 +173,7 @@ class DynamicsNumbers:
         head_size: Width of the head, at least.
         n_blocks: Residual blocks of the head.
         n_frequencies: Frequencies with which the flow time enters the head.
-        step_factor: Weight of the way still to go among the conditions.
+        step_factor: Weight of the difference of target CV and CV in the scaled condition.
         memory_noise: Standard deviation of the disturbance of the soft torsions that the LSTM sees in
             training: a rollout must bear its own errors, and must not memorise training pulls.
         n_steps: Steps of a training sequence, where pulls are long enough.

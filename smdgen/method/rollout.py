@@ -1,4 +1,16 @@
-"""New pulls from a trained pair of networks."""
+"""New pulls from a trained pair of networks.
+
+| symbol   | here                                                                                   |
+|----------|----------------------------------------------------------------------------------------|
+| x(t)     | `path[t]`, `frame`: (n_samples, n_atoms, 3), A; x(0) is the start                      |
+| z(t)     | `z`: latents of the frames; `standardised` for the dynamics                            |
+| c(t)     | `cv`: CV of the frame as it came out                                                   |
+| c'(t)    | `target_cv`, a column of `target_path.values`: CV that frame t + 1 is to have          |
+| dt       | `dt_ps`, ps                                                                            |
+| h(t)     | `history` of z(0..t), c, c', dt; `state` is that of its LSTM                           |
+
+x(t + 1) ~ `sample_next`(h(t), c'(t)), superposed on x(t).
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -58,7 +70,7 @@ def generate(
     progress = progress or Silent()
     start = start.to(model.reference_frames)
     generator = torch.Generator().manual_seed(seed)
-    target_path = _aims(model, start, n_steps, n_samples, target, values, generator)
+    target_path = _target_path(model, start, n_steps, n_samples, target, values, generator)
     progress.start("rollout", n_steps)
     positions = model.method.path(model, start, target_path, generator, progress)
     times = torch.arange(n_steps + 1, dtype=torch.float64) * target_path.dt_ps
@@ -67,7 +79,7 @@ def generate(
     return Rollout(positions.contiguous(), shown.to(positions.device), evaluate(model.cv, positions), times)
 
 
-def _aims(
+def _target_path(
     model: PullModel[Any, Any],
     start: Tensor,
     n_steps: int,
@@ -107,27 +119,26 @@ def guided_path(
     model: FlowModel, start: Tensor, target_path: TargetPath, generator: torch.Generator, progress: Progress
 ) -> Tensor:
     """(n_samples, n_steps + 1, n_atoms, 3), A. Pulls along target paths, each frame on the one before."""
-    lstm = model.dynamics
+    dynamics = model.dynamics
     n_samples, n_frames = target_path.values.shape
     values = target_path.values.to(start)
     z = model.autoencoder.encode(start)[0].expand(n_samples, -1)
-    now, path, state = values[:, 0], [start.expand(n_samples, -1, -1)], None
-    stride = torch.full_like(values[:, :1], target_path.dt_ps)
+    cv, path, state = values[:, 0], [start.expand(n_samples, -1, -1)], None
+    dt_ps = torch.full_like(values[:, :1], target_path.dt_ps)
     for step in range(1, n_frames):
         target_cv = values[:, step]
-        known = ((z - lstm.z_centre) / lstm.z_scale)[:, None]
-        condition = Condition(now[:, None], target_cv[:, None], stride)
-        conditioning, state = lstm.encode_history(known, condition, state)
-        z, frame = sample_next(model, conditioning[:, 0], target_cv, generator)
+        condition = Condition(cv[:, None], target_cv[:, None], dt_ps)
+        history, state = dynamics.encode_history(dynamics.standardised(z)[:, None], condition, state)
+        z, frame = sample_next(model, history[:, 0], target_cv, generator)
         path.append(superpose(frame, path[-1]))
-        now = nearest_turn(model.cv, evaluate(model.cv, frame), target_cv)
+        cv = nearest_turn(model.cv, evaluate(model.cv, frame), target_cv)
         progress.advance()
     return torch.stack(path, 1)
 
 
 @torch.no_grad()
 def next_frames(model: PullModel[Any, Any], pulls: Tensor, dt_ps: float, seed: int = 0) -> Tensor:
-    """Each next frame of real pulls, sampled from the true frames before it and aimed at its true CV.
+    """Each next frame of real pulls, sampled from the true frames before it, with its true CV as target.
 
     Args:
         model: The trained networks.
@@ -146,11 +157,11 @@ def next_frames(model: PullModel[Any, Any], pulls: Tensor, dt_ps: float, seed: i
 
 def guided_next(model: FlowModel, pulls: Tensor, dt_ps: float, generator: torch.Generator) -> Tensor:
     """(n_pulls, n_frames - 1, n_atoms, 3), A. A next frame for each of all but the last, at its true CV."""
-    lstm, before = model.dynamics, pulls[:, :-1]
+    dynamics, before = model.dynamics, pulls[:, :-1]
     cv = nearest_turn(model.cv, evaluate(model.cv, pulls), float(model.training_paths.paths.mean()))
     condition = Condition(cv[:, :-1], cv[:, 1:], torch.full_like(cv[:, 1:], dt_ps))
-    known = (model.autoencoder.encode(before)[0] - lstm.z_centre) / lstm.z_scale
-    conditioning, _ = lstm.encode_history(known, condition)
-    _, frames = sample_next(model, conditioning.flatten(0, 1), condition.target_cv.flatten(), generator)
+    u = dynamics.standardised(model.autoencoder.encode(before)[0])
+    history, _ = dynamics.encode_history(u, condition)
+    _, frames = sample_next(model, history.flatten(0, 1), condition.target_cv.flatten(), generator)
     following: Tensor = frames.unflatten(0, before.shape[:2])
     return following

@@ -20,10 +20,10 @@ from smdgen.method.training_paths import TrainingPaths, goes, interpolate, one_w
 
 @dataclass(frozen=True)
 class TargetPath:
-    """What one rollout aims at.
+    """The target CV of every step of a rollout.
 
     Attributes:
-        values: (n_samples, n_steps + 1). CV at each step, the start's first.
+        values: (n_samples, n_steps + 1). Target CV of each step, the start's first.
         dt_ps: ps. Time between steps.
     """
 
@@ -77,8 +77,8 @@ def sample_target_path(
     gain = torch.linalg.solve(known, covariance).T
     values = values + (wanted - values[:, given]) @ gain.T
     values[:, given] = wanted
-    stride = training.duration_ps * (last - first) / (mean.numel() - 1) / n_steps
-    return TargetPath(values.to(training.paths.dtype), float(stride))
+    dt_ps = training.duration_ps * (last - first) / (mean.numel() - 1) / n_steps
+    return TargetPath(values.to(training.paths.dtype), float(dt_ps))
 
 
 def follow_schedule(training: TrainingPaths, values: Tensor, n_samples: int) -> TargetPath:
@@ -109,8 +109,8 @@ def follow_schedule(training: TrainingPaths, values: Tensor, n_samples: int) -> 
             begin, end = _way(part, part.paths.mean(0), first, last)
             way += (end - begin) * part.duration_ps
     n_steps, n_times = len(values) - 1, training.paths.shape[1]
-    stride = (way or training.duration_ps * n_steps) / (n_times - 1) / n_steps
-    return TargetPath(values.to(training.paths).expand(n_samples, -1), stride)
+    dt_ps = (way or training.duration_ps * n_steps) / (n_times - 1) / n_steps
+    return TargetPath(values.to(training.paths).expand(n_samples, -1), dt_ps)
 
 
 def _towards(training: TrainingPaths, start: float, target: float | None) -> TrainingPaths:

@@ -84,13 +84,13 @@ class ResidueNet(nn.Module):
         n_residues: int,
         n_kinds: int,
         n_soft: int,
-        n_condition: int,
+        n_conditioning: int,
         numbers: TransformerNumbers = DEFAULT.transformer,
     ) -> None:
         super().__init__()
         width, most_apart = numbers.width, numbers.most_apart
         self.n_residues, self.n_kinds = n_residues, n_kinds
-        self.input_proj, self.condition_proj = nn.Linear(2 * n_kinds, width), nn.Linear(n_condition, width)
+        self.input_proj, self.condition_proj = nn.Linear(2 * n_kinds, width), nn.Linear(n_conditioning, width)
         self.residue = nn.Parameter(numbers.first_std * torch.randn(n_residues, width))
         self.layers = nn.ModuleList(_Layer(numbers) for _ in range(numbers.n_layers))
         self.norm, self.output_proj = nn.LayerNorm(width), nn.Linear(width, n_kinds)
@@ -108,10 +108,10 @@ class ResidueNet(nn.Module):
         self.place.copy_(place)
         self.soft_place.copy_(place[torch.from_numpy(layout.soft)])
 
-    def forward(self, f: Tensor, soft: Tensor, condition: Tensor) -> Tensor:
-        """F (..., n_features), soft (..., n_soft) of the frame before, condition (..., n_condition)."""
+    def forward(self, f: Tensor, soft: Tensor, conditioning: Tensor) -> Tensor:
+        """F (..., n_features), soft (..., n_soft) of the frame before, conditioning (..., n_conditioning)."""
         seen = torch.cat([self._by_residue(f, self.place), self._by_residue(soft, self.soft_place)], -1)
-        x = self.input_proj(seen) + self.condition_proj(condition)[..., None, :] + self.residue
+        x = self.input_proj(seen) + self.condition_proj(conditioning)[..., None, :] + self.residue
         for layer in self.layers:
             x = layer(x, self.offset)
         left = self.output_proj(self.norm(x)).flatten(-2)

@@ -246,7 +246,7 @@ def compute(inputs: Inputs) -> "Report":
         comparison,
         inputs.structure,
         inputs.cv,
-        targets=None if made.aims is None else made.aims[:, steps],
+        targets=None if made.target_cv is None else made.target_cv[:, steps],
         training=inputs.training,
         training_frames=inputs.training_frames,
     )
@@ -263,7 +263,7 @@ def compute(inputs: Inputs) -> "Report":
         real_names=inputs.real_names,
         rmsd_to_start=rmsd(x.double(), x[:, :1].double()).numpy(),
         rmsd_to_real=to_real.min(axis=2).T,
-        aims=made.aims,
+        target_cv=made.target_cv,
         film=_film(made.positions[0], inputs.example, made.way.cv is None or not inputs.independent),
         quality=quality,
         verdict=verdict(quality.rows, n_generated, n_real, independent=inputs.independent),

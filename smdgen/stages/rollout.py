@@ -63,9 +63,9 @@ class RolloutResult:
         cv: Column name of the collective variable.
         first: CV of the start.
         last: (n_samples,). CV of the last frames.
-        aimed: (n_samples,). What these were aimed at.
-        missed: (n_steps,), in the CV's unit. |CV - aim| of each step, mean over the pulls.
-        largest_miss: Largest |CV - aim| of any frame, in the CV's unit.
+        target_cv: (n_samples,). Their target CV.
+        missed: (n_steps,), in the CV's unit. |CV - target CV| of each step, mean over the pulls.
+        largest_miss: Largest |CV - target CV| of any frame, in the CV's unit.
         distance: A. RMSD of the start to the nearest of the training frames in the model.
         n_reference_frames: How many these are.
         training_radius: A. The same for held-out frames, at most.
@@ -81,7 +81,7 @@ class RolloutResult:
     cv: str
     first: float
     last: tuple[float, ...]
-    aimed: tuple[float, ...]
+    target_cv: tuple[float, ...]
     missed: tuple[float, ...]
     largest_miss: float
     distance: float
@@ -108,7 +108,7 @@ class RolloutResult:
                 f"{self.distance:.2f} A RMSD, of {self.n_reference_frames} "
                 f"(unseen: up to {self.training_radius:.2f} A)",
             ),
-            (self.cv, f"{self.first:.2f} to {last} (target {np.mean(self.aimed):.2f})"),
+            (self.cv, f"{self.first:.2f} to {last} (target {np.mean(self.target_cv):.2f})"),
             ("distance from target", f"mean {np.mean(self.missed):.3f}, largest {self.largest_miss:.3f}"),
             ("mean per step", ", ".join(f"{step}: {self.missed[step - 1]:.3f}" for step in self._shown())),
         ]
@@ -188,7 +188,7 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
 
     paths = trained_paths(folder)
     progress.start("models")
-    vae, lstm = open_pair(*paths.models, f"run `{folder.next_command('train-lstm --force')}`")
+    vae, dynamics = open_pair(*paths.models, f"run `{folder.next_command('train-lstm --force')}`")
     with taken_apart(paths.vae):
         structure = structure_from_json(vae.header.structure)
     device = choose_device(config.device, structure.n_atoms, threads=0)
@@ -201,7 +201,7 @@ def load_models(folder: RunFolder, config: RolloutConfig, progress: Progress) ->
     with taken_apart(*paths.models):
         if vae.reference_frames.shape[1] != structure.n_atoms:
             raise ValueError("reference frames of other atoms")
-        model = on_device(build_model(vae, lstm, structure), device)
+        model = on_device(build_model(vae, dynamics, structure), device)
     return Models(model, structure, vae.header.content_hash, paths)
 
 
@@ -310,7 +310,7 @@ def _real_pull(models: Models, report: Mapping[str, Any], rollout: "Rollout") ->
 
     if not models.paths.dataset.exists():
         return None
-    found = pull_to_show(open_dataset(models.paths.dataset), report, rollout.aims.cpu().numpy())
+    found = pull_to_show(open_dataset(models.paths.dataset), report, rollout.target_cv.cpu().numpy())
     return None if found is None else RealPull(found[0].name, *found[1:])
 
 
@@ -326,8 +326,8 @@ def _write(
     from smdgen.view.pull_folder import write_pull_folder
 
     positions = rollout.positions.cpu().numpy().astype(np.float32)
-    times, aims = rollout.times_ps.cpu().numpy(), rollout.aims.cpu().numpy()
-    write_pull_folder(folder, start.structure, models.pull_model.cv, positions, times, aims, home, real)
+    times, target_cv = rollout.times_ps.cpu().numpy(), rollout.target_cv.cpu().numpy()
+    write_pull_folder(folder, start.structure, models.pull_model.cv, positions, times, target_cv, home, real)
     write_record(folder, ROLLOUT_FILES, report)
 
 
@@ -373,8 +373,10 @@ def _result(
 ) -> RolloutResult:
     from smdgen.geometry.cvs import difference
 
-    missed = difference(models.pull_model.cv, rollout.cv_values, rollout.aims).abs().double().cpu().numpy()
-    values, aims = rollout.cv_values.double().cpu().numpy(), rollout.aims.double().cpu().numpy()
+    missed = (
+        difference(models.pull_model.cv, rollout.cv_values, rollout.target_cv).abs().double().cpu().numpy()
+    )
+    values, target_cv = rollout.cv_values.double().cpu().numpy(), rollout.target_cv.double().cpu().numpy()
     folder, paths = outputs[0].parent, models.paths
     which = "shipped with smdgen (deca-alanine backbone)" if paths.shipped else str(paths.vae.parent)
     hints = [
@@ -394,7 +396,7 @@ def _result(
         cv=models.pull_model.cv.column,
         first=float(values[0, 0]),
         last=tuple(values[:, -1].tolist()),
-        aimed=tuple(aims[:, -1].tolist()),
+        target_cv=tuple(target_cv[:, -1].tolist()),
         missed=tuple(missed[:, 1:].mean(axis=0).tolist()),
         largest_miss=float(missed.max()),
         distance=distance,

@@ -119,12 +119,12 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         numbers, method = METHODS[preset], method_of(METHODS[preset])
         _refuse_short(parts, method)
         structure, data = dataset.structure, parts["train"]
-        lstm, sizes = method.new_dynamics(
+        dynamics, sizes = method.new_dynamics(
             vae, int(settings["hidden_size"]), data.z, data.cv, structure.names.tolist(),
             residue_rows(structure),
         )  # fmt: skip
-        settings = fitted_to(method, lstm, len(data.z), settings, config)
-        job = _job(config, method, settings, folder, latents, lstm.to(device), parts, device)
+        settings = fitted_to(method, dynamics, len(data.z), settings, config)
+        job = _job(config, method, settings, folder, latents, dynamics.to(device), parts, device)
         try:
             state, stop = train(job, resume=config.resume, progress=progress), None
         except Interrupted as interruption:
@@ -135,7 +135,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             progress.note(note)
         schedule = cv_schedule(encoded, numbers.paths)
         model: PullModel[Any, Any] = PullModel(
-            method, vae.to(device), lstm, dataset.cv, schedule, vae_file.reference_frames,
+            method, vae.to(device), dynamics, dataset.cv, schedule, vae_file.reference_frames,
             vae_file.header.training_radius_A,
             method.clash_limits(dataset.structure, vae_file.reference_frames),
         )  # fmt: skip
@@ -147,14 +147,14 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             except KeyboardInterrupt:
                 stop = Interrupted(state)
                 keep_finished(stop, folder.lstm)
-        model = replace(model, autoencoder=vae.cpu(), dynamics=lstm.cpu(), critic=judge.critic)
+        model = replace(model, autoencoder=vae.cpu(), dynamics=dynamics.cpu(), critic=judge.critic)
         files = history_files(folder.path, "lstm")
         header = DynamicsHeader(
             preset, numbers, sizes, settings, _plain(config), latents.vae_hash, dataset.content_hash,
             schedule.duration_ps, parts["train"].interval_ps, state.epoch, judge.score(),
         )  # fmt: skip
         if is_rank_zero():
-            DynamicsFile(header, lstm.state_dict(), schedule.paths, judge.weights()).save(folder.lstm)
+            DynamicsFile(header, dynamics.state_dict(), schedule.paths, judge.weights()).save(folder.lstm)
             write_history(folder.path, "lstm", state.history)
             folder.record("train-lstm", time.monotonic() - began, [folder.vae, folder.latents])
         if stop is not None:
@@ -165,7 +165,7 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
             raise KeyboardInterrupt(
                 f"{folder.lstm} is finished; only its errors on the validation pulls are not known"
             ) from None
-    n_parameters = sum(p.numel() for p in lstm.parameters())
+    n_parameters = sum(p.numel() for p in dynamics.parameters())
     hints = (folder.next_command("rollout --steps 10"),)
     return TrainLstmResult(
         preset, n_parameters, state.epoch, judge.text(), *errors, state.history, (folder.lstm, *files), hints,
@@ -269,7 +269,7 @@ def _job(
     settings: dict[str, float],
     folder: RunFolder,
     latents: Latents,
-    lstm: Dynamics,
+    dynamics: Dynamics,
     parts: dict[str, Sequences],
     device: torch.device,
 ) -> Job:
@@ -278,7 +278,7 @@ def _job(
     def losses(data: Sequences, n: int, generator: torch.Generator) -> dict[str, Tensor]:
         stride = method.draw_stride(data.longest, generator)
         z, condition = draw_batch(data, stride, method.most_steps, n, generator)
-        return lstm.loss_terms(z.to(device), condition.to(device), generator)
+        return dynamics.loss_terms(z.to(device), condition.to(device), generator)
 
     def validate() -> dict[str, float]:
         generator, n = torch.Generator().manual_seed(0), method.n_validation(batch_size)
@@ -286,7 +286,7 @@ def _job(
         return {name: float(np.mean([terms[name].item() for terms in rounds])) for name in rounds[0]}
 
     return Job(
-        model=lstm,
+        model=dynamics,
         losses=lambda items, generator: losses(parts["train"], len(items), generator),
         validate=validate,
         n_items=_items_per_epoch(method, parts["train"], batch_size),

@@ -115,40 +115,40 @@ class DynamicsFile:
         _write(path, self.header, tensors)
 
 
-def open_pair(vae_path: Path, lstm_path: Path, advice: str) -> tuple[AutoencoderFile, DynamicsFile]:
+def open_pair(vae_path: Path, dynamics_path: Path, advice: str) -> tuple[AutoencoderFile, DynamicsFile]:
     """Both model files, checked in full.
 
     Args:
         vae_path: File of the autoencoder.
-        lstm_path: File of the dynamics.
+        dynamics_path: File of the dynamics.
         advice: What to do where they do not belong together.
 
     Raises:
         ArtifactError: As `AutoencoderFile.open`, or they do not belong together.
     """
-    vae, lstm = AutoencoderFile.open(vae_path), DynamicsFile.open(lstm_path)
-    if lstm.header.vae_sha256 != vae.sha256:
-        raise ArtifactError(f"{lstm_path} belongs to another {vae_path.name}; {advice}")
-    return vae, lstm
+    vae, dynamics = AutoencoderFile.open(vae_path), DynamicsFile.open(dynamics_path)
+    if dynamics.header.vae_sha256 != vae.sha256:
+        raise ArtifactError(f"{dynamics_path} belongs to another {vae_path.name}; {advice}")
+    return vae, dynamics
 
 
-def build_model(vae: AutoencoderFile, lstm: DynamicsFile, structure: Molecule) -> PullModel[Any, Any]:
+def build_model(vae: AutoencoderFile, dynamics: DynamicsFile, structure: Molecule) -> PullModel[Any, Any]:
     """Everything a rollout needs, from both files and the modelled atoms.
 
     Raises:
         ValueError: Or the like, where weights do not fit a header; see `taken_apart`.
     """
-    method, frames, critic = method_of(lstm.header.numbers), vae.reference_frames, None
-    if lstm.critic:
+    method, frames, critic = method_of(dynamics.header.numbers), vae.reference_frames, None
+    if dynamics.critic:
         assert method.critic is not None
-        critic = build_critic(lstm.critic, structure, method.critic).to(frames)
-    refuse_sizes(lstm.header.sizes, lstm.weights)
+        critic = build_critic(dynamics.critic, structure, method.critic).to(frames)
+    refuse_sizes(dynamics.header.sizes, dynamics.weights)
     return PullModel(
         method,
         vae.network(),
-        with_weights(method.empty_dynamics(lstm.header.sizes), lstm.weights),
+        with_weights(method.empty_dynamics(dynamics.header.sizes), dynamics.weights),
         cv_from_dict(vae.header.cv),
-        TrainingPaths(lstm.paths, lstm.header.duration_ps, method.numbers.paths),
+        TrainingPaths(dynamics.paths, dynamics.header.duration_ps, method.numbers.paths),
         frames,
         vae.header.training_radius_A,
         method.clash_limits(structure, frames),
@@ -174,11 +174,11 @@ def migrate(folder: Path) -> None:
     Raises:
         ArtifactError: One is missing, damaged, or they do not belong together.
     """
-    vae_path, lstm_path = folder / "vae.safetensors", folder / "lstm.safetensors"
-    vae, lstm = open_pair(vae_path, lstm_path, "take the one it was made from")
+    vae_path, dynamics_path = folder / "vae.safetensors", folder / "lstm.safetensors"
+    vae, dynamics = open_pair(vae_path, dynamics_path, "take the one it was made from")
     vae.save(vae_path)
-    header = replace(lstm.header, vae_sha256=AutoencoderFile.open(vae_path).sha256)
-    replace(lstm, header=header).save(lstm_path)
+    header = replace(dynamics.header, vae_sha256=AutoencoderFile.open(vae_path).sha256)
+    replace(dynamics, header=header).save(dynamics_path)
 
 
 #: Parts of the spanning tree.

@@ -13,7 +13,7 @@ from smdgen.geometry.bonds import ca_pairs, even_choice
 from smdgen.geometry.frames import bond_lengths
 from smdgen.io.structures.structure import Structure
 from smdgen.method.critic import Critic
-from smdgen.method.dynamics import N_CONDITIONS
+from smdgen.method.dynamics import CONDITION_SIZE
 from smdgen.method.guidance import FlowModel, draw_next
 from smdgen.progress import Progress
 from smdgen.store.headers import CriticScore
@@ -61,7 +61,7 @@ class _Examples:
 
     true: Tensor
     made: Tensor
-    conditions: Tensor
+    scaled_condition: Tensor
 
 
 def train_critic(
@@ -97,14 +97,14 @@ def train_critic(
     examples = _sample(model, data, n, atoms, generator, progress)
     checked = _sample(model, parts["validation"], n_checked, atoms, generator, progress)
     torch.manual_seed(seed)
-    critic = Critic.of(pairs, examples.true, examples.conditions, own)
+    critic = Critic.of(pairs, examples.true, examples.scaled_condition, own)
 
     def terms(of: _Examples) -> dict[str, Tensor]:
-        true, made = critic(of.true, of.conditions), critic(of.made, of.conditions)
+        true, made = critic(of.true, of.scaled_condition), critic(of.made, of.scaled_condition)
         return {"loss": (softplus(-true) + softplus(made)).mean(0)}
 
     def losses(items: Tensor, _: torch.Generator) -> dict[str, Tensor]:
-        return terms(_Examples(examples.true[items], examples.made[items], examples.conditions[items]))
+        return terms(_Examples(examples.true[items], examples.made[items], examples.scaled_condition[items]))
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
@@ -116,7 +116,7 @@ def train_critic(
     if state.best_loss >= CHANCE:
         return CriticOutcome()
     with torch.no_grad():
-        true, made = (critic(x, checked.conditions) for x in (checked.true, checked.made))
+        true, made = (critic(x, checked.scaled_condition) for x in (checked.true, checked.made))
     n_candidates = model.dynamics.numbers.sampling.n_candidates
     return CriticOutcome(critic.cpu(), float((true[:, None] > made).float().mean()), n, n_candidates)
 
@@ -125,19 +125,19 @@ def train_critic(
 def _sample(
     model: FlowModel, data: Sequences, n: int, pairs: Tensor, generator: torch.Generator, progress: Progress
 ) -> _Examples:
-    lstm, vae = model.dynamics, model.autoencoder
-    true, made, conditions, n_done = [], [], [], 0
+    dynamics, vae = model.dynamics, model.autoencoder
+    true, made, scaled_condition, n_done = [], [], [], 0
     while n_done < n:
-        stride, numbers = model.method.draw_stride(data.longest, generator), lstm.numbers
+        stride, numbers = model.method.draw_stride(data.longest, generator), dynamics.numbers
         z, condition = draw_batch(data, stride, numbers.dynamics.n_steps, numbers.critic.n_rows, generator)
         z, condition = z.to(pairs.device), condition.to(pairs.device)
-        conditioning, _ = lstm.encode_history((z[:, :-1] - lstm.z_centre) / lstm.z_scale, condition)
-        conditioning, following = conditioning.flatten(0, 1), z[:, 1:].flatten(0, 1)
+        history, _ = dynamics.encode_history(dynamics.standardised(z[:, :-1]), condition)
+        history, following = history.flatten(0, 1), z[:, 1:].flatten(0, 1)
         target_cv = condition.target_cv.flatten()
         noise = torch.randn(len(target_cv), vae.features.n_features, generator=generator).to(z)
         true.append(bond_lengths(vae.decode(following, noise), pairs))
-        made.append(bond_lengths(draw_next(model, conditioning, target_cv, generator)[1], pairs))
-        conditions.append(conditioning[:, -N_CONDITIONS:])
+        made.append(bond_lengths(draw_next(model, history, target_cv, generator)[1], pairs))
+        scaled_condition.append(history[:, -CONDITION_SIZE:])
         n_done += len(target_cv)
         progress.advance(min(len(target_cv), n - n_done + len(target_cv)))
-    return _Examples(*(torch.cat(values)[:n] for values in (true, made, conditions)))
+    return _Examples(*(torch.cat(values)[:n] for values in (true, made, scaled_condition)))

@@ -72,7 +72,7 @@ def draw_batch(
         generator: Draws them.
 
     Returns:
-        Latents (n_rows, n_steps + 1, latent_size) and what steers them, (n_rows, n_steps) each.
+        Latents (n_rows, n_steps + 1, latent_size) and their condition, (n_rows, n_steps) each.
     """
     n_steps = max(1, min(most_steps, (data.longest - 1) // stride))
     table = torch.from_numpy(windows(data.ranges, n_steps + 1, stride))

@@ -57,7 +57,7 @@ class Band:
         label: Of the y axis, with the unit.
         generated: (n_samples, n_steps + 1).
         real: (n_pulls, n_real_frames), spread evenly over the same way.
-        target: (n_steps + 1,), what the generator was told to aim at; None if nothing.
+        target: (n_steps + 1,), the CV that the generator was to meet; None without one.
         average: "median" or "mean" of the pulls, drawn as a thick line; counts want the mean.
         example: Whether one of the real pulls is drawn as well.
     """

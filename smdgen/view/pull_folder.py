@@ -41,7 +41,7 @@ def write_pull_folder(
     cv: CollectiveVariable,
     positions: NDArray[np.float32],
     times_ps: NDArray[np.float64],
-    aims: NDArray[np.floating],
+    target_cv: NDArray[np.floating],
     home: Path,
     real: RealPull | None = None,
 ) -> None:
@@ -53,7 +53,7 @@ def write_pull_folder(
         cv: What the pulls are driven along.
         positions: (n_pulls, n_frames, n_atoms, 3), A.
         times_ps: (n_frames,), ps. Evenly spaced from 0.
-        aims: (n_pulls, n_frames). The CV aimed at.
+        target_cv: (n_pulls, n_frames). Target CV of each frame.
         home: Where the folder will be once it is whole.
         real: A pull to be shown beside them; None for none.
     """
@@ -87,7 +87,7 @@ def write_pull_folder(
         topology = folder / "topology.psf"
         write_psf(topology, structure)
     write_view_vmd(folder / "view.vmd", topology, pulls, cv, names, n_frames, beside, home)
-    (folder / "cv.csv").write_text(cv_table(cv, times_ps, values, aims), encoding="utf-8")
+    (folder / "cv.csv").write_text(cv_table(cv, times_ps, values, target_cv), encoding="utf-8")
 
 
 def laid_onto(frames: NDArray[np.float32], start: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -123,21 +123,21 @@ def cv_table(
     cv: CollectiveVariable,
     times_ps: NDArray[np.float64],
     values: NDArray[np.float64],
-    aims: NDArray[np.floating],
+    target_cv: NDArray[np.floating],
 ) -> str:
-    """The text of cv.csv: one row a frame of every pull, units in the column names; missed is |CV - aim|.
+    """The text of cv.csv: one row per frame of a pull, units in the column names; missed: |CV - target CV|.
 
     Args:
         cv: The variable.
         times_ps: (n_frames,), ps.
         values: (n_pulls, n_frames).
-        aims: (n_pulls, n_frames).
+        target_cv: (n_pulls, n_frames).
     """
     lines = [f"frame,time_ps,pull,{cv.column},{cv.name}_aim_{cv.unit},{cv.name}_missed_{cv.unit}"]
-    missed = np.abs(difference(values, np.asarray(aims, dtype=np.float64), cv.periodic))
-    for pull, (reached, aimed) in enumerate(zip(values, aims, strict=True)):
+    missed = np.abs(difference(values, np.asarray(target_cv, dtype=np.float64), cv.periodic))
+    for pull, (reached, wanted) in enumerate(zip(values, target_cv, strict=True)):
         lines += [
-            f"{frame},{time:.6g},{pull},{reached[frame]:.5f},{aimed[frame]:.5f},{missed[pull, frame]:.5f}"
+            f"{frame},{time:.6g},{pull},{reached[frame]:.5f},{wanted[frame]:.5f},{missed[pull, frame]:.5f}"
             for frame, time in enumerate(times_ps)
         ]
     return "\n".join(lines) + "\n"

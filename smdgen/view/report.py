@@ -57,7 +57,7 @@ class Report:
         real_names: Of the held-out pulls.
         rmsd_to_start: (n_pulls, n_frames), A.
         rmsd_to_real: (n_pulls, n_frames), A. To the nearest held-out frame at the same step.
-        aims: (n_pulls, n_frames). The CV aimed at; None if unknown.
+        target_cv: (n_pulls, n_frames). Target CV of each frame; None if unknown.
         film: Frames to show.
         quality: The table of figures.
         verdict: What it says, in words.
@@ -74,7 +74,7 @@ class Report:
     real_names: Sequence[str]
     rmsd_to_start: Floats
     rmsd_to_real: Floats
-    aims: Floats | None
+    target_cv: Floats | None
     film: FilmFrames
     quality: "QualityTable"
     verdict: str
@@ -96,10 +96,10 @@ def frame_table(report: Report) -> str:
     """The text of cv.csv: one row a generated frame, units in the column names."""
     measured, lines = report.generated, io.StringIO()
     columns: dict[str, Floats] = {report.cv.column: measured.cv}
-    if report.aims is not None:
-        cv, aims = report.cv, report.aims
-        columns[f"{cv.name}_aim_{cv.unit}"] = aims
-        columns[f"{cv.name}_missed_{cv.unit}"] = np.abs(difference(measured.cv, aims, cv.periodic))
+    if report.target_cv is not None:
+        cv, target_cv = report.cv, report.target_cv
+        columns[f"{cv.name}_aim_{cv.unit}"] = target_cv
+        columns[f"{cv.name}_missed_{cv.unit}"] = np.abs(difference(measured.cv, target_cv, cv.periodic))
     columns |= _energies(measured)
     columns["rmsd_to_start_A"] = report.rmsd_to_start
     columns["rmsd_to_nearest_real_A"] = report.rmsd_to_real
@@ -217,8 +217,8 @@ def _draw(folder: Path, report: Report) -> list[tuple[str, str]]:
 
 def _draw_cv(path: Path, report: Report) -> str:
     name, unit = _words(report.cv.name), _symbol(report.cv.unit)
-    aims = report.aims
-    target = None if aims is None or np.ptp(aims, axis=0).max() > 1e-3 else aims[0]
+    target_cv = report.target_cv
+    target = None if target_cv is None or np.ptp(target_cv, axis=0).max() > 1e-3 else target_cv[0]
     pair = report.generated.cv, report.real.cv
     band = Band(f"{name}, {unit}", *pair, target, example=True)
     plot_bands(path, [band], report.times_ps)

@@ -24,24 +24,24 @@ def critic(x) -> Critic:
 
 
 def test_a_turned_frame_has_the_same_odds_and_another_frame_others(critic, x):
-    told = torch.zeros(4, dtype=x.dtype).expand(len(x), -1)
-    odds = critic(critic.distances(x), told)
+    condition = torch.zeros(4, dtype=x.dtype).expand(len(x), -1)
+    odds = critic(critic.distances(x), condition)
     assert odds.shape == (300,)
-    torch.testing.assert_close(critic(critic.distances(turn(x)), told), odds, atol=1e-8, rtol=0)
+    torch.testing.assert_close(critic(critic.distances(turn(x)), condition), odds, atol=1e-8, rtol=0)
     assert odds.std() > 1e-3
-    assert (critic(critic.distances(x), told + 1) - odds).abs().min() > 1e-6, "it hears what was told"
+    assert (critic(critic.distances(x), condition + 1) - odds).abs().min() > 1e-6, "it hears what was told"
 
 
 def test_an_input_far_from_all_training_frames_counts_no_more_than_a_little_outside(critic, x):
-    told = torch.zeros(1, 4, dtype=x.dtype)
+    condition = torch.zeros(1, 4, dtype=x.dtype)
     far, farther = (torch.full((1, 3), d, dtype=x.dtype) for d in (1e4, 1e6))
-    assert torch.equal(critic(far, told), critic(farther, told))
+    assert torch.equal(critic(far, condition), critic(farther, condition))
 
 
 def test_it_comes_back_from_a_model_file_and_one_of_other_atoms_is_refused(critic, x):
     again = build_critic(critic.state_dict(), SimpleNamespace(names=["C"] * 7), DEFAULT.critic)
-    told = torch.zeros(300, 4, dtype=x.dtype)
-    assert torch.equal(again(again.distances(x), told), critic(critic.distances(x), told))
+    condition = torch.zeros(300, 4, dtype=x.dtype)
+    assert torch.equal(again(again.distances(x), condition), critic(critic.distances(x), condition))
     with pytest.raises(ValueError, match="other atoms"):
         build_critic(critic.state_dict(), SimpleNamespace(names=["C"] * 6), DEFAULT.critic)
 

@@ -1,4 +1,4 @@
-"""Rollouts: they start where told, hit their aims, and turn with the start."""
+"""Rollouts: they start where told, meet their target CV, and turn with the start."""
 
 import math
 from dataclasses import replace
@@ -13,7 +13,7 @@ from smdgen.geometry.cvs import evaluate
 from smdgen.geometry.frames import rmsd, superpose
 from smdgen.method.default import DefaultMethod
 from smdgen.method.dynamics import FlowDynamics
-from smdgen.method.guidance import steer
+from smdgen.method.guidance import move_to_target
 from smdgen.method.model import PullModel, refuse_sizes, start_distance
 from smdgen.method.paper import PaperLstm, PaperMethod, PaperVae
 from smdgen.method.rollout import generate, next_frames
@@ -36,7 +36,7 @@ def model(request, x, vae, ends):
     cv = evaluate(ends, x)
     n_pulls = 10
     paths = torch.sort(cv).values.reshape(-1, n_pulls).T.float().double()
-    landmarks = superpose(x[::10], x[0] - x[0].mean(0))
+    reference_frames = superpose(x[::10], x[0] - x[0].mean(0))
     if request.param == "paper":
         method, networks = (
             PaperMethod(),
@@ -44,12 +44,14 @@ def model(request, x, vae, ends):
         )
     else:
         layout = residue_layout(vae.features, ["N", "CA", "C", "N", "CA", "C", "CB"], [0, 0, 0, 1, 1, 1, 0])
-        lstm = FlowDynamics(vae.latent_size, 16, 16, 1, **layout.sizes).double().eval()
-        lstm.read_features(vae, layout)
-        lstm.standardise(vae.encode(x)[0].detach(), cv)
-        method, networks = DefaultMethod(), (vae, lstm)
+        dynamics = FlowDynamics(vae.latent_size, 16, 16, 1, **layout.sizes).double().eval()
+        dynamics.read_features(vae, layout)
+        dynamics.standardise(vae.encode(x)[0].detach(), cv)
+        method, networks = DefaultMethod(), (vae, dynamics)
     nothing_clashes = torch.zeros(7, 7, dtype=x.dtype)
-    return PullModel(method, *networks, ends, TrainingPaths(paths, 100.0), landmarks, 1.0, nothing_clashes)
+    return PullModel(
+        method, *networks, ends, TrainingPaths(paths, 100.0), reference_frames, 1.0, nothing_clashes
+    )
 
 
 def a_start(model):
@@ -73,23 +75,23 @@ def test_a_turned_start_gives_the_turned_pull(model):
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
-def test_a_mirrored_start_is_far_from_all_landmarks(model):
+def test_a_mirrored_start_is_far_from_all_reference_frames(model):
     start = a_start(model)
     assert start_distance(model, turn(start)) < 1e-6
     assert start_distance(model, start * torch.tensor([1.0, 1.0, -1.0])) > 0.1
 
 
-def test_steering_meets_the_target_with_the_decoder_noise_on(x, vae, ends):
+def test_newton_steps_meet_the_target_with_the_decoder_noise_on(x, vae, ends):
     z = vae.encode(x[:20])[0].detach()
     noise = torch.randn(
         20, vae.features.n_features, generator=torch.Generator().manual_seed(0), dtype=z.dtype
     )
     value = evaluate(ends, vae.decode(z, noise)).detach()
-    aim = value + torch.linspace(-0.3, 0.3, 20, dtype=z.dtype)
-    moved = steer(vae, ends, z, noise, aim)
-    off = (evaluate(ends, vae.decode(moved, noise)) - aim).abs()
+    target_cv = value + torch.linspace(-0.3, 0.3, 20, dtype=z.dtype)
+    moved = move_to_target(vae, ends, z, noise, target_cv)
+    off = (evaluate(ends, vae.decode(moved, noise)) - target_cv).abs()
     assert off.max() < 0.01
-    still = steer(vae, ends, z, noise, value)
+    still = move_to_target(vae, ends, z, noise, value)
     torch.testing.assert_close(still, z, atol=1e-9, rtol=0)
 
 
@@ -129,9 +131,9 @@ def test_frames_with_a_clash_are_drawn_again(model):
     start = a_start(model)
     plain = generate(model, start, 6, 20, seed=5).positions[:, 1:]
     distance = torch.linalg.vector_norm(plain[..., 0, :] - plain[..., 6, :], dim=-1)
-    limits = torch.zeros_like(model.limits)
+    limits = torch.zeros_like(model.clash_limits)
     limits[0, 6] = limits[6, 0] = distance.median()
-    found = generate(replace(model, limits=limits), start, 6, 20, seed=5).positions[:, 1:]
+    found = generate(replace(model, clash_limits=limits), start, 6, 20, seed=5).positions[:, 1:]
     again = torch.linalg.vector_norm(found[..., 0, :] - found[..., 6, :], dim=-1)
     if isinstance(model.dynamics, FlowDynamics):
         assert (distance < limits[0, 6]).double().mean() > 0.4
@@ -146,8 +148,8 @@ class Prefers(torch.nn.Module):
     def distances(self, x):
         return torch.linalg.vector_norm(x[..., 0, :] - x[..., 6, :], dim=-1)[..., None]
 
-    def forward(self, distances, conditions):
-        assert conditions.shape == (*distances.shape[:-1], 4)
+    def forward(self, distances, scaled_condition):
+        assert scaled_condition.shape == (*distances.shape[:-1], 4)
         return -1e4 * distances[..., 0]
 
 
@@ -162,11 +164,13 @@ def test_a_critic_chooses_among_candidates_and_never_one_that_clashes(model):
         assert torch.equal(chosen, plain)
         return
     assert (chosen < plain.median()).double().mean() > 0.9, "half of the candidates lie below"
-    off = (evaluate(model.cv, found) - generate(model, start, 6, 20, seed=5).aims).abs()
+    off = (evaluate(model.cv, found) - generate(model, start, 6, 20, seed=5).target_cv).abs()
     assert off[:, 1:].median() < 1e-3
-    limits = torch.zeros_like(model.limits)
+    limits = torch.zeros_like(model.clash_limits)
     limits[0, 6] = limits[6, 0] = plain.median()
-    apart = critic.distances(generate(replace(judged, limits=limits), start, 6, 20, seed=5).positions[:, 1:])
+    apart = critic.distances(
+        generate(replace(judged, clash_limits=limits), start, 6, 20, seed=5).positions[:, 1:]
+    )
     assert (apart < limits[0, 6]).double().mean() < 0.01
     assert apart.median() < plain.quantile(0.75), "the shortest of those that do not clash"
 
@@ -178,7 +182,7 @@ class Likes(Prefers):
         super().__init__()
         self.limit = limit
 
-    def forward(self, distances, conditions):
+    def forward(self, distances, scaled_condition):
         return 4.0 * (distances[..., 0] < self.limit)
 
 

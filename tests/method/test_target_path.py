@@ -1,4 +1,4 @@
-"""The CV a new pull aims at."""
+"""The CV a new pull path at."""
 
 import pytest
 import torch
@@ -23,26 +23,26 @@ def draw(schedule, start, n_steps, target=None, n_samples=4000, seed=1):
 
 
 def test_paths_have_the_mean_and_the_spread_of_the_training_pulls(schedule):
-    aims = draw(schedule, float(schedule.paths[0, 0]), 10)
+    path = draw(schedule, float(schedule.paths[0, 0]), 10)
     real = schedule.paths[:, ::20]
-    torch.testing.assert_close(aims.values.mean(0), real.mean(0), atol=0.05, rtol=0)
-    torch.testing.assert_close(aims.values.std(0), real.std(0), atol=0.03, rtol=0.05)
-    assert aims.dt_ps == pytest.approx(100.0)
+    torch.testing.assert_close(path.values.mean(0), real.mean(0), atol=0.05, rtol=0)
+    torch.testing.assert_close(path.values.std(0), real.std(0), atol=0.03, rtol=0.05)
+    assert path.dt_ps == pytest.approx(100.0)
 
 
 def test_start_and_target_are_met_exactly_and_the_way_between_shrinks(schedule):
-    aims = draw(schedule, 13.0, 5, target=25.0)
-    assert (aims.values[:, 0] == 13.0).all()
-    assert (aims.values[:, -1] == 25.0).all()
-    assert aims.dt_ps == pytest.approx(1000 * 12 / 20 / 5, rel=0.05)
-    assert (aims.values.diff(dim=1) > 0).all()
+    path = draw(schedule, 13.0, 5, target=25.0)
+    assert (path.values[:, 0] == 13.0).all()
+    assert (path.values[:, -1] == 25.0).all()
+    assert path.dt_ps == pytest.approx(1000 * 12 / 20 / 5, rel=0.05)
+    assert (path.values.diff(dim=1) > 0).all()
 
 
 @pytest.mark.parametrize("n_steps", [1, 10, 200])
 def test_any_number_of_steps_spans_the_whole_way(schedule, n_steps):
-    aims = draw(schedule, 12.0, n_steps)
-    assert aims.values.shape[1] == n_steps + 1
-    assert aims.values[:, -1].mean() == pytest.approx(float(schedule.paths[:, -1].mean()), abs=0.1)
+    path = draw(schedule, 12.0, n_steps)
+    assert path.values.shape[1] == n_steps + 1
+    assert path.values[:, -1].mean() == pytest.approx(float(schedule.paths[:, -1].mean()), abs=0.1)
 
 
 def test_same_generator_same_paths(schedule):
@@ -62,16 +62,16 @@ def test_what_the_pulls_do_not_cover_is_refused(schedule, start, target, says):
 
 def test_falling_pulls_work_the_same_way(schedule):
     falling = TrainingPaths(schedule.paths.flip(1), 1000.0)
-    aims = draw(falling, 30.0, 5, target=20.0)
-    assert (aims.values.diff(dim=1) < 0).all()
+    path = draw(falling, 30.0, 5, target=20.0)
+    assert (path.values.diff(dim=1) < 0).all()
 
 
 def test_a_start_near_the_beginning_is_the_beginning_although_the_path_first_falls_back(schedule):
     """A slack spring lets the pulls sag from 14 to 12 before they go on: 14.1 is not a later point."""
     t = torch.linspace(0, 1, 201, dtype=torch.float64)
     sagging = TrainingPaths(schedule.paths + 2 * torch.exp(-t / 0.02), 1000.0)
-    aims = draw(sagging, 14.1, 10)
-    assert aims.dt_ps == pytest.approx(100.0)
+    path = draw(sagging, 14.1, 10)
+    assert path.dt_ps == pytest.approx(100.0)
     assert draw(sagging, 18.0, 10).dt_ps < 85
 
 
@@ -97,8 +97,8 @@ def test_targets_behind_the_start_are_met_where_the_pulls_go_back(schedule, make
 
 def test_without_a_target_refolding_pulls_go_on_from_where_they_begin(schedule):
     for start, end in ((12.5, 32.0), (31.5, 12.0)):
-        aims = draw(refolding(schedule), start, 8)
-        assert aims.values[:, -1].mean() == pytest.approx(end, abs=0.2)
+        path = draw(refolding(schedule), start, 8)
+        assert path.values[:, -1].mean() == pytest.approx(end, abs=0.2)
 
 
 def test_a_direction_only_some_pulls_cover_has_their_range(schedule):
@@ -124,9 +124,9 @@ def test_a_target_behind_the_start_is_told_the_direction_and_not_the_range(sched
 
 def test_a_schedule_is_followed_as_it_is_and_takes_the_time_of_real_pulls(schedule):
     values = torch.tensor([12.0, 12.0, 17.0, 22.0], dtype=torch.float64)
-    aims = follow_schedule(schedule, values, 3)
-    assert torch.equal(aims.values, values.expand(3, -1))
-    assert aims.dt_ps == pytest.approx(500 / 3, rel=0.02)
+    path = follow_schedule(schedule, values, 3)
+    assert torch.equal(path.values, values.expand(3, -1))
+    assert path.dt_ps == pytest.approx(500 / 3, rel=0.02)
     hold = follow_schedule(schedule, torch.full((4,), 20.0, dtype=torch.float64), 1)
     assert hold.dt_ps == pytest.approx(1000 / 200)
 
@@ -135,8 +135,8 @@ def test_a_schedule_may_turn_only_where_the_pulls_do(schedule):
     values = torch.tensor([13.0, 28.0, 16.0, 24.0], dtype=torch.float64)
     with pytest.raises(ConfigError, match=r"steps 1 to 2 of the schedule would lead from 28\.00 to 16\.00"):
         follow_schedule(schedule, values, 1)
-    aims = follow_schedule(refolding(schedule), values, 1)
-    assert aims.dt_ps == pytest.approx(1000 * (15 + 12 + 8) / 20 / 3, rel=0.05)
+    path = follow_schedule(refolding(schedule), values, 1)
+    assert path.dt_ps == pytest.approx(1000 * (15 + 12 + 8) / 20 / 3, rel=0.05)
     with pytest.raises(ConfigError, match="step 2 of the schedule has CV 50"):
         follow_schedule(refolding(schedule), torch.tensor([13.0, 20.0, 50.0]), 1)
 
@@ -153,8 +153,8 @@ def test_a_schedule_may_fluctuate_as_much_as_the_pulls_do(schedule):
 
 def test_a_cv_may_lie_beyond_all_pulls_by_their_usual_spread(schedule):
     """The spread at one time, averaged over time, is 0.27; the start of all pulls is 12."""
-    aims = draw(schedule, 11.9, 10)
-    assert torch.all(aims.values[:, 0] == 11.9)
+    path = draw(schedule, 11.9, 10)
+    assert torch.all(path.values[:, 0] == 11.9)
     with pytest.raises(ConfigError, match=r"the start has CV 11\.60, outside of 12\.00"):
         draw(schedule, 11.6, 10)
     most = float(schedule.paths.max())

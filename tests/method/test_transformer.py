@@ -19,7 +19,7 @@ def layout(vae):
 def net(layout):
     torch.manual_seed(0)
     sizes = layout.sizes
-    net = ResidueNet(**sizes, n_condition=3).double().eval()
+    net = ResidueNet(**sizes, n_conditioning=3).double().eval()
     net.arrange(layout)
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
@@ -52,25 +52,31 @@ def test_residues_share_their_weights(net, layout):
     common = sorted(kinds[0] & kinds[1])
     at = {(r, k): i for i, (r, k) in enumerate(zip(layout.residue, layout.kind, strict=True))}
     a, b = ([at[r, k] for k in common] for r in (0, 1))
-    soft, told = torch.zeros(1, len(layout.soft), dtype=torch.float64), torch.ones(1, 3, dtype=torch.float64)
+    soft, conditioning = (
+        torch.zeros(1, len(layout.soft), dtype=torch.float64),
+        torch.ones(1, 3, dtype=torch.float64),
+    )
     f = torch.zeros(1, len(layout.kind), dtype=torch.float64)
     generator = torch.Generator().manual_seed(1)
     f[:, a] = torch.randn(1, len(common), generator=generator, dtype=torch.float64)
     f[:, b] = torch.randn(1, len(common), generator=generator, dtype=torch.float64)
     swapped = f.clone()
     swapped[:, a], swapped[:, b] = f[:, b], f[:, a]
-    found, again = net(f, soft, told), net(swapped, soft, told)
+    found, again = net(f, soft, conditioning), net(swapped, soft, conditioning)
     torch.testing.assert_close(again[:, b], found[:, a])
     assert (found[:, a] - found[:, b]).abs().max() > 1e-3
 
 
 def test_each_residue_sees_the_others_and_the_soft_torsions(net, layout):
     f = torch.zeros(1, len(layout.kind), dtype=torch.float64)
-    soft, told = torch.zeros(1, len(layout.soft), dtype=torch.float64), torch.zeros(1, 3, dtype=torch.float64)
+    soft, conditioning = (
+        torch.zeros(1, len(layout.soft), dtype=torch.float64),
+        torch.zeros(1, 3, dtype=torch.float64),
+    )
     second = torch.from_numpy(layout.residue == 1)
-    still = net(f, soft, told)[:, second]
+    still = net(f, soft, conditioning)[:, second]
     moved = f.clone()
     moved[:, int(np.flatnonzero(layout.residue == 0)[0])] = 1.0
-    assert (net(moved, soft, told)[:, second] - still).abs().max() > 1e-6
-    assert (net(f, soft + 1, told)[:, second] - still).abs().max() > 1e-6
-    assert (net(f, soft, told + 1)[:, second] - still).abs().max() > 1e-6
+    assert (net(moved, soft, conditioning)[:, second] - still).abs().max() > 1e-6
+    assert (net(f, soft + 1, conditioning)[:, second] - still).abs().max() > 1e-6
+    assert (net(f, soft, conditioning + 1)[:, second] - still).abs().max() > 1e-6

@@ -133,7 +133,7 @@ def inputs_of(pulls, **others) -> analyze.Inputs:
         paths=(),
         positions=pulls.astype(np.float32),
         times_ps=20.0 * np.arange(n_frames),
-        aims=end_to_end(pulls) + 0.5,
+        target_cv=end_to_end(pulls) + 0.5,
         way=Way(),
         start_pull=None,
         notes=(),
@@ -271,8 +271,8 @@ def test_pulls_that_follow_a_schedule_are_compared_at_the_same_cv(run_dir):
     paths = write_pulls(run_dir / "rollout", [pull])
     report_of = {"kind": "rollout", "time_per_step_ps": 50.0, "target": None, "schedule_sha256": "0" * 64}
     (run_dir / "rollout" / "rollout.json").write_text(json.dumps(report_of))
-    aims = [f"{frame},0,0,0,{value}" for frame, value in enumerate(end_to_end(pull))]
-    text = "\n".join(["frame,time_ps,pull,end_to_end_A,end_to_end_aim_A", *aims])
+    target_cv = [f"{frame},0,0,0,{value}" for frame, value in enumerate(end_to_end(pull))]
+    text = "\n".join(["frame,time_ps,pull,end_to_end_A,end_to_end_aim_A", *target_cv])
     (run_dir / "rollout" / "cv.csv").write_text(text)
     progress = Silent()
     analyze.run(AnalyzeConfig(paths), run_dir, progress)
@@ -396,8 +396,8 @@ def assert_shown_whole(dataset, n):
     values = dataset.cv_values
     for n_steps, target, first in ((n - 1, None, 0), (10, float(values[-1]), 10)):
         report_of = {"time_per_step_ps": 10.0, "target": target, "schedule_sha256": None}
-        aims = values[None, first : first + n_steps + 1]
-        way = way_of(report_of, dataset, n_steps, aims)
+        target_cv = values[None, first : first + n_steps + 1]
+        way = way_of(report_of, dataset, n_steps, target_cv)
         assert way.cv is not None
         shown = frames_to_show(dataset, block, n_steps + 1, way)
         np.testing.assert_array_equal(shown, np.arange(first, first + n_steps + 1))
@@ -422,8 +422,8 @@ def test_blocks_of_one_trajectory_are_compared_at_the_same_cv(run_dir, tmp_path)
     step = 10.0 * n / (n - 1)
     report_of = {"kind": "rollout", "time_per_step_ps": step, "target": None, "schedule_sha256": None}
     (run_dir / "rollout" / "rollout.json").write_text(json.dumps(report_of))
-    aims = [f"{frame},0,0,0,{value}" for frame, value in enumerate(end_to_end(whole))]
-    text = "\n".join(["frame,time_ps,pull,end_to_end_A,end_to_end_aim_A", *aims])
+    target_cv = [f"{frame},0,0,0,{value}" for frame, value in enumerate(end_to_end(whole))]
+    text = "\n".join(["frame,time_ps,pull,end_to_end_A,end_to_end_aim_A", *target_cv])
     (run_dir / "rollout" / "cv.csv").write_text(text)
     progress = Silent()
     result = analyze.run(AnalyzeConfig(paths), run_dir, progress)

@@ -49,9 +49,11 @@ def run_dir(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     folder.mkdir()
     write_models(folder)
-    landmarks = torch.from_numpy(START)[None]
+    reference_frames = torch.from_numpy(START)[None]
     schedule = TrainingPaths(torch.zeros(1, 2), 1.0)
-    model = SimpleNamespace(training_paths=schedule, reference_frames=landmarks, training_radius=1.0, cv=CV)
+    model = SimpleNamespace(
+        training_paths=schedule, reference_frames=reference_frames, training_radius=1.0, cv=CV
+    )
     monkeypatch.setattr(models, "build_model", lambda *_: model)
     monkeypatch.setattr(built, "on_device", lambda model, _: model)
     monkeypatch.setattr(built, "start_distance", lambda *_: 0.5)
@@ -526,7 +528,7 @@ def test_a_schedule_says_where_each_step_goes(run_dir, tmp_path, monkeypatch):
 
     def note_values(*arguments):
         asked.append(arguments[-1])
-        return dataclasses.replace(stretch(*arguments[:-1]), aims=torch.tensor([[0.0, *arguments[-1]]]))
+        return dataclasses.replace(stretch(*arguments[:-1]), target_cv=torch.tensor([[0.0, *arguments[-1]]]))
 
     monkeypatch.setattr(method, "generate", note_values)
     (tmp_path / "schedule.csv").write_text("step,A\n2,20\n4,15\n")

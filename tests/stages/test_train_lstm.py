@@ -100,7 +100,7 @@ def test_few_frames_and_large_proteins_have_fewer_epochs_and_smaller_batches():
     preset = dynamics_settings(DEFAULT)
 
     def found(lstm, n_frames, **own):
-        settings = train_lstm.fitted_to(DefaultMethod(), lstm, n_frames, preset, TrainLstmConfig(**own))
+        settings = train_lstm.fitted_to(DefaultMethod(), dynamics, n_frames, preset, TrainLstmConfig(**own))
         return settings["batch_size"], settings["epochs"]
 
     assert found(small, 50_000) == (32, 40)
@@ -116,9 +116,9 @@ def test_wide_layers_and_small_batches_have_a_lower_rate_unless_the_user_gave_on
     preset = dynamics_settings(DEFAULT)
 
     def rate(n_latents, n_residues, **own):
-        lstm = FlowDynamics(n_latents, 8, 16, 1, n_residues=n_residues, **sizes)
-        assert lstm.input_proj.in_features == n_latents + 29
-        return train_lstm.fitted_to(DefaultMethod(), lstm, 100, preset, TrainLstmConfig(**own))[
+        dynamics = FlowDynamics(n_latents, 8, 16, 1, n_residues=n_residues, **sizes)
+        assert dynamics.input_proj.in_features == n_latents + 29
+        return train_lstm.fitted_to(DefaultMethod(), dynamics, 100, preset, TrainLstmConfig(**own))[
             "learning_rate"
         ]
 
@@ -129,7 +129,7 @@ def test_wide_layers_and_small_batches_have_a_lower_rate_unless_the_user_gave_on
 
 
 @pytest.mark.parametrize(
-    "forged", ["", "weights", "landmarks", "reach", "sizes", "preset", "latents", "frames", "tree"]
+    "forged", ["", "weights", "reference frames", "reach", "sizes", "preset", "latents", "frames", "tree"]
 )
 def test_an_autoencoder_whose_parts_do_not_fit_is_refused_by_train_lstm(run_dir, forged):
     """All are sealed anew, as somebody who forges would do."""
@@ -139,7 +139,7 @@ def test_an_autoencoder_whose_parts_do_not_fit_is_refused_by_train_lstm(run_dir,
     tensors, header = {**found}, manifest.header
     if forged == "weights":
         tensors["weights.linear_in.weight"] = tensors["weights.linear_in.weight"][:-1].clone()
-    elif forged == "landmarks":
+    elif forged == "reference frames":
         tensors["reference_frames"] = tensors["reference_frames"][:, :-1].clone()
     elif forged == "tree":
         tensors["tree.parent"] = tensors["tree.parent"][:-1].clone()

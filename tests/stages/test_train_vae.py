@@ -31,7 +31,7 @@ def test_a_negative_weight_is_refused_and_none_is_a_weight(tmp_path):
 
 
 @pytest.mark.parametrize("n_frames", [200, 201, 199 * 50, 200 * 50, 24 * 201])
-def test_landmarks_are_of_all_pulls_and_all_times(n_frames):
+def test_reference_frames_are_of_all_pulls_and_all_times(n_frames):
     """Even steps through 199 or 200 pulls of 50 frames would meet each at the same time."""
     rows = train_vae._spread(n_frames, 200)
     assert (rows[0], len(rows.unique())) == (0, 200)

@@ -75,23 +75,23 @@ def networks(kind: str, x: Tensor) -> tuple[FeatureVae | PaperVae, FlowDynamics 
     vae.init_from_pca(lambda: [features.encode(x)])
     vae.log_std.data.fill_(-4.0)
     layout = residue_layout(features, STRUCTURE.names.tolist(), residue_rows(STRUCTURE))
-    lstm = FlowDynamics(LATENT_SIZE, HIDDEN_SIZE, 16, 1, **layout.sizes)
-    fill(lstm, 0.3)
-    lstm.read_features(vae, layout)
-    lstm.standardise(vae.encode(x)[0].detach(), evaluate(CV, x))
+    dynamics = FlowDynamics(LATENT_SIZE, HIDDEN_SIZE, 16, 1, **layout.sizes)
+    fill(dynamics, 0.3)
+    dynamics.read_features(vae, layout)
+    dynamics.standardise(vae.encode(x)[0].detach(), evaluate(CV, x))
     pairs = np.array([[1, 9], [1, 13], [5, 13]])
     critic = Critic(len(pairs))
     fill(critic, 1.0)
     critic.pairs.copy_(torch.from_numpy(pairs))
     critic.scale.fill_(3.0)
-    return vae, lstm, critic
+    return vae, dynamics, critic
 
 
 def write(kind: str, folder: Path) -> None:
     """Write vae.safetensors, lstm.safetensors, start.npy and frames.npy of one kind."""
     pulls = [torch.from_numpy(make_pull(N_FRAMES, seed, N_RESIDUES)) for seed in range(3)]
     x = torch.cat(pulls)
-    vae, lstm, critic = networks(kind, x)
+    vae, dynamics, critic = networks(kind, x)
     preset = "paper" if kind == "paper" else "default"
     sizes = {"n_atoms": STRUCTURE.n_atoms, "latent_size": LATENT_SIZE, "hidden_size": HIDDEN_SIZE}
     header = autoencoder_header(
@@ -102,10 +102,11 @@ def write(kind: str, folder: Path) -> None:
     AutoencoderFile(header, vae.state_dict(), frames, vae.tree).save(folder / "vae.safetensors")
     own = AutoencoderFile.open(folder / "vae.safetensors")
     sizes = {"latent_size": LATENT_SIZE, "hidden_size": HIDDEN_SIZE}
-    if isinstance(lstm, FlowDynamics):
-        residues = lstm.residues
-        sizes |= {"head_size": 16, "n_blocks": 1, "n_features": len(lstm.to_features), "n_soft": lstm.n_soft,
-                  "n_residues": residues.n_residues, "n_kinds": residues.n_kinds}  # fmt: skip
+    if isinstance(dynamics, FlowDynamics):
+        residues = dynamics.residues
+        sizes |= {"head_size": 16, "n_blocks": 1, "n_features": len(dynamics.to_features),
+                  "n_soft": dynamics.n_soft, "n_residues": residues.n_residues,
+                  "n_kinds": residues.n_kinds}  # fmt: skip
     score = None if critic is None else CriticScore(0.75, 1000)
     header = dynamics_header(
         preset=preset,
@@ -117,7 +118,7 @@ def write(kind: str, folder: Path) -> None:
     )
     paths = torch.stack([evaluate(CV, pull) for pull in pulls])[:, ::6]
     weights = {} if critic is None else critic.state_dict()
-    DynamicsFile(header, lstm.state_dict(), paths, weights).save(folder / "lstm.safetensors")
+    DynamicsFile(header, dynamics.state_dict(), paths, weights).save(folder / "lstm.safetensors")
     model = build_model(own, DynamicsFile.open(folder / "lstm.safetensors"), STRUCTURE)
     rollout = generate(model, x[0], N_STEPS, N_SAMPLES, seed=SEED)
     np.save(folder / "start.npy", x[0].numpy())

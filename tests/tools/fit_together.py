@@ -61,12 +61,12 @@ def networks():
     physics = Physics(energies, torch.ones(3), cv)
     internal = FeatureVae(InternalFeatures.fit(lambda: [x], tree), 5, 12)
     paper = PaperVae(6, 4, 10)
-    lstm = FlowDynamics(4, 6, 8, 1, n_features=4, n_residues=2, n_kinds=2, n_soft=2)
-    lstm.residues.place.copy_(torch.arange(4))
-    for fixed in (lstm.to_features, lstm.to_latents):
+    dynamics = FlowDynamics(4, 6, 8, 1, n_features=4, n_residues=2, n_kinds=2, n_soft=2)
+    dynamics.residues.place.copy_(torch.arange(4))
+    for fixed in (dynamics.to_features, dynamics.to_latents):
         torch.nn.init.normal_(fixed, generator=generator)
     z = torch.randn(N_ITEMS, 5, 4, generator=generator)
-    told = torch.rand(N_ITEMS, 4, generator=generator)
+    values = torch.rand(N_ITEMS, 4, generator=generator)
 
     def of_internal(batch, generator):
         terms = internal.loss_terms(x[batch], physics, generator)
@@ -76,11 +76,15 @@ def networks():
         terms = paper.loss_terms(x[batch], physics, generator)
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
 
-    def of_lstm(batch, generator):
-        steering = Condition(told[batch], told[batch] + 0.1, torch.ones(len(batch), 4))
-        return lstm.loss_terms(z[batch], steering, generator)
+    def of_dynamics(batch, generator):
+        condition = Condition(values[batch], values[batch] + 0.1, torch.ones(len(batch), 4))
+        return dynamics.loss_terms(z[batch], condition, generator)
 
-    return {"internal": (internal, of_internal), "paper": (paper, of_paper), "lstm": (lstm, of_lstm)}
+    return {
+        "internal": (internal, of_internal),
+        "paper": (paper, of_paper),
+        "dynamics": (dynamics, of_dynamics),
+    }
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def test_the_default_gives_both_states_and_meets_its_target():
     generated = rollout.positions[:, 1:]
     assert abs(float(side(generated[:, 0]).double().mean()) - 0.5) < 0.07, "the next frame"
     assert abs(float(side(generated).double().mean()) - 0.5) < 0.07, "all frames"
-    assert (rollout.cv_values - rollout.aims)[:, 1:].abs().max() < 0.01
+    assert (rollout.cv_values - rollout.target_cv)[:, 1:].abs().max() < 0.01
     torsions = to_internal(generated, TREE)[2][..., 3]
     assert (torsions.abs() - 2.1).abs().median() < 0.25, "in a state, and not between the two"
 

@@ -1,4 +1,14 @@
-"""Frames as places of atoms and distances between near ones: features of large folded proteins."""
+"""Frames as places of atoms and distances between near ones: features of large folded proteins.
+
+| symbol   | here                                                                                   |
+|----------|----------------------------------------------------------------------------------------|
+| x        | frames, A; superposed on `mean`, the mean of training frames                           |
+| d(ij)    | |x(i) - x(j)| of `pairs`, with `length` and `length_spread`: mean and deviation        |
+| f        | (x - `mean`) / `spread` and (d - `length`) / `length_spread`                           |
+| push(ij) | (d wanted / d - 1) (x(i) - x(j)) / 2; a sweep moves each atom by the mean of its pairs |
+| w(k)     | `momentum` of sweep k: 1, then 2 / (2 - r^2), then 4 / (4 - w(k - 1) r^2)              |
+| r        | `radius`                                                                               |
+"""
 
 import numpy as np
 import torch

@@ -1,4 +1,13 @@
-"""Frames as standardised internal coordinates: what the default networks read and write."""
+"""Frames as standardised internal coordinates: the features of most systems.
+
+| symbol   | here                                                                                   |
+|----------|----------------------------------------------------------------------------------------|
+| b, a, t  | `lengths` (A), `angles`, `torsions` (rad) of the spanning tree, from `to_internal`     |
+| t0       | `twist`: circular mean of each torsion                                                 |
+| f        | (raw - `centre`) / `scale`, where raw is b, a, t - t0 of narrow torsions, sin t and    |
+|          | cos t of wide ones                                                                     |
+| F        | `wells`: cumulative distribution of a torsion with wells; t -> 2 pi F(t) - pi          |
+"""
 
 import math
 from collections.abc import Callable

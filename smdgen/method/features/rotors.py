@@ -3,6 +3,12 @@
 A methyl group stands in one of three wells. On the plain circle a network that blurs by a few degrees fills
 the barriers between them; where each angle is replaced by the share of training angles below it, wells are
 wide and barriers narrow, so the same blur keeps to the wells.
+
+| symbol   | here                                                                                   |
+|----------|----------------------------------------------------------------------------------------|
+| t        | `angles`, rad, from -pi to pi                                                          |
+| F        | `table`: share of training angles below the edge of each bin, lines between            |
+| u        | 2 pi F(t) - pi: `spread`; t from u: `gathered`                                         |
 """
 
 import torch

@@ -46,8 +46,8 @@ def vae(real):
 
 def test_the_straight_line_ends_at_a_training_end_and_is_even(real):
     start = real.validation[0, 0]
-    path, aims = straight_line(real).pulls(start, 3, 0)
-    assert aims is None
+    path, target_cv = straight_line(real).pulls(start, 3, 0)
+    assert target_cv is None
     nearest = rmsd(path[:, None, -1], real.train[None, :, -1]).amin(1)
     assert nearest.max() < 1e-3
     torch.testing.assert_close(path[:, 0], start + (path[:, -1] - start) / N_STEPS)
@@ -63,8 +63,8 @@ def test_the_principal_path_keeps_what_varies_most(real):
 
 def test_training_pulls_are_given_as_they_are_and_others_by_the_next_seed(real):
     generator = training_pulls(real)
-    first, aims = generator.pulls(real.validation[0, 0], 2, 0)
-    assert aims is None
+    first, target_cv = generator.pulls(real.validation[0, 0], 2, 0)
+    assert target_cv is None
     steps = real.train[:, 5::5]
     assert torch.equal(first, steps[[0, 0]])
     assert torch.equal(generator.pulls(real.validation[0, 0], 1, len(steps) + 1)[0], steps[[1]])
@@ -88,13 +88,13 @@ def test_networks_learn_how_the_molecule_stretches(real, vae, name, monkeypatch)
     else:
         generator = latent_lstm(real, vae, name, 0, epochs=12)
     start = real.validation[0, 0]
-    path, aims = generator.pulls(start, 3, 0)
+    path, target_cv = generator.pulls(start, 3, 0)
     assert path.shape == (3, N_STEPS, 6, 3)
     values, true = evaluate(ENDS, path), evaluate(ENDS, real.validation[0, 5::5])
     assert (values - true).abs().max() < 0.8  # the way is 3.1
     assert (values[:, -1] - values[:, 0]).min() > 1.5
-    if aims is not None:
-        assert (values - aims).abs().max() < 0.01
+    if target_cv is not None:
+        assert (values - target_cv).abs().max() < 0.01
     pulls = real.validation[:, ::5]
     following = generator.following(pulls, 1)
     assert following.shape == (2, N_STEPS, 6, 3)
