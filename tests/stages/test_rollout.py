@@ -391,17 +391,16 @@ def test_nothing_is_half_written(run_dir, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"steps": -1}, ConfigError, "--steps"),
-        ({"samples": 0}, ConfigError, "--samples"),
-        ({"target": float("nan")}, ConfigError, "--to"),
+        ({"steps": -1}, ConfigError, "steps is -1, expected 1 or more"),
+        ({"samples": 0}, ConfigError, "samples is 0, expected 1 or more"),
+        ({"target": float("nan")}, ConfigError, "--to is nan, expected a finite number"),
         ({"start": Path("no.pdb")}, TopologyError, "no such file"),
     ],
 )
 def test_wrong_settings(run_dir, tmp_path, settings, error, words):
     """One line each, and nothing is written."""
-    config = dataclasses.replace(RolloutConfig(start=write_start(tmp_path)), **settings)
     with pytest.raises(error, match=words):
-        rollout.run(config, run_dir, Silent())
+        rollout.run(RolloutConfig(**{"start": write_start(tmp_path), **settings}), run_dir, Silent())
     assert not (run_dir / "rollout").exists()
 
 
