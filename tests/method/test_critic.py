@@ -29,7 +29,7 @@ def test_a_turned_frame_has_the_same_odds_and_another_frame_others(critic, x):
     assert odds.shape == (300,)
     torch.testing.assert_close(critic(critic.distances(turn(x)), condition), odds, atol=1e-8, rtol=0)
     assert odds.std() > 1e-3
-    assert (critic(critic.distances(x), condition + 1) - odds).abs().min() > 1e-6, "it hears what was told"
+    assert (critic(critic.distances(x), condition + 1) - odds).abs().min() > 1e-6, "it reads the condition"
 
 
 def test_an_input_far_from_all_training_frames_counts_no_more_than_a_little_outside(critic, x):

@@ -99,7 +99,7 @@ def test_few_frames_and_large_proteins_have_fewer_epochs_and_smaller_batches():
     small, large = (FlowDynamics(3, 8, 16, 1, n_residues=n_residues, **sizes) for n_residues in (10, 320))
     preset = dynamics_settings(DEFAULT)
 
-    def found(lstm, n_frames, **own):
+    def found(dynamics, n_frames, **own):
         settings = train_lstm.fitted_to(DefaultMethod(), dynamics, n_frames, preset, TrainLstmConfig(**own))
         return settings["batch_size"], settings["epochs"]
 
