@@ -22,7 +22,7 @@ ALLOWED = {
     "geometry": {"base"},
     "forcefield": {"base", "geometry"},
     "method": {"base", "geometry", "forcefield"},
-    "training": {"base", "geometry", "forcefield", "method", "store", "io", "dataset", "view"},
+    "training": {"base", "geometry", "forcefield", "method", "quality", "store", "io", "dataset", "view"},
     "quality": {"base", "geometry", "forcefield"},
     "steered_md": {"base", "geometry", "forcefield", "store", "io"},
     "store": {"base", "geometry", "method"},

@@ -98,18 +98,20 @@ def twisted_bonds(x: Tensor, backbone: Backbone, most: float = MOST_TWIST) -> Te
     return (omega.sin().abs() > math.sin(math.radians(most))).double().mean(-1)
 
 
-def ca_steps(backbone: Backbone) -> Indices:
-    """(n_steps, 2). CA of residues that follow each other in a chain."""
-    first = np.flatnonzero(backbone.linked)
-    return np.stack([backbone.atoms["CA"][first], backbone.atoms["CA"][first + 1]], axis=1)
-
-
 def ca_range(real: Tensor, backbone: Backbone) -> tuple[float, float]:
-    """A. Least and largest distance of successive CA in real frames (..., n_atoms, 3), A; NaN without any."""
-    lengths = bond_lengths(real, ca_steps(backbone))
-    if not lengths.numel():
-        return float("nan"), float("nan")
-    return float(lengths.min()), float(lengths.max())
+    """A. Least and largest distance of successive CA, cis peptide bonds left out.
+
+    Args:
+        real: (..., n_atoms, 3), A. Real frames.
+        backbone: Where CA is.
+
+    Returns:
+        NaN without successive CA.
+    """
+    lengths, trans = _trans_steps(real, backbone)
+    if not trans.any():
+        return math.nan, math.nan
+    return float(lengths[trans].min()), float(lengths[trans].max())
 
 
 def ca_outside(x: Tensor, backbone: Backbone, allowed: tuple[float, float]) -> Tensor:
@@ -121,11 +123,22 @@ def ca_outside(x: Tensor, backbone: Backbone, allowed: tuple[float, float]) -> T
         allowed: A. From `ca_range` of real frames.
 
     Returns:
-        (...). NaN without successive CA.
+        (...). NaN without successive CA. Cis peptide bonds count as inside.
     """
-    lengths = bond_lengths(x, ca_steps(backbone))
+    lengths, trans = _trans_steps(x, backbone)
     outside = (lengths < allowed[0] - CA_MARGIN) | (lengths > allowed[1] + CA_MARGIN)
-    return outside.double().mean(-1)
+    return (outside & trans).double().mean(-1)
+
+
+def _trans_steps(x: Tensor, backbone: Backbone) -> tuple[Tensor, Tensor]:
+    """(..., n_steps) distances of successive CA, A, and whether no cis peptide bond is between them."""
+    if len(backbone.omega):
+        trans = dihedrals(x, backbone.omega).abs() > torch.pi / 2
+        return bond_lengths(x, backbone.omega[:, [0, 3]]), trans
+    first = np.flatnonzero(backbone.linked)
+    steps = np.stack([backbone.atoms["CA"][first], backbone.atoms["CA"][first + 1]], axis=1)
+    lengths = bond_lengths(x, steps)
+    return lengths, torch.ones_like(lengths, dtype=torch.bool)
 
 
 def clashing(x: Tensor, limits: Tensor) -> Tensor:

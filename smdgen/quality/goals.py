@@ -63,9 +63,6 @@ def no_more_than_real(points: float) -> Goal:
     return Goal(f"<= real + {points:g} point{'s' * (points > 1)}", high=points / 100, of="difference")
 
 
-#: A fault that no frame may have.
-NONE = Goal("none", high=0.0)
-
 #: The goal of each figure by its key; figures that are not here inform only.
 GOALS: Mapping[str, Goal] = {
     "reconstruction": at_most(0.25),
@@ -91,9 +88,22 @@ GOALS: Mapping[str, Goal] = {
     "cis_omega": NO_MORE_THAN_REAL,
     "ramachandran": no_more_than_real(2),
     "twisted_omega": no_more_than_real(1),
-    "ca_outside": NONE,
+    "ca_outside": at_most(0.001),
     "nearest_training": between_real(0.95, 1.05),
     "auc": at_most(0.55),
+}
+
+#: Goals of frames that are like those of MD; the goals above also ask whether pulls are like real ones.
+FRAME_GOALS: Mapping[str, Goal] = {
+    "ramachandran": GOALS["ramachandran"],
+    "inverted_centres": NO_MORE_THAN_REAL,
+    "clashes": no_more_than_real(1),
+    "cis_omega": no_more_than_real(1),
+    "twisted_omega": GOALS["twisted_omega"],
+    "ca_outside": GOALS["ca_outside"],
+    "bond_energy_ratio": GOALS["bond_energy_ratio"],
+    "angle_energy_ratio": GOALS["angle_energy_ratio"],
+    "torsion_energy_ratio": between(0.95, 1.1),
 }
 
 #: Figures whose goal is in angstrom, and says nothing of a variable in degrees.
@@ -134,3 +144,9 @@ def judge(goal: Goal | None, figure: float, real: float = math.nan) -> bool | No
         return goal.low <= figure - real <= goal.high
     unit = real if goal.of == "ratio" else 1.0
     return bool(goal.low * unit <= figure <= goal.high * unit)
+
+
+def shortfall(goal: Goal, figure: float, real: float = math.nan) -> float:
+    """How far a figure is off the nearer end of its goal, in the figure's unit; 0 where it meets it."""
+    base, unit = (real, 1.0) if goal.of == "difference" else (0.0, real if goal.of == "ratio" else 1.0)
+    return max(0.0, base + goal.low * unit - figure, figure - base - goal.high * unit)

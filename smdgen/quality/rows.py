@@ -70,6 +70,11 @@ def row_dict(row: QualityRow) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def row_json(row: QualityRow) -> dict[str, Any]:
+    """A row for a file that may not hold NaN: None stands for it."""
+    return {key: None if value != value else value for key, value in row_dict(row).items()}
+
+
 def reconstruction_row(rebuilt: Tensor, original: Tensor) -> QualityRow:
     """Mean minimal RMSD of held-out frames through the model.
 

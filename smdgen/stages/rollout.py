@@ -33,6 +33,7 @@ from smdgen.store.trained import TrainedPaths, no_models, trained_paths
 
 if TYPE_CHECKING:
     from smdgen.method.model import PullModel, Rollout
+    from smdgen.quality.frames import FrameVerdict
     from smdgen.view.pull_folder import RealPull
 
 #: Steps when neither a flag nor a schedule says how many.
@@ -72,6 +73,7 @@ class RolloutResult:
         duration_ps: ps. Time from the first to the last frame.
         model: Which models were used, in words.
         start: Where the start comes from.
+        frames: Whether the frames are like those of MD, in words.
         hints: What to type next.
     """
 
@@ -90,6 +92,7 @@ class RolloutResult:
     duration_ps: float
     model: str
     start: str
+    frames: str
     hints: tuple[str, ...]
 
     def summary(self) -> list[tuple[str, str]]:
@@ -110,6 +113,7 @@ class RolloutResult:
             ),
             (self.cv, f"{self.first:.2f} to {last} (target {np.mean(self.target_cv):.2f})"),
             ("distance from target", f"mean {np.mean(self.missed):.3f}, largest {self.largest_miss:.3f}"),
+            ("frames", self.frames),
             ("mean per step", ", ".join(f"{step}: {self.missed[step - 1]:.3f}" for step in self._shown())),
         ]
 
@@ -147,7 +151,10 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
     rollout = _generate(models, start, config, n_steps, schedule, progress)
     for note in broken_bonds(rollout.positions[:, 1:].cpu().numpy(), start.structure):
         progress.note(note)
-    report = _report(models, start, config, distance, rollout)
+    verdict = judge(models, rollout)
+    if not verdict.like_md:
+        progress.note(f"the generated frames are {verdict.words()}")
+    report = _report(models, start, config, distance, rollout, verdict)
     real = _real_pull(models, report, rollout)
     with whole_folder(output, ROLLOUT_FILES, config.force) as new:
         _write(new, output, rollout, models, start, real, report)
@@ -158,7 +165,9 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
             *(path for path in (config.start, config.schedule) if path),
         ]
         folder.record_or_note("rollout", time.monotonic() - began, inputs, output, progress)
-    return _result(tuple(output / name for name in names), rollout, models, start, config, distance, run_dir)
+    return _result(
+        tuple(output / name for name in names), rollout, models, start, config, distance, verdict, run_dir
+    )
 
 
 def plan(config: RolloutConfig, run_dir: Path) -> list[tuple[str, str]]:
@@ -302,6 +311,25 @@ def _generate(
     return generate(model, positions, n_steps, config.samples, config.target, config.seed, progress, values)
 
 
+def judge(models: Models, rollout: "Rollout") -> "FrameVerdict":
+    """The generated frames beside training frames of the same CVs; energies where the dataset is at hand."""
+    import torch
+
+    from smdgen.dataset.dataset import open_dataset
+    from smdgen.forcefield.energy import BondedEnergy
+    from smdgen.geometry.cvs import evaluate
+    from smdgen.quality.frames import at_these_cvs, judge_frames
+
+    model, energy = models.pull_model, None
+    if models.paths.dataset.exists():
+        dataset = open_dataset(models.paths.dataset)
+        if models.content_hash in (dataset.content_hash, dataset.provenance.get("part_of")):
+            energy = BondedEnergy(dataset.terms, dtype=torch.float64)
+    real = model.reference_frames
+    same = at_these_cvs(real, evaluate(model.cv, real), rollout.cv_values.to(real.device))
+    return judge_frames(rollout.positions[:, 1:], same, models.structure, energy)
+
+
 def _real_pull(models: Models, report: Mapping[str, Any], rollout: "Rollout") -> "RealPull | None":
     """The held-out pull to see beside the generated ones, from the dataset that the models come with."""
     from smdgen.dataset.dataset import open_dataset
@@ -332,10 +360,16 @@ def _write(
 
 
 def _report(
-    models: Models, start: Start, config: RolloutConfig, distance: float, rollout: "Rollout"
+    models: Models,
+    start: Start,
+    config: RolloutConfig,
+    distance: float,
+    rollout: "Rollout",
+    verdict: "FrameVerdict",
 ) -> Mapping[str, Any]:
     """rollout.json: how the pulls came about; no dates and no paths, so that it is the same every time."""
     from smdgen.geometry.cvs import to_dict
+    from smdgen.quality.rows import row_json
 
     cv = models.pull_model.cv
     return {
@@ -359,6 +393,7 @@ def _report(
         "seed": config.seed,
         "time_per_step_ps": float(rollout.times_ps[1] - rollout.times_ps[0]),
         "cv": to_dict(cv),
+        "frames": {"verdict": verdict.words(), "measures": [row_json(row) for row in verdict.rows]},
     }
 
 
@@ -369,6 +404,7 @@ def _result(
     start: Start,
     config: RolloutConfig,
     distance: float,
+    verdict: "FrameVerdict",
     run_dir: Path,
 ) -> RolloutResult:
     from smdgen.geometry.cvs import difference
@@ -405,5 +441,6 @@ def _result(
         duration_ps=float(rollout.times_ps[-1]),
         model=which,
         start=start.source,
+        frames=verdict.brief,
         hints=tuple(hints),
     )

@@ -13,16 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smdgen.config import TrainLstmConfig
-from smdgen.dataset.dataset import Dataset, Pull, open_dataset
-from smdgen.errors import ArtifactError, ConfigError
+from smdgen.dataset.dataset import Dataset, open_dataset
+from smdgen.errors import ArtifactError
 from smdgen.forcefield.system import residue_rows
 from smdgen.geometry.cvs import unrolled
-from smdgen.geometry.frames import rmsd
 from smdgen.method.model import Autoencoder, Dynamics, Method, PullModel
 from smdgen.method.presets import CRITIC_SAMPLES, METHODS, PathNumbers, dynamics_settings, method_of
-from smdgen.method.rollout import generate, next_frames
 from smdgen.method.training_paths import TrainingPaths
-from smdgen.progress import Progress, Silent
+from smdgen.progress import Progress
 from smdgen.store.checkpoints import checkpoint_of
 from smdgen.store.headers import DynamicsHeader
 from smdgen.store.latents import Latents, read_latents
@@ -44,9 +42,7 @@ from smdgen.training.fit import fit_settings
 from smdgen.training.history import history_files, loss_verdict, write_history
 from smdgen.training.sequences import EncodedPulls, Sequences, draw_batch, sequences, windows
 from smdgen.training.settings import chosen, refuse_unknown_preset, training_plan
-
-#: Steps in which the trained networks are compared with validation pulls.
-CHECKED_STEPS = 10
+from smdgen.training.verdicts import check_dynamics
 
 
 @dataclass(frozen=True)
@@ -59,8 +55,10 @@ class TrainLstmResult:
     critic: str  # what chooses among candidates for a next frame
     one_step_A: float  # mean RMSD of the frame predicted from the true one before
     free_running_A: float  # mean RMSD of all frames of a rollout, over the pulls that allow one
+    copies_A: float  # mean RMSD of the training frames of the same CV, in place of the generated ones
     real_A: float  # mean RMSD between two real pulls at the same step
     not_rolled_out: tuple[str, ...]  # validation pulls from whose first frame no rollout can begin
+    frames: str  # whether generated frames are like those of MD, in words
     history: dict[str, list[float]]
     outputs: tuple[Path, ...]
     hints: tuple[str, ...]
@@ -77,7 +75,9 @@ class TrainLstmResult:
             ("critic", self.critic),
             ("one-step error", f"{self.one_step_A:.2f} A RMSD to the true next frame"),
             ("free-running error", self._free_running()),
+            ("training frames", self._copies()),
             ("two real pulls", self._real()),
+            ("generated frames", self.frames),
         ]
 
     def _free_running(self) -> str:
@@ -85,6 +85,11 @@ class TrainLstmResult:
         if math.isnan(self.free_running_A):
             return "not known: no validation pull lies where the training pulls go"
         return f"{self.free_running_A:.2f} A RMSD to the true pull at the same step {without}".rstrip()
+
+    def _copies(self) -> str:
+        if math.isnan(self.copies_A):
+            return "not compared"
+        return f"{self.copies_A:.2f} A RMSD to the true pull at the same CV"
 
     def _real(self) -> str:
         if math.isnan(self.real_A):
@@ -160,16 +165,19 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         if stop is not None:
             raise stop
         try:
-            errors = _errors(model, dataset, progress)
+            check = check_dynamics(model, dataset, progress)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"{folder.lstm} is finished; only its errors on the validation pulls are not known"
             ) from None
+    for note in check.notes():
+        progress.note(note)
     n_parameters = sum(p.numel() for p in dynamics.parameters())
     hints = (folder.next_command("rollout --steps 10"),)
     return TrainLstmResult(
-        preset, n_parameters, state.epoch, judge.text(), *errors, state.history, (folder.lstm, *files), hints,
-        row, notes,
+        preset, n_parameters, state.epoch, judge.text(), check.one_step, check.free_running, check.copies,
+        check.real, check.without, check.frames.brief, state.history, (folder.lstm, *files), hints, row,
+        (*notes, *check.notes()),
     )  # fmt: skip
 
 
@@ -311,50 +319,6 @@ def _refuse_short(parts: dict[str, Sequences], method: Method) -> None:
                 f"the longest {split} pull has {data.longest} frames, a sequence of the preset {method.name} "
                 f"{method.least_frames}; prepare longer pulls or take the preset default"
             )
-
-
-@torch.no_grad()
-def _errors(
-    model: PullModel[Any, Any], dataset: Dataset, progress: Progress
-) -> tuple[float, float, float, tuple[str, ...]]:
-    """One-step and free-running error on the validation pulls, and two real pulls apart, A.
-
-    Last come the names of pulls without a rollout: they begin where no training pull goes.
-    """
-    pulls = dataset.of_split("validation")
-    real = []
-    for pull in pulls:
-        frames = np.linspace(pull.start, pull.stop - 1, CHECKED_STEPS + 1).round().astype(np.int64)
-        real.append(torch.from_numpy(dataset.positions(frames)).to(model.reference_frames.dtype))
-    progress.start("validation rollouts", len(pulls))
-    one_step, free, without = [], [], []
-    for number, (pull, x) in enumerate(zip(pulls, real, strict=True)):
-        target, duration_ps = _rest_of(pull, dataset, model)
-        try:
-            path = generate(model, x[0], CHECKED_STEPS, 1, target, number, Silent()).positions[0]
-            free.append(rmsd(path[1:], x[1:]).mean())
-        except ConfigError:
-            first, last = dataset.cv_values[[pull.start, pull.stop - 1]].tolist()
-            low, high = model.training_paths.paths.min().item(), model.training_paths.paths.max().item()
-            progress.note(
-                f"no rollout of validation pull {pull.name}: it goes from {first:.2f} to {last:.2f} "
-                f"{dataset.cv.unit}, the training pulls cover {low:.2f} to {high:.2f}"
-            )
-            without.append(pull.name)
-        following = next_frames(model, x[None], duration_ps / CHECKED_STEPS, number)[0]
-        one_step.append(rmsd(following, x[1:]).mean())
-        progress.advance()
-    apart = [rmsd(a[1:], b[1:]).mean() for i, a in enumerate(real) for b in real[:i]]
-    mean = [float(torch.stack(values).mean()) if values else math.nan for values in (one_step, free, apart)]
-    return mean[0], mean[1], mean[2], tuple(without)
-
-
-def _rest_of(pull: Pull, dataset: Dataset, model: PullModel[Any, Any]) -> tuple[float | None, float]:
-    """Where a validation rollout ends and what it lasts, ps: of a block of a trajectory, the block's own."""
-    if not dataset.is_block(pull) or not model.method.steerable:
-        return None, model.training_paths.duration_ps
-    duration = dataset.times_ps[pull.stop - 1] - dataset.times_ps[pull.start]
-    return float(dataset.cv_values[pull.stop - 1]), float(duration)
 
 
 def _check_same_run(folder: RunFolder, dataset: Dataset, latents: Latents, vae: AutoencoderFile) -> None:

@@ -43,6 +43,7 @@ from smdgen.training.distributed import is_rank_zero, lock_once, training_group
 from smdgen.training.fit import FitState, fit_settings
 from smdgen.training.history import history_files, loss_verdict, write_history
 from smdgen.training.settings import chosen, refuse_unknown_preset, training_plan
+from smdgen.training.verdicts import judge_reconstruction, reconstruction_notes
 
 #: Frames that are encoded at a time, for memory.
 _ENCODED_AT_ONCE = 4096
@@ -60,6 +61,7 @@ class TrainVaeResult:
     nearest_A: float  # mean RMSD of validation frames to the nearest training frame
     history: dict[str, list[float]]
     outputs: tuple[Path, ...]
+    frames: str = ""  # whether validation frames come back like frames of MD, in words
     validation_loss: str = ""  # how it went, in words
     notes: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
@@ -74,6 +76,7 @@ class TrainVaeResult:
             ("validation loss", self.validation_loss),
             ("validation reconstruction", f"{self.reconstruction_A:.3f} A RMSD"),
             ("nearest training frame", f"{self.nearest_A:.3f} A RMSD"),
+            ("reconstructed frames", self.frames),
         ]
 
 
@@ -108,31 +111,18 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
             state, stop = interruption.state, interruption
         keep_finished(stop, folder.vae)
         result = _save(folder, config, settings, dataset, vae, frames, state)
+        verdict = judge_reconstruction(vae, frames["validation"], dataset.structure)
         if is_rank_zero():
             folder.record("train-vae", time.monotonic() - began, [folder.dataset])
     if stop is not None:
         raise stop
     row, went_wrong = loss_verdict(state, job.settings)
-    went_wrong += reconstruction_verdict(result.reconstruction_A, result.nearest_A)
+    went_wrong += reconstruction_notes(result.reconstruction_A, result.nearest_A, verdict)
     for note in went_wrong:
         progress.note(note)
     hints = (folder.next_command("train-lstm"),)
-    return replace(result, validation_loss=row, notes=(*notes, *went_wrong), hints=hints)
-
-
-def reconstruction_verdict(reconstruction: float, nearest: float) -> tuple[str, ...]:
-    """A note where the autoencoder is of less use than a copy of a training frame.
-
-    Args:
-        reconstruction: A. Mean RMSD of held-out frames to what the autoencoder makes of them.
-        nearest: A. Their mean RMSD to the nearest training frame.
-    """
-    if reconstruction <= nearest:
-        return ()
-    return (
-        f"the autoencoder does not carry over to new frames: held-out frames come back "
-        f"{reconstruction:.2f} A away, and the nearest training frame is {nearest:.2f} A away; generated "
-        "frames will be worse than copies. More pulls or more epochs help",
+    return replace(
+        result, frames=verdict.brief, validation_loss=row, notes=(*notes, *went_wrong), hints=hints
     )
 
 

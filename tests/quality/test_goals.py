@@ -28,7 +28,6 @@ READERS |= {"findall", "match", "search", "fullmatch"}
         (goals.ALL_STEPS, (1.0,), (0.999,)),
         (goals.NO_MORE_THAN_REAL, (0.0, 2.0), (2.001,)),
         (goals.no_more_than_real(1), (0.0, 2.0, 2.009), (2.011,)),
-        (goals.NONE, (0.0,), (0.001,)),
     ],
 )
 def test_a_goal_is_met_up_to_its_ends(goal, inside, outside):

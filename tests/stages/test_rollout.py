@@ -605,3 +605,40 @@ def test_record_and_report(run_dir, tmp_path):
     report = (run_dir / "rollout" / "rollout.json").read_text()
     assert json.loads(report)["seed"] == 7
     assert str(tmp_path) not in report
+
+
+class Notes(Silent):
+    """Keeps what is noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_frames_unlike_md_end_with_a_note_that_names_the_worst(run_dir, tmp_path):
+    """The stand-in stretches the molecule; a start that hardly moves is like itself."""
+    progress = Notes()
+    config = RolloutConfig(start=write_start(tmp_path), steps=4, samples=2)
+    result = rollout.run(config, run_dir, progress)
+    (note,) = [note for note in progress.notes if "like MD" in note]
+    assert note.startswith("the generated frames are not like MD: successive CA")
+    assert ("frames", result.frames) in result.summary()
+    assert result.frames.startswith("not like MD in ")
+    record = json.loads((run_dir / "rollout" / "rollout.json").read_text())
+    assert record["frames"]["verdict"] in note
+    assert {row["key"] for row in record["frames"]["measures"]} >= {"clashes", "ramachandran", "ca_outside"}
+
+
+def test_a_copy_of_the_start_is_like_md(run_dir, tmp_path, monkeypatch):
+    def stay(model, start, n_steps, n_samples, *_):
+        made = stretch(model, start, n_steps, n_samples)
+        return dataclasses.replace(made, positions=start.expand(n_samples, n_steps + 1, -1, -1))
+
+    monkeypatch.setattr(method, "generate", stay)
+    progress = Notes()
+    config = RolloutConfig(start=write_start(tmp_path), steps=4, samples=2)
+    result = rollout.run(config, run_dir, progress)
+    assert result.frames.startswith("like MD in all ")
+    assert not [note for note in progress.notes if "like MD" in note]

@@ -18,6 +18,7 @@ from smdgen.store.artifacts import model_hash, read_model, write_model
 from smdgen.store.latents import Latents, read_latents, write_latents
 from smdgen.store.models import DynamicsFile
 from smdgen.store.run_record import RunFolder
+from smdgen.training import verdicts
 from smdgen.training.sequences import EncodedPulls
 from tests.tools.trainings import LSTM, VAE, Notes, StopAtRollouts
 
@@ -68,7 +69,7 @@ def test_a_validation_pull_that_begins_beyond_the_training_pulls_loses_no_traini
 
 def test_a_failure_after_training_leaves_the_model(run_dir, monkeypatch):
     train_vae.run(VAE, run_dir, Silent())
-    monkeypatch.setattr(train_lstm, "generate", None)
+    monkeypatch.setattr(verdicts, "generate", None)
     with pytest.raises(TypeError):
         train_lstm.run(LSTM, run_dir, Silent())
     assert DynamicsFile.open(run_dir / "lstm.safetensors").header.epochs == 3

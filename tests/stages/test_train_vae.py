@@ -18,7 +18,6 @@ from smdgen.geometry.frames import rmsd_matrix
 from smdgen.io.trajectories.trajectory import open_trajectory
 from smdgen.progress import Silent
 from smdgen.stages import rollout, train_lstm, train_vae
-from smdgen.stages.train_vae import reconstruction_verdict
 from smdgen.store.artifacts import read_model
 from tests.tools.trainings import LSTM, VAE
 
@@ -88,9 +87,3 @@ def test_a_large_fold_is_learned_by_its_places_and_rolled_out(tmp_path):
 def test_a_small_protein_keeps_its_internal_coordinates(run_dir):
     train_vae.run(VAE, run_dir, Silent())
     assert "weights.features.wide" in read_model(run_dir / "vae.safetensors", "vae")[0]
-
-
-def test_an_autoencoder_that_is_worse_than_copies_is_noted():
-    assert reconstruction_verdict(0.8, 1.1) == ()
-    (note,) = reconstruction_verdict(3.9, 1.8)
-    assert "held-out frames come back 3.90 A away, and the nearest training frame is 1.80 A away" in note
