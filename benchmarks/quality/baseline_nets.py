@@ -164,7 +164,7 @@ def _loss(stepper: Stepper, z: Tensor, cv: Tensor, stride: int, n: int, generato
 
 
 def _generator(stepper: Stepper, real: RealPulls, code: Code) -> Generator:
-    schedule = TrainingPaths(evaluate(real.cv, real.train), real.duration_ps)
+    training = TrainingPaths(evaluate(real.cv, real.train), real.duration_ps)
 
     def following_codes(seen: Tensor, context: Tensor, generator: torch.Generator) -> Tensor:
         found: Tensor = stepper.head.sample(seen, context, generator)
@@ -176,7 +176,7 @@ def _generator(stepper: Stepper, real: RealPulls, code: Code) -> Generator:
         now = evaluate(real.cv, start).expand(n_samples)
         targets = torch.zeros(n_samples, real.n_steps + 1, dtype=start.dtype)
         if code.is_steered:
-            drawn = sample_target_path(schedule, float(now[0]), real.n_steps, n_samples, None, generator)
+            drawn = sample_target_path(training, float(now[0]), real.n_steps, n_samples, None, generator)
             targets = drawn.values.to(start)
         z, state, path = code.encode(start).expand(n_samples, -1), None, [start.expand(n_samples, -1, -1)]
         for step in range(1, real.n_steps + 1):

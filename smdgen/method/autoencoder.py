@@ -23,7 +23,7 @@ from smdgen.method.presets import DEFAULT, TERM_NAMES, AutoencoderNumbers
 
 
 class FeatureVae(Autoencoder):
-    """A VAE on internal coordinates (or places) with a learned deviation for each of them.
+    """A VAE on features of frames, internal or aligned, with a learned deviation for each of them.
 
     Encoder and decoder are a linear map plus a network. The linear maps start as the whitened
     principal components of the training features and the networks as zero, so that training

@@ -1,4 +1,11 @@
-"""Principal components of features that come block by block."""
+"""Principal components of features that come block by block.
+
+| symbol   | here                                                                                   |
+|----------|----------------------------------------------------------------------------------------|
+| f        | rows of `blocks`, (n_features,); m: their `mean`                                       |
+| C        | mean of (f - m)(f - m)'; C d is `times_covariance`(d), so that C need not be kept      |
+| w, D     | `variance`, `axes`: the largest eigenvalues of C, and their eigenvectors               |
+"""
 
 from collections.abc import Callable, Iterable
 

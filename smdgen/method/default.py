@@ -62,9 +62,9 @@ class DefaultMethod:
 
         if internal.n_features <= own.most_latents:
             return begin(internal)
-        placed = AlignedFeatures.fit(frames.training, frames.n_atoms, frames.bonds, self.numbers.aligned)
+        aligned = AlignedFeatures.fit(frames.training, frames.n_atoms, frames.bonds, self.numbers.aligned)
         return min(
-            (begin(features) for features in (placed, internal)),
+            (begin(features) for features in (aligned, internal)),
             key=lambda vae: reconstruction_error(vae, frames.validation),
         )
 

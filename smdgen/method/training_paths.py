@@ -34,7 +34,7 @@ def one_way(training: TrainingPaths, sign: float, *, whole: bool = False) -> Tra
         whole: Leave parts out.
 
     Returns:
-        None if too few pulls go that way. As many times as in `schedule`, and the typical duration.
+        None if too few pulls go that way. As many times as in `training`, and the typical duration.
     """
     n_pulls, n_times = training.paths.shape
     own = training.numbers

@@ -138,9 +138,9 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         row, notes = loss_verdict(state, job.settings)
         for note in notes:
             progress.note(note)
-        schedule = cv_schedule(encoded, numbers.paths)
+        paths = training_paths(encoded, numbers.paths)
         model: PullModel[Any, Any] = PullModel(
-            method, vae.to(device), dynamics, dataset.cv, schedule, vae_file.reference_frames,
+            method, vae.to(device), dynamics, dataset.cv, paths, vae_file.reference_frames,
             vae_file.header.training_radius_A,
             method.clash_limits(dataset.structure, vae_file.reference_frames),
         )  # fmt: skip
@@ -156,10 +156,10 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         files = history_files(folder.path, "lstm")
         header = DynamicsHeader(
             preset, numbers, sizes, settings, _plain(config), latents.vae_hash, dataset.content_hash,
-            schedule.duration_ps, parts["train"].interval_ps, state.epoch, judge.score(),
+            paths.duration_ps, parts["train"].interval_ps, state.epoch, judge.score(),
         )  # fmt: skip
         if is_rank_zero():
-            DynamicsFile(header, dynamics.state_dict(), schedule.paths, judge.weights()).save(folder.lstm)
+            DynamicsFile(header, dynamics.state_dict(), paths.paths, judge.weights()).save(folder.lstm)
             write_history(folder.path, "lstm", state.history)
             folder.record("train-lstm", time.monotonic() - began, [folder.vae, folder.latents])
         if stop is not None:
@@ -229,7 +229,7 @@ def critic_samples(config: TrainLstmConfig, preset: str) -> int:
     return round(CRITIC_SAMPLES * min(1.0, chosen(config, own)["epochs"] / own["epochs"]))
 
 
-def cv_schedule(encoded: EncodedPulls, numbers: PathNumbers) -> TrainingPaths:
+def training_paths(encoded: EncodedPulls, numbers: PathNumbers) -> TrainingPaths:
     """CV against time of the training pulls, at as many even times as the typical pull has frames.
 
     Training blocks of one trajectory are parts of one pull: its CV goes straight across what is held back.

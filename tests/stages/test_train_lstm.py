@@ -80,17 +80,17 @@ def test_blocks_of_one_trajectory_are_one_pull_in_the_schedule():
     cv, times = np.linspace(5, 44, 40), 3 + 0.5 * np.arange(40)
     kept = np.r_[0:10, 30:40]
 
-    def schedule(*sources):
+    def paths_of(*sources):
         pulls = Pull("b1", 0, 10, "train", sources[0]), Pull("b2", 10, 20, "train", sources[1])
         encoded = EncodedPulls(np.zeros((20, 1)), cv[kept], times[kept], pulls)
-        return train_lstm.cv_schedule(encoded, PathNumbers())
+        return train_lstm.training_paths(encoded, PathNumbers())
 
-    joined = schedule("one.dcd", "one.dcd")
+    joined = paths_of("one.dcd", "one.dcd")
     assert joined.paths.shape == (1, 40)
     np.testing.assert_allclose(joined.paths[0], cv, rtol=1e-6)
     assert joined.duration_ps == pytest.approx(19.5)
     for sources in (["", ""], ["one.dcd", "other.dcd"]):
-        apart = schedule(*sources)
+        apart = paths_of(*sources)
         assert apart.paths.shape == (2, 10)
         assert apart.duration_ps == pytest.approx(4.5)
 

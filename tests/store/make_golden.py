@@ -24,6 +24,7 @@ from smdgen.method.autoencoder import FeatureVae
 from smdgen.method.critic import Critic
 from smdgen.method.dynamics import FlowDynamics
 from smdgen.method.features.aligned import AlignedFeatures
+from smdgen.method.features.base import Features
 from smdgen.method.features.internal import InternalFeatures
 from smdgen.method.paper import PaperLstm, PaperVae
 from smdgen.method.presets import METHODS
@@ -65,7 +66,7 @@ def networks(kind: str, x: Tensor) -> tuple[FeatureVae | PaperVae, FlowDynamics 
         for network in paper:
             fill(network, 1.0)
         return *paper, None
-    features: InternalFeatures | AlignedFeatures
+    features: Features
     if kind == "aligned":
         features = AlignedFeatures.fit(lambda: [x], n_atoms, STRUCTURE.bonds)
     else:

@@ -1,4 +1,4 @@
-"""Frames as places of atoms and distances between near ones: features of large folded proteins.
+"""Frames as aligned coordinates and distances between near atoms: features of large folded proteins.
 
 | symbol   | here                                                                                   |
 |----------|----------------------------------------------------------------------------------------|
@@ -117,10 +117,10 @@ class AlignedFeatures(nn.Module):
     def noisy(self, noise: Tensor) -> Tensor:
         """The noise (..., n_features) that decoding bears: that of bonds, whose lengths know of no other.
 
-        Places would break distances, and distances over two or three bonds belong together.
+        Noise of coordinates would break distances, and distances over two or three bonds belong together.
         """
-        places, distances = noise.split([3 * self.n_atoms, len(self.pairs)], -1)
-        return torch.cat([torch.zeros_like(places), distances * self.is_bond], -1)
+        coordinates, distances = noise.split([3 * self.n_atoms, len(self.pairs)], -1)
+        return torch.cat([torch.zeros_like(coordinates), distances * self.is_bond], -1)
 
     def placed_atoms(self) -> NDArray[np.int64]:
         """(n_features,). The atom that each feature helps to place."""
@@ -136,7 +136,7 @@ class AlignedFeatures(nn.Module):
         return np.array(quantities, dtype=np.int64)
 
     def is_soft(self) -> NDArray[np.bool_]:
-        """(n_features,). Which features tell the conformation: the places of branching atoms."""
+        """(n_features,). Which features tell the conformation: the coordinates of branching atoms."""
         soft = np.isin(self.placed_atoms(), self.branches.cpu().numpy())
         soft[3 * self.n_atoms :] = False
         return soft
