@@ -174,11 +174,44 @@ def migrate(folder: Path) -> None:
     Raises:
         ArtifactError: One is missing, damaged, or they do not belong together.
     """
-    vae_path, dynamics_path = folder / "vae.safetensors", folder / "lstm.safetensors"
-    vae, dynamics = open_pair(vae_path, dynamics_path, "take the one it was made from")
+    _save_pair(folder, *_open_folder(folder))
+
+
+def round_weights(folder: Path) -> None:
+    """Round the weights of both model files of a folder to half precision, for a smaller repository.
+
+    They stay 32-bit numbers, whose last bits are zero and compress. Rollouts are no longer the same to the
+    byte; CONTRIBUTING.md tells what was measured.
+
+    Raises:
+        ArtifactError: As `migrate`.
+        ValueError: A weight is too large for half precision.
+    """
+    vae, dynamics = _open_folder(folder)
+    vae = replace(vae, weights=_rounded(vae.weights))
+    dynamics = replace(dynamics, weights=_rounded(dynamics.weights), critic=_rounded(dynamics.critic))
+    _save_pair(folder, vae, dynamics)
+
+
+def _open_folder(folder: Path) -> tuple[AutoencoderFile, DynamicsFile]:
+    advice = "take the one it was made from"
+    return open_pair(folder / "vae.safetensors", folder / "lstm.safetensors", advice)
+
+
+def _save_pair(folder: Path, vae: AutoencoderFile, dynamics: DynamicsFile) -> None:
+    """Write both files; the dynamics belong to the autoencoder as it is now."""
+    vae_path = folder / "vae.safetensors"
     vae.save(vae_path)
     header = replace(dynamics.header, vae_sha256=AutoencoderFile.open(vae_path).sha256)
-    replace(dynamics, header=header).save(dynamics_path)
+    replace(dynamics, header=header).save(folder / "lstm.safetensors")
+
+
+def _rounded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    found = {name: x.half().to(x) if x.is_floating_point() else x for name, x in weights.items()}
+    large = [name for name, x in found.items() if x.is_floating_point() and not x.isfinite().all()]
+    if large:
+        raise ValueError(f"{large[0]} is too large for half precision")
+    return found
 
 
 #: Parts of the spanning tree.

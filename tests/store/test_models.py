@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from smdgen.store.artifacts import read_model, write_model
 from smdgen.store.headers import AutoencoderHeader, header_of
 from smdgen.store.manifest import SCHEMA, read_manifest
 from smdgen.store.migrations import renamed
-from smdgen.store.models import AutoencoderFile, DynamicsFile, build_model, migrate
+from smdgen.store.models import AutoencoderFile, DynamicsFile, build_model, migrate, round_weights
 from smdgen.store.plain import from_plain, to_plain
 from tests.store.make_golden import FOLDER, KINDS, N_SAMPLES, N_STEPS, SEED, write
 from tests.tools.models import autoencoder_header, dynamics_header, write_autoencoder, write_dynamics
@@ -152,6 +154,24 @@ def test_files_that_do_not_belong_together_are_not_migrated(tmp_path):
     write_dynamics(tmp_path / "lstm.safetensors")
     with pytest.raises(ArtifactError, match="belongs to another"):
         migrate(tmp_path)
+
+
+def test_rounded_weights_are_near_and_compress(tmp_path):
+    """What the repository is spared: at least a third of what the shipped model takes in it."""
+    packed = {}
+    for folder in (SHIPPED, tmp_path):
+        if folder == tmp_path:
+            shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True)
+            round_weights(tmp_path)
+        files = [(folder / f"{name}.safetensors").read_bytes() for name in ("vae", "lstm")]
+        packed[folder] = sum(len(zlib.compress(content)) for content in files)
+    assert packed[tmp_path] < 0.67 * packed[SHIPPED]
+    for kind, name in ((AutoencoderFile, "vae"), (DynamicsFile, "lstm")):
+        exact, rounded = (kind.open(folder / f"{name}.safetensors") for folder in (SHIPPED, tmp_path))
+        for key, x in rounded.weights.items():
+            assert x.dtype == exact.weights[key].dtype
+            torch.testing.assert_close(x, exact.weights[key], rtol=2**-11, atol=2**-24)
+            assert not x.is_floating_point() or torch.equal(x, x.half().float())
 
 
 @pytest.mark.parametrize("name", ["vae", "lstm"])
