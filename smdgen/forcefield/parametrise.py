@@ -1,5 +1,6 @@
 """Bonded terms for the modelled atoms of any structure, by the most trusted route its files allow."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from smdgen.forcefield.rebuild import backbone_atoms, heavy_atoms, rebuild
 from smdgen.forcefield.system import (
     FORCEFIELDS,
     MolecularStructure,
+    another_that_fits,
     build_system,
     file_kind,
-    load_forcefield,
     residue_rows,
+    system_from_forcefield,
 )
 
 #: Names by which CHARMM and PDB files call the same atom.
@@ -63,34 +65,26 @@ def structure_terms(
     if frames is None:
         raise TopologyError(first_reason)
     x = np.asarray(frames, dtype=np.float64).reshape(-1, len(structure.names), 3)
-    for route in (_with_new_hydrogens, _with_rebuilt_side_chains):
-        try:
-            terms, note = route(structure, chosen, forcefield, x[0])
-        except SmdgenError:
-            continue
-        return terms, (note,)
+    for kept, how, note in (
+        (heavy_atoms(structure), "missing atoms and hydrogens added by PDBFixer",
+         "after PDBFixer added missing atoms and hydrogens; termini may differ"),
+        (backbone_atoms(structure), "all but N CA C O CB rebuilt by PDBFixer",
+         "with all but N CA C O CB rebuilt by PDBFixer; termini differ"),
+    ):  # fmt: skip
+        with contextlib.suppress(SmdgenError):
+            terms = _rebuilt_terms(structure, chosen, forcefield, x[0], kept, how)
+            return terms, (f"bonded terms of {forcefield} {note}",)
     inside = {int(atom): i for i, atom in enumerate(chosen)}
     bonds = [
         (inside[int(i)], inside[int(j)]) for i, j in structure.bonds if int(i) in inside and int(j) in inside
     ]
+    other = another_that_fits(structure, forcefield)
     note = (
         "NO FORCE FIELD FITS: bonded energies are made up from the observed geometry (no torsion terms) "
         "and mean nothing beyond keeping shapes; for real ones give a PSF with --params, or a prmtop. "
-        f"{_that_fits(structure, chosen, forcefield)}Why: {first_reason}"
+        f"{f'--forcefield {other} fits. ' if other else ''}Why: {first_reason}"
     )
     return geometry_terms(bonds, x[:, chosen]), (note,)
-
-
-def _that_fits(structure: MolecularStructure, chosen: NDArray[np.int64], forcefield: str) -> str:
-    """Another force field that describes the structure as it is, in words; empty if none does."""
-    for other in FORCEFIELDS:
-        if other != forcefield:
-            try:
-                _own_terms(structure, chosen, (), other)
-            except SmdgenError:
-                continue
-            return f"--forcefield {other} fits. "
-    return ""
 
 
 def _own_terms(
@@ -105,29 +99,6 @@ def _own_terms(
     return bonded_terms(built.system, bonds, chosen, built.source), tuple(notes)
 
 
-def _with_new_hydrogens(
-    structure: MolecularStructure, chosen: NDArray[np.int64], forcefield: str, x: NDArray[np.float64]
-) -> tuple[Terms, str]:
-    """Hydrogens dropped and added again, missing atoms added."""
-    kept = heavy_atoms(structure)
-    terms = _rebuilt_terms(
-        structure, chosen, forcefield, x, kept, "missing atoms and hydrogens added by PDBFixer"
-    )
-    return (
-        terms,
-        f"bonded terms of {forcefield} after PDBFixer added missing atoms and hydrogens; termini may differ",
-    )
-
-
-def _with_rebuilt_side_chains(
-    structure: MolecularStructure, chosen: NDArray[np.int64], forcefield: str, x: NDArray[np.float64]
-) -> tuple[Terms, str]:
-    """Only the backbone and CB kept, the rest rebuilt."""
-    kept = backbone_atoms(structure)
-    terms = _rebuilt_terms(structure, chosen, forcefield, x, kept, "all but N CA C O CB rebuilt by PDBFixer")
-    return terms, f"bonded terms of {forcefield} with all but N CA C O CB rebuilt by PDBFixer; termini differ"
-
-
 def _rebuilt_terms(
     structure: MolecularStructure,
     chosen: NDArray[np.int64],
@@ -136,15 +107,10 @@ def _rebuilt_terms(
     kept: list[int],
     how: str,
 ) -> Terms:
-    from openmm import app
-
     if forcefield not in FORCEFIELDS:
         raise TopologyError(f"atoms can be rebuilt for {', '.join(FORCEFIELDS)} only, not for {forcefield}")
     topology, _, residues = rebuild(structure, x, kept)
-    try:
-        system = load_forcefield(FORCEFIELDS[forcefield]).createSystem(topology, nonbondedMethod=app.NoCutoff)
-    except Exception as error:  # OpenMM raises bare ones, as for two templates that both match
-        raise TopologyError(f"{forcefield} does not fit the rebuilt structure: {error}") from error
+    system = system_from_forcefield(topology, forcefield, "none")
     rows = residue_rows(structure)
     found = [_find_atom(residues[rows[atom]], str(structure.names[atom])) for atom in chosen]
     bonds = [(bond[0].index, bond[1].index) for bond in topology.bonds()]

@@ -119,7 +119,7 @@ def _by_trust(
             f"--params belongs to a PSF, but the structure is {structure.path}; "
             "give the PSF, or leave --params out"
         )
-    system = _system_from_forcefield(topology, forcefield, constraints)
+    system = system_from_forcefield(topology, forcefield, constraints)
     return MolecularSystem(system, topology, f"force field {forcefield}")
 
 
@@ -270,7 +270,13 @@ def load_forcefield(files: tuple[str, ...]) -> Any:
     return app.ForceField(*files)
 
 
-def _system_from_forcefield(topology: Any, forcefield: str, constraints: str) -> Any:
+def system_from_forcefield(topology: Any, forcefield: str, constraints: str) -> Any:
+    """The OpenMM System of a topology, matched by residues and bonds; arguments as of `build_system`.
+
+    Raises:
+        ConfigError: A force field that is not known, or cannot be read.
+        TopologyError: It has no parameters for an atom, residue or bond.
+    """
     from openmm import app
 
     require_forcefield(forcefield)
