@@ -1,4 +1,4 @@
-"""The quality of generated pulls: every figure, three seeds, presets and baselines, several data sets.
+"""The quality of generated pulls: every measure, three seeds, presets and baselines, several data sets.
 
     python -m benchmarks.quality.data_sets example runs/example
     python -m benchmarks.quality --data example=runs/example --work runs/quality --write docs/quality.md
@@ -9,7 +9,7 @@ made again, new ones are added to it. `--write` makes the page from the cells al
 
     python -m benchmarks.quality --table benchmarks/quality/cells.csv.gz --write docs/quality.md
 
-Figures are defined in docs/quality-figures.md. Methods learn from the training pulls, choose on the
+Measures are defined in docs/quality-measures.md. Methods learn from the training pulls, choose on the
 validation pulls (autoencoders and baselines their best epoch), and are judged on the test pulls; `--split
 validation` is for making choices.
 """

@@ -73,7 +73,7 @@ def pulls_of(
 def measure(
     x: Tensor, dataset: Dataset, generated: Tensor | None = None, real: Tensor | None = None
 ) -> dict[str, float]:
-    """The figures of one set of pulls.
+    """The measures of one set of pulls.
 
     Args:
         x: (n_pulls, n_steps + 1, n_atoms, 3), A. With the start.
@@ -87,7 +87,7 @@ def measure(
     n_part = max(1, steps.shape[1] // PART)
     late = similarity.energy_ratio(energies[:, -n_part:], energies[:, :n_part])
     unit, limits = dataset.cv.unit, validity.clash_limits(dataset.structure)
-    figures = {
+    measures = {
         "two-sample AUC": float("nan") if real is None else _auc(generated, real, dataset),
         "frame-to-frame RMSD, A": float(rmsd(x[:, 1:], x[:, :-1]).mean()),
         f"way of {dataset.cv.name}, {unit}": float(np.abs(moves.sum(axis=1)).mean()),
@@ -96,15 +96,15 @@ def measure(
         "longest bond, A": float(bond_lengths(x, bonds_or_chain(dataset.structure)).max()),
     }
     for i, name in enumerate(("bond", "angle", "torsion")):
-        figures[f"{name} energy, median, kcal/mol"] = float(np.median(energies[..., i]))
-        figures[f"{name} energy, last fifth / first fifth"] = float(late[i])
-    return figures
+        measures[f"{name} energy, median, kcal/mol"] = float(np.median(energies[..., i]))
+        measures[f"{name} energy, last fifth / first fifth"] = float(late[i])
+    return measures
 
 
 def table(columns: Sequence[dict[str, float]], steps: Sequence[int]) -> str:
-    """The figures in Markdown: generated and real for each number of steps."""
+    """The measures in Markdown: generated and real for each number of steps."""
     heads = [f"{n} steps, {which}" for n in steps for which in ("generated", "real")]
-    lines = ["| figure | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+    lines = ["| measure | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     for name in columns[0]:
         cells = ["" if np.isnan(column[name]) else f"{column[name]:.3f}" for column in columns]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")

@@ -43,7 +43,7 @@ QUICK_EPOCHS = 1
 #: Methods on the latents of the default autoencoder.
 NEED_VAE = ("mlp", "lstm_point", "lstm_mixture", "lstm_flow")
 
-#: Sources on which the figures of a method depend; the last are those of baselines alone.
+#: Sources on which the measures of a method depend; the last are those of baselines alone.
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK_SOURCES = (
     "smdgen/method/**/*.py", "smdgen/training/*.py", "smdgen/stages/*train*.py",
@@ -228,7 +228,7 @@ def choose_pulls(source: Path, path: Path, n_train: int | None, seed: int) -> No
 
 
 def method_hash(method: str) -> str:
-    """Of all sources that the figures of a method depend on."""
+    """Of all sources that the measures of a method depend on."""
     own = () if method in ("default", "paper") else BASELINE_SOURCES
     return code_hash(*NETWORK_SOURCES, *SCORE_SOURCES, *own)
 

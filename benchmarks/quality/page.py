@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.quality.methods import LABELS
 from smdgen.files import atomic_path
 from smdgen.quality.goals import GOALS, Goal, at_most
-from smdgen.quality.goals import judge as judge_figure
+from smdgen.quality.goals import judge as judge_measure
 
 Cells = list[dict[str, Any]]
 
@@ -73,9 +73,9 @@ def _how(cells: Cells, split: str) -> list[str]:
         lines += ["**Made with --quick: one epoch each, to try the code. These numbers mean nothing.**", ""]
     lines.append(
         f"Judged on {split} pulls{_SEEN[split == 'test']}: 10 steps, 4 samples from the first frame of each; "
-        f"mean +- standard deviation of {' or '.join(map(str, seeds))} seed(s). Every figure is defined in "
-        "[quality-figures.md](quality-figures.md). Goals are judged on the mean; those that ask for no more "
-        "faults than real, or for all steps, must be met by every seed."
+        f"mean +- standard deviation of {' or '.join(map(str, seeds))} seed(s). Every measure is defined in "
+        "[quality-measures.md](quality-measures.md). Goals are judged on the mean; those that ask for no "
+        "more faults than real, or for all steps, must be met by every seed."
     )
     if any(cell["method"] == "train" for cell in cells):
         lines += ["", "*Training pulls* are judged as if they were generated: where these miss a goal, the "
@@ -132,10 +132,10 @@ def _data_set(cells: Cells, data: str) -> list[str]:
 
 
 def _table(cells: Cells, methods: Sequence[str], data: str, *, goals: bool) -> list[str]:
-    """A row a figure, a column a method."""
-    head = ["figure", *(["goal"] if goals else []), "real", *(LABELS[method] for method in methods)]
+    """A row a measure, a column a method."""
+    head = ["measure", *(["goal"] if goals else []), "real", *(LABELS[method] for method in methods)]
     lines = _head(head)
-    for key, label, goal in _figures(cells, data, "all"):
+    for key, label, goal in _measures(cells, data, "all"):
         row = [label, *([goal.text if goal else ""] if goals else []), _show(_numbers(cells, key, "real"))]
         for method in methods:
             chosen = [cell for cell in cells if cell["method"] == method]
@@ -153,7 +153,7 @@ def _verdict(cells: Cells, data: str, pulls: str) -> list[str]:
     if not chosen:
         return []
     judged = {}
-    for key, label, goal in _figures(chosen, data, pulls):
+    for key, label, goal in _measures(chosen, data, pulls):
         met = judge(chosen, key, goal)
         if met is not None:
             judged[label] = met
@@ -175,8 +175,8 @@ def _few(cells: Cells, data: str, counts: Sequence[str]) -> list[str]:
         mine = {n: [c for c in cells if c["method"] == method and c["train_pulls"] == n] for n in counts}
         if sum(bool(chosen) for chosen in mine.values()) < 2:
             continue
-        lines += [f"### {LABELS[method]}: few training pulls", "", *_head(["figure", "real", *counts])]
-        for key, label, _ in _figures(cells, data, "all"):
+        lines += [f"### {LABELS[method]}: few training pulls", "", *_head(["measure", "real", *counts])]
+        for key, label, _ in _measures(cells, data, "all"):
             if key in FEW_KEYS:
                 shown = [_show(_numbers(chosen, key, "generated")) for chosen in mine.values()]
                 lines.append(_line([label, _show(_numbers(mine[counts[-1]], key, "real")), *shown]))
@@ -210,14 +210,14 @@ def judge(cells: Cells, key: str, goal: Goal | None) -> bool | None:
 
     Args:
         cells: Of one method.
-        key: The figure.
+        key: The measure.
         goal: What is wanted.
 
     Returns:
-        None without a goal or the real figure it asks for.
+        None without a goal or the real measure it asks for.
     """
     means = [_mean(_numbers(cells, key, column)) for column in ("generated", "real")]
-    met = judge_figure(goal, *means)
+    met = judge_measure(goal, *means)
     if goal is None or met is None or not goal.every_seed:
         return met
     return all(_row(cell, key)["met"] for cell in cells if _row(cell, key))
@@ -259,8 +259,8 @@ def plot(cells: Cells, path: Path) -> None:
         figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
 
 
-def _figures(cells: Cells, data: str, pulls: str) -> list[tuple[str, str, Goal | None]]:
-    """Key, label and goal of every figure that any cell has, in the order of the table."""
+def _measures(cells: Cells, data: str, pulls: str) -> list[tuple[str, str, Goal | None]]:
+    """Key, label and goal of every measure that any cell has, in the order of the table."""
     found: dict[str, tuple[str, str, Goal | None]] = {}
     for cell in sorted(cells, key=lambda c: -len(c["rows"])):
         for row in cell["rows"]:
@@ -270,7 +270,7 @@ def _figures(cells: Cells, data: str, pulls: str) -> list[tuple[str, str, Goal |
 
 
 def _goal(key: str, data: str, pulls: str) -> Goal:
-    """The goal of a figure; less is asked of the AUC on hard data and after few training pulls."""
+    """The goal of a measure; less is asked of the AUC on hard data and after few training pulls."""
     strict = data in STRICT_DATA and pulls == "all"
     return GOALS[key] if key != "auc" or strict else AUC_GOAL
 

@@ -1,4 +1,4 @@
-"""The figures of one generator on held-out pulls: the quality table, and a one-step test beside it."""
+"""The measures of one generator on held-out pulls: the quality table, and a one-step test beside it."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,7 +27,7 @@ MOST_PHASES = 10
 def score(
     generator: Generator, dataset: Dataset, splits: tuple[str, ...], seed: int, known: dict[str, RealAuc]
 ) -> dict[str, Any]:
-    """Every figure on the pulls of some splits, for JSON.
+    """Every measure on the pulls of some splits, for JSON.
 
     Args:
         generator: Makes the pulls.

@@ -1,4 +1,4 @@
-"""The cells of the quality benchmark as one compressed table, a line a figure."""
+"""The cells of the quality benchmark as one compressed table, a line a measure."""
 
 import csv
 import gzip
@@ -10,7 +10,7 @@ from typing import Any
 
 from smdgen.files import atomic_path
 
-#: What a cell is, in the order of the columns; then its figures.
+#: What a cell is, in the order of the columns; then its measures.
 CELL_COLUMNS = ("data", "split", "train_pulls", "method", "seed", "quick", "code", "n_atoms", "n_frames")
 COUNTS = ("train", "validation", "test")
 SECONDS = ("vae", "lstm", "method", "score")

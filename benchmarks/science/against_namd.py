@@ -5,7 +5,7 @@
 Judged: the mean CV at every restraint centre from 14 to 34 A (to agree within 0.5 A) and the standard
 deviation of the final work (within a factor of 1.5). Printed beside them: the mean work, and the mean CV
 around each centre as the work implies it, CV = centre - dW/dcentre / k, which uses every time step instead of
-one frame and so shows what is noise. Exit code 1 if a judged figure is outside its bound.
+one frame and so shows what is noise. Exit code 1 if a judged measure is outside its bound.
 
 The solvent models differ, so the work does too: docs/simulate.md explains by how much and why. Where the NAMD
 numbers are from stands in `namd_deca_alanine.csv` beside this script.
@@ -46,7 +46,7 @@ class Statistics(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The figures that are judged."""
+    """The measures that are judged."""
 
     cv_difference: FloatArray  # (n,), A, ours - NAMD's
     spread_ratio: float  # ours / NAMD's, of the final work
@@ -93,7 +93,7 @@ def cv_from_work(statistics: Statistics) -> FloatArray:
 
 
 def compare(ours: Statistics, namd: Statistics) -> Verdict:
-    """The judged figures."""
+    """The judged measures."""
     return Verdict(ours.cv_mean - namd.cv_mean, float(ours.work_sd[-1] / namd.work_sd[-1]))
 
 
@@ -117,7 +117,7 @@ def show(ours: Statistics, namd: Statistics, n_pulls: int) -> None:
 
 
 def main(folder: Path) -> int:
-    """Print the comparison; 0 if both figures lie inside their bounds."""
+    """Print the comparison; 0 if both measures lie inside their bounds."""
     namd = read_reference()
     ours, n_pulls = read_pulls(folder, namd.centre)
     show(ours, namd, n_pulls)

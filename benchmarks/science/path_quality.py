@@ -18,7 +18,7 @@ TERMS = ("bonds", "angles", "torsions")
 
 
 def report(run: Path) -> None:
-    """Print all figures of a run folder in which every command has run."""
+    """Print all measures of a run folder in which every command has run."""
     folder = RunFolder(run)
     dataset = open_dataset(folder.dataset)
     held_out = frames_of(dataset, "validation", "test")
@@ -29,7 +29,7 @@ def report(run: Path) -> None:
 
 
 def report_path(name: str, path: Tensor, dataset: Dataset) -> None:
-    """Print the figures of one generated path (n_frames, n_atoms, 3), A, whose first frame is its start."""
+    """Print the measures of one generated path (n_frames, n_atoms, 3), A, whose first frame is its start."""
     real = torch.from_numpy(dataset.positions()).double()
     distance, place = rmsd_matrix(path, real).min(1)
     print(f"{name}: RMSD to the nearest real frame, A (which, ps)")

@@ -8,7 +8,7 @@ hydrogen on nitrogen, salt, the shift of all electrostatics at the cutoff, and a
 kcal/mol/A^2 times the accessible area instead of OpenMM's estimate from the Born radii. A difference that
 falls with the distance saves work; printed is how much, in kcal/mol, from the helix (CV 13.5 to 15.5 A) to
 each later distance: the mean change of the energy, and the change of the free energy by perturbation. The
-frames are from pulls, not from equilibrium, so the figures tell which difference matters, not the last
+frames are from pulls, not from equilibrium, so the measures tell which difference matters, not the last
 digit.
 
 Source of NAMD's model: D. Tanner, K. Chan, J. Phillips, K. Schulten, J. Chem. Theory Comput. 7, 3635

@@ -21,7 +21,7 @@ class Halving(NamedTuple):
 
     `stand_in` and `reference` are two halves of the held-out pulls. Generated pulls take the place of
     the stand-ins: as many, and where known from the same start frames. Both are scored against the
-    reference half, so the generated and the real figure differ in nothing but who made the pulls, and no
+    reference half, so the generated and the real measure differ in nothing but who made the pulls, and no
     generated pull is compared with the real one it started from.
     """
 

@@ -17,11 +17,11 @@ from smdgen.quality.measure import ENERGIES
 from smdgen.quality.rows import QualityRow
 from smdgen.quality.similarity import energy_ratio
 
-#: Standard errors that a figure of few frames may be off its goal; what a single frame proves has none.
+#: Standard errors that a measure of few frames may be off its goal; what a single frame proves has none.
 CERTAIN = 2.0
 PROVED_BY_ONE = ("clashes", "inverted_centres", "ca_outside")
 
-#: Missed figures that are put into words.
+#: Missed measures that are put into words.
 MOST_WORDS = 3
 
 
@@ -45,7 +45,7 @@ class FrameVerdict:
     """Some frames judged by real ones.
 
     Attributes:
-        rows: The figures that apply, each with its goal.
+        rows: The measures that apply, each with its goal.
         n_frames: Frames that were judged.
         ca_ranges: A. Least and largest distance of successive CA, in these and in real frames.
     """
@@ -147,20 +147,20 @@ def _energy_rows(ours: Floats, theirs: Floats) -> list[QualityRow]:
             float(wide * values[:, kind].std() / math.sqrt(len(values)) / max(1e-9, abs(middle[kind])))
             for values in (ours, theirs)
         ]
-        figure = float(ratios[kind]), errors[0]
-        rows.append(_judged(f"{name}_energy_ratio", f"{name} energy / real", "", figure, (1.0, errors[1])))
+        measure = float(ratios[kind]), errors[0]
+        rows.append(_judged(f"{name}_energy_ratio", f"{name} energy / real", "", measure, (1.0, errors[1])))
     return rows
 
 
 def _judged(
-    key: str, name: str, unit: str, figure: tuple[float, float], real: tuple[float, float]
+    key: str, name: str, unit: str, measure: tuple[float, float], real: tuple[float, float]
 ) -> QualityRow:
-    """A row of a figure and the real one, both with their standard errors."""
+    """A row of a measure and the real one, both with their standard errors."""
     goal = FRAME_GOALS[key]
-    met = judge(goal, figure[0], real[0])
+    met = judge(goal, measure[0], real[0])
     if met is False and key not in PROVED_BY_ONE:
-        met = shortfall(goal, figure[0], real[0]) <= CERTAIN * math.hypot(figure[1], real[1])
-    return QualityRow(key, name, unit, *figure, *real, goal, met)
+        met = shortfall(goal, measure[0], real[0]) <= CERTAIN * math.hypot(measure[1], real[1])
+    return QualityRow(key, name, unit, *measure, *real, goal, met)
 
 
 def _badness(row: QualityRow) -> float:

@@ -1,4 +1,4 @@
-"""What is wanted of each figure: the text of the goal and its judgement, in one place."""
+"""What is wanted of each measure: the text of the goal and its judgement, in one place."""
 
 import math
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Goal:
-    """A range that a figure has to lie in.
+    """A range that a measure has to lie in.
 
     Attributes:
         text: How people read it.
         low: Lower end of the range, which belongs to it.
         high: Upper end, which belongs to it.
-        of: What has to lie in the range: the figure itself, its ratio to the real figure, or its difference
+        of: What has to lie in the range: the measure itself, its ratio to the real measure, or its difference
             from it.
         every_seed: Whether each of several trainings has to meet it, and not their mean alone.
     """
@@ -22,7 +22,7 @@ class Goal:
     text: str
     low: float = -math.inf
     high: float = math.inf
-    of: Literal["figure", "ratio", "difference"] = "figure"
+    of: Literal["value", "ratio", "difference"] = "value"
     every_seed: bool = False
 
 
@@ -37,17 +37,17 @@ def between(low: float, high: float) -> Goal:
 
 
 def at_most_real(times: float) -> Goal:
-    """Not above the real figure times a number; for figures that are never below zero."""
+    """Not above the real measure times a number; for measures that are never below zero."""
     return Goal(f"<= {times:g} x real", 0.0, times, "ratio")
 
 
 def between_real(low: float, high: float) -> Goal:
-    """From the real figure times one number to the real figure times another."""
+    """From the real measure times one number to the real measure times another."""
     return Goal(f"{low:g} to {high:g} x real", low, high, "ratio")
 
 
 def near_real(gap: float) -> Goal:
-    """Not farther than a number from the real figure."""
+    """Not farther than a number from the real measure."""
     return Goal(f"within {gap:g} of real", -gap, gap, "difference")
 
 
@@ -63,7 +63,7 @@ def no_more_than_real(points: float) -> Goal:
     return Goal(f"<= real + {points:g} point{'s' * (points > 1)}", high=points / 100, of="difference")
 
 
-#: The goal of each figure by its key; figures that are not here inform only.
+#: The goal of each measure by its key; measures that are not here inform only.
 GOALS: Mapping[str, Goal] = {
     "reconstruction": at_most(0.25),
     "bond_energy_ratio": between(0.95, 1.05),
@@ -106,10 +106,10 @@ FRAME_GOALS: Mapping[str, Goal] = {
     "torsion_energy_ratio": between(0.95, 1.1),
 }
 
-#: Figures whose goal is in angstrom, and says nothing of a variable in degrees.
+#: Measures whose goal is in angstrom, and says nothing of a variable in degrees.
 IN_ANGSTROM = ("cv_error", "target_error", "target_error_worst")
 
-#: What a figure that misses its goal has to meet still, or the frames are no molecules or known at sight.
+#: What a measure that misses its goal has to meet still, or the frames are no molecules or known at sight.
 LEAST: Mapping[str, Goal] = {
     "bond_energy_ratio": between(0.8, 1.25),
     "angle_energy_ratio": between(0.8, 1.25),
@@ -121,32 +121,32 @@ LEAST: Mapping[str, Goal] = {
 
 
 def goal_of(key: str, unit: str = "A") -> Goal | None:
-    """The goal of a figure; None if it only informs.
+    """The goal of a measure; None if it only informs.
 
     Args:
-        key: Of the figure.
-        unit: Of the figure.
+        key: Of the measure.
+        unit: Of the measure.
     """
     return None if key in IN_ANGSTROM and unit != "A" else GOALS.get(key)
 
 
-def judge(goal: Goal | None, figure: float, real: float = math.nan) -> bool | None:
-    """Whether a figure meets its goal; None without a goal, a figure, or the real figure it asks for.
+def judge(goal: Goal | None, value: float, real: float = math.nan) -> bool | None:
+    """Whether a measure meets its goal; None without a goal, a measure, or the real measure it asks for.
 
     Args:
         goal: What is wanted.
-        figure: Of the generated pulls.
+        value: Of the generated pulls.
         real: What it is compared with; NaN: unknown.
     """
-    if goal is None or math.isnan(figure) or (goal.of != "figure" and math.isnan(real)):
+    if goal is None or math.isnan(value) or (goal.of != "value" and math.isnan(real)):
         return None
     if goal.of == "difference":
-        return goal.low <= figure - real <= goal.high
+        return goal.low <= value - real <= goal.high
     unit = real if goal.of == "ratio" else 1.0
-    return bool(goal.low * unit <= figure <= goal.high * unit)
+    return bool(goal.low * unit <= value <= goal.high * unit)
 
 
-def shortfall(goal: Goal, figure: float, real: float = math.nan) -> float:
-    """How far a figure is off the nearer end of its goal, in the figure's unit; 0 where it meets it."""
+def shortfall(goal: Goal, value: float, real: float = math.nan) -> float:
+    """How far a measure is off the nearer end of its goal, in the measure's unit; 0 where it meets it."""
     base, unit = (real, 1.0) if goal.of == "difference" else (0.0, real if goal.of == "ratio" else 1.0)
-    return max(0.0, base + goal.low * unit - figure, figure - base - goal.high * unit)
+    return max(0.0, base + goal.low * unit - value, value - base - goal.high * unit)

@@ -1,4 +1,4 @@
-"""The rows of the quality table, figure by figure; their definitions are in docs/quality-figures.md."""
+"""The rows of the quality table, measure by measure; their definitions are in docs/quality-measures.md."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,15 +25,15 @@ _Numbers = TypeVar("_Numbers")
 
 @dataclass(frozen=True)
 class QualityRow:
-    """One figure of the table.
+    """One measure of the table.
 
     Attributes:
         key: Short name, for programs.
         name: Name, for people.
         unit: Of the numbers; "share" from 0 to 1; empty for a plain number.
-        generated: The figure of the generated pulls; NaN if it does not apply.
+        generated: The measure of the generated pulls; NaN if it does not apply.
         generated_spread: Its standard deviation over halvings (AUC: over folds); NaN if none.
-        real: The same figure of real pulls against other real pulls; NaN if it does not apply.
+        real: The same measure of real pulls against other real pulls; NaN if it does not apply.
         real_spread: Its standard deviation over halvings.
         goal: What is wanted; None if the row only informs.
         met: Whether it is; None without a goal or without a value.
@@ -237,19 +237,19 @@ def _halved(
     c: Comparison,
     ours: _Numbers,
     theirs: _Numbers,
-    figure: Callable[[_Numbers, Indices, Indices], Any],
+    measure: Callable[[_Numbers, Indices, Indices], Any],
 ) -> NDArray[np.float64]:
-    """(n_halvings, 2, ...). The figure of generated and of real pulls against the reference half.
+    """(n_halvings, 2, ...). The measure of generated and of real pulls against the reference half.
 
     Args:
         c: Has the halvings.
         ours: Numbers of the generated pulls.
         theirs: The same numbers of the real pulls.
-        figure: Of numbers, the pulls of them that count, and the real pulls they are held against.
+        measure: Of numbers, the pulls of them that count, and the real pulls they are held against.
     """
     return np.array(
         [
-            (figure(ours, h.generated, h.reference), figure(theirs, h.stand_in, h.reference))
+            (measure(ours, h.generated, h.reference), measure(theirs, h.stand_in, h.reference))
             for h in c.halvings
         ],
         dtype=np.float64,
@@ -265,10 +265,10 @@ def _row(
     halved: NDArray[np.float64] | None = None,
     limit: float | None = None,
 ) -> QualityRow:
-    """A row whose figure is of all pulls, judged by its goal.
+    """A row whose measure is of all pulls, judged by its goal.
 
-    The halvings give the spreads and, unless given, the real figure; the goal is judged against the real
-    figure or, if given, a limit.
+    The halvings give the spreads and, unless given, the real measure; the goal is judged against the real
+    measure or, if given, a limit.
     """
     spread, means = (math.nan, math.nan), (math.nan, math.nan)
     if halved is not None and halved.size:
@@ -280,7 +280,7 @@ def _row(
 
 
 def _averaged(key: str, name: str, unit: str, halved: NDArray[np.float64]) -> QualityRow:
-    """A row whose figure depends on the number of pulls, so that both columns are means over halvings."""
+    """A row whose measure depends on the number of pulls, so that both columns are means over halvings."""
     value, real = halved.mean(axis=0).tolist() if halved.size else (math.nan, math.nan)
     return _row(key, name, unit, value, real, halved)
 

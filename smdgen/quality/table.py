@@ -1,4 +1,4 @@
-"""The quality table: what makes generated pulls good, beside the same figures of real pulls."""
+"""The quality table: what makes generated pulls good, beside the same measures of real pulls."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -37,7 +37,7 @@ AUC_HALVINGS = 3
 
 @dataclass(frozen=True)
 class Profile:
-    """A figure against the step, for plots.
+    """A measure against the step, for plots.
 
     Attributes:
         generated: (n_steps,). Mean of the generated pulls.
@@ -54,12 +54,12 @@ class Profile:
 
 @dataclass(frozen=True)
 class QualityTable:
-    """All figures of one set of generated pulls.
+    """All measures of one set of generated pulls.
 
     Attributes:
-        rows: The figures.
+        rows: The measures.
         profiles: CV and hydrogen bonds against the step.
-        notes: What limits the figures (few pulls, missing atoms).
+        notes: What limits the measures (few pulls, missing atoms).
     """
 
     rows: tuple[QualityRow, ...]
@@ -97,7 +97,7 @@ def quality_table(
 ) -> QualityTable:
     """Score generated pulls against held-out real pulls, step by step.
 
-    The definitions are in docs/quality-figures.md.
+    The definitions are in docs/quality-measures.md.
 
     Args:
         generated: (n_samples, n_steps, n_atoms, 3), A. Without the start frame, which is not generated.
@@ -184,7 +184,7 @@ def _profile(ours: Floats, theirs: Floats, c: Comparison) -> Profile:
 
 
 def _notes(c: Comparison) -> tuple[str, ...]:
-    """What limits the figures."""
+    """What limits the measures."""
     notes = []
     n_pulls, n_samples = len(c.real.cv), len(c.generated.cv)
     if n_pulls == 1:

@@ -40,7 +40,7 @@ ANALYSIS_FILES = Results("report.json", (
 #: Frames of a real pull in the figures, at most; frames of a training pull between two steps, at most.
 FIGURE_FRAMES, TRAINING_FRAMES = 101, 20
 
-#: Pulls of one kind that are compared, at most; more change no figure and cost time.
+#: Pulls of one kind that are compared, at most; more change no measure and cost time.
 MAX_PULLS = 200
 
 #: Frames of the film strip.

@@ -59,7 +59,7 @@ class Report:
         rmsd_to_real: (n_pulls, n_frames), A. To the nearest held-out frame at the same step.
         target_cv: (n_pulls, n_frames). Target CV of each frame; None if unknown.
         film: Frames to show.
-        quality: The table of figures.
+        quality: The table of measures.
         verdict: What it says, in words.
         notes: What a reader has to know.
         provenance: Inputs, hashes, what was compared with what; for report.json.
@@ -152,7 +152,7 @@ def quality_csv(table: "QualityTable") -> str:
     return lines.getvalue()
 
 
-#: Names of the figures that fit beside their numbers in 80 columns.
+#: Names of the measures that fit beside their numbers in 80 columns.
 _SHORT = {
     "bond_energy_ratio": "bond energy / real",
     "angle_energy_ratio": "angle energy / real",
@@ -183,7 +183,7 @@ _SHORT = {
 
 
 def quality_lines(table: "QualityTable") -> list[tuple[str, str]]:
-    """The figures with a goal, for the console: 80 columns at most. quality.csv and report.md have all."""
+    """The measures with a goal, for the console: 80 columns at most. quality.csv and report.md have all."""
     rows = [row for row in table.rows if row.goal and not math.isnan(row.generated)]
     head = ("figure", _columns("generated", "real", "goal", "met"))
     return [head, *((_short(row), _columns(*_cells(row))) for row in rows)]

@@ -31,9 +31,9 @@ READERS |= {"findall", "match", "search", "fullmatch"}
     ],
 )
 def test_a_goal_is_met_up_to_its_ends(goal, inside, outside):
-    """The real figure is 2."""
-    assert all(judge(goal, figure, 2.0) is True for figure in inside)
-    assert all(judge(goal, figure, 2.0) is False for figure in outside)
+    """The real measure is 2."""
+    assert all(judge(goal, measure, 2.0) is True for measure in inside)
+    assert all(judge(goal, measure, 2.0) is False for measure in outside)
 
 
 @pytest.mark.parametrize("key", GOALS)
@@ -44,13 +44,13 @@ def test_the_words_of_a_goal_have_its_numbers(key):
         stated = {number / 100 for number in stated}
     meant = {goal.low, goal.high} - {0.0, -math.inf}
     assert stated in ({abs(number) for number in meant}, set())
-    assert ("real" in goal.text) == (goal.of != "figure")
+    assert ("real" in goal.text) == (goal.of != "value")
 
 
 @pytest.mark.parametrize("goal", GOALS.values(), ids=GOALS)
 def test_nothing_is_judged_without_a_figure_or_the_real_one(goal):
     assert judge(goal, math.nan, 1.0) is None
-    assert (judge(goal, 1.0) is None) == (goal.of != "figure")
+    assert (judge(goal, 1.0) is None) == (goal.of != "value")
     assert judge(None, 1.0, 1.0) is None
 
 
@@ -68,7 +68,7 @@ def test_what_is_asked_at_least_is_less_than_the_goal():
 
 def test_the_page_of_definitions_states_the_goals():
     """Every goal with its words; every row of the page that has none informs."""
-    page = (ROOT / "docs" / "quality-figures.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "quality-measures.md").read_text(encoding="utf-8")
     table = page[page.index("## Rows") : page.index('"No more than real"')]
     rows = re.findall(r"^\| (`[^|]*`) \|.*\| ([^|]*) \|$", table, flags=re.MULTILINE)
     stated = {key: text for keys, text in rows for key in re.findall(r"`(\w+)`", keys)}

@@ -1,4 +1,4 @@
-"""Figures with known answers: copies, disjoint sets, shifts, and samples of known laws."""
+"""Measures with known answers: copies, disjoint sets, shifts, and samples of known laws."""
 
 import numpy as np
 import pytest

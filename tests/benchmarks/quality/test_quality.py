@@ -255,8 +255,8 @@ def test_the_page_says_what_was_met_and_what_was_missed():
     assert r"| \|auc\| | <= 0.55 | 0.500 +- 0.000 | 0.540 +- 0.040 met | 1.000 |" in text
     assert "1.050 +- 0.050 **missed**" in text
     assert r"Default meets 1 of 2 goals; missed: \|diversity\|." in text
-    assert "| figure | real | straight line |" in text
-    assert "| figure | real | 4 | 16 | all |" in text
+    assert "| measure | real | straight line |" in text
+    assert "| measure | real | 4 | 16 | all |" in text
     assert r"| \|auc\| | 0.500 +- 0.000 | 0.800 | 0.590 | 0.540 +- 0.040 |" in text
     assert "AUC goal at 16 training pulls, <= 0.60: met." in text
     assert r"| \|auc\| | <= 0.60 | 0.500 | 0.590 met |" in text
@@ -270,7 +270,7 @@ def test_the_page_says_what_was_met_and_what_was_missed():
     beside = markdown([*cells, cell("train", auc=(0.51, 0.5))])
     assert "*Training pulls* are judged as if" in beside
     assert "*Training pulls*" not in text
-    assert "| figure | goal | real | default | paper | training pulls |" in beside
+    assert "| measure | goal | real | default | paper | training pulls |" in beside
     assert r"| \|auc\| | <= 0.55 | 0.500 +- 0.000 | 0.540 +- 0.040 met | 1.000 | 0.510 |" in beside
 
 

@@ -34,7 +34,7 @@ def test_the_cv_from_the_work_inverts_the_spring(namd):
 
 
 def test_the_shipped_pulls_are_as_documented(namd):
-    """The figures of docs/simulate.md and of the example's README."""
+    """The measures of docs/simulate.md and of the example's README."""
     ours, n_pulls = against_namd.read_pulls(EXAMPLE / "pulls", namd.centre)
     verdict = against_namd.compare(ours, namd)
     assert n_pulls == 40

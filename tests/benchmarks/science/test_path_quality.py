@@ -1,4 +1,4 @@
-"""Figures of generated paths whose answer is known, and commands whose end is known."""
+"""Measures of generated paths whose answer is known, and commands whose end is known."""
 
 import re
 
