@@ -87,13 +87,8 @@ def quality_table(
     energy: BondedEnergy,
     cv: cvs.CollectiveVariable,
     starts: Indices | None = None,
-    targets: Floats | None = None,
-    training: Tensor | Floats | None = None,
-    training_frames: Indices | None = None,
-    reconstruction: tuple[Tensor | Floats, Tensor | Floats] | None = None,
     seed: int = 0,
-    auc_halvings: int = AUC_HALVINGS,
-    real_auc: RealAuc | None = None,
+    **more: Any,
 ) -> QualityTable:
     """Score generated pulls against held-out real pulls, step by step.
 
@@ -106,29 +101,13 @@ def quality_table(
         energy: Their bonded energy.
         cv: The steered variable.
         starts: (n_samples,). The held-out pull whose first frame each sample started from; None: unknown.
-        targets: (n_samples, n_steps), in the variable's unit. What the samples were steered to.
-        training: (n_training_pulls, n_training_frames, n_atoms, 3), A.
-        training_frames: (n_steps,). The training frame that belongs to each step; neighbours up to half
-            way to the next step count too. None: training pulls have the same steps.
-        reconstruction: Held-out frames through the model and the frames themselves, (n, n_atoms, 3), A.
         seed: Of halvings, folds and the noise of the control.
-        auc_halvings: Real-real repeats of the two-sample test; 0: no two-sample test at all.
-        real_auc: The two-sample test among these real pulls, if it is known: it is the slower half.
+        **more: As `tabulate` takes them.
     """
     generated, real = torch.as_tensor(generated), torch.as_tensor(real)
     gauge = make_gauge(structure, real, energy, cv)
-    return tabulate(
-        compare(measure(generated, gauge), measure(real, gauge), starts, seed),
-        structure,
-        cv,
-        targets=targets,
-        training=training,
-        training_frames=training_frames,
-        reconstruction=reconstruction,
-        seed=seed,
-        auc_halvings=auc_halvings,
-        real_auc=real_auc,
-    )
+    compared = compare(measure(generated, gauge), measure(real, gauge), starts, seed)
+    return tabulate(compared, structure, cv, seed=seed, **more)
 
 
 def tabulate(
@@ -144,7 +123,21 @@ def tabulate(
     auc_halvings: int = AUC_HALVINGS,
     real_auc: RealAuc | None = None,
 ) -> QualityTable:
-    """The table of pulls that are measured and paired; arguments as of `quality_table`."""
+    """The table of pulls that are measured and paired.
+
+    Args:
+        c: The pulls.
+        structure: The modelled atoms.
+        cv: The steered variable.
+        targets: (n_samples, n_steps), in the variable's unit. What the samples were steered to.
+        training: (n_training_pulls, n_training_frames, n_atoms, 3), A.
+        training_frames: (n_steps,). The training frame that belongs to each step; neighbours up to half
+            way to the next step count too. None: training pulls have the same steps.
+        reconstruction: Held-out frames through the model and the frames themselves, (n, n_atoms, 3), A.
+        seed: Of folds and the noise of the control.
+        auc_halvings: Real-real repeats of the two-sample test; 0: no two-sample test at all.
+        real_auc: The two-sample test among these real pulls, if it is known: it is the slower half.
+    """
     generated, real = c.generated.positions, c.real.positions
     rows = [
         *([] if reconstruction is None else [reconstruction_row(*map(torch.as_tensor, reconstruction))]),

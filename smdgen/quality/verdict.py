@@ -11,9 +11,9 @@ from smdgen.quality.rows import QualityRow
 MOST_GOALS = 0.6
 
 #: Missed goals that are put into words; the table has all.
-MOST_WORDS = 4
+MOST_NAMED = 4
 
-_WORDS: Mapping[str, Callable[[QualityRow], str]] = {
+_PHRASES: Mapping[str, Callable[[QualityRow], str]] = {
     "bond_energy_ratio": lambda r: f"bond energy {r.generated:.2f} x real",
     "angle_energy_ratio": lambda r: f"angle energy {r.generated:.2f} x real",
     "torsion_energy_ratio": lambda r: f"torsion energy {r.generated:.2f} x real",
@@ -62,7 +62,7 @@ def verdict(rows: Sequence[QualityRow], n_generated: int, n_held_out: int, *, in
     count = f"{len(judged) - len(missed)} of {len(judged)} goals met"
     sentences = [_headline(judged, missed, count, n_generated, n_held_out)]
     if missed:
-        shown = [_in_words(row) for row in missed[:MOST_WORDS]]
+        shown = [_in_words(row) for row in missed[:MOST_NAMED]]
         more = len(missed) - len(shown)
         sentences.append("; ".join(shown) + (f"; and {more} more." if more else "."))
     return " ".join([*sentences, _worth(missed, n_generated, n_held_out)]).strip()
@@ -103,7 +103,7 @@ def _worth(missed: Sequence[QualityRow], n_generated: int, n_held_out: int) -> s
 
 
 def _in_words(row: QualityRow) -> str:
-    words = _WORDS.get(row.key)
+    words = _PHRASES.get(row.key)
     return words(row) if words else f"{row.name}: {row.generated:.1%} (real {row.real:.1%})"
 
 

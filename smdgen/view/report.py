@@ -94,7 +94,7 @@ def write_report(folder: Path, report: Report) -> None:
 
 def frame_table(report: Report) -> str:
     """The text of cv.csv: one row a generated frame, units in the column names."""
-    measured, lines = report.generated, io.StringIO()
+    measured = report.generated
     columns: dict[str, Floats] = {report.cv.column: measured.cv}
     if report.target_cv is not None:
         cv, target_cv = report.cv, report.target_cv
@@ -105,27 +105,26 @@ def frame_table(report: Report) -> str:
     columns["rmsd_to_nearest_real_A"] = report.rmsd_to_real
     columns |= _hydrogen_bonds(measured)
     columns |= {name: values for name, values in measured.faults.items() if np.isfinite(values).all()}
-    writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(["frame", "time_ps", "pull", *columns])
-    for pull, name in enumerate(report.names):
-        for frame, time in enumerate(report.times_ps):
-            values = [f"{column[pull, frame]:.6g}" for column in columns.values()]
-            writer.writerow([frame, f"{time:.6g}", name, *values])
-    return lines.getvalue()
+    return _csv(report.names, report.times_ps, columns, numbered=True)
 
 
 def real_table(report: Report) -> str:
     """The text of real.csv: one row per frame of a held-out pull, at the generated pulls' times."""
-    measured, lines = report.real, io.StringIO()
+    measured = report.real
     columns = {report.cv.column: measured.cv, **_energies(measured), **_hydrogen_bonds(measured)}
     times = np.linspace(report.times_ps[0], report.times_ps[-1], measured.cv.shape[1])
+    return _csv(report.real_names, times, columns, numbered=False)
+
+
+def _csv(names: Sequence[str], times_ps: Floats, columns: Mapping[str, Floats], numbered: bool) -> str:
+    """One row per frame of every pull, with its number or without; columns (n_pulls, n_frames)."""
+    lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(["time_ps", "pull", *columns])
-    for pull, name in enumerate(report.real_names):
-        for frame, time in enumerate(times):
-            writer.writerow(
-                [f"{time:.6g}", name, *(f"{column[pull, frame]:.6g}" for column in columns.values())]
-            )
+    writer.writerow([*(["frame"] if numbered else []), "time_ps", "pull", *columns])
+    for pull, name in enumerate(names):
+        for frame, time in enumerate(times_ps):
+            values = [f"{column[pull, frame]:.6g}" for column in columns.values()]
+            writer.writerow([*([frame] if numbered else []), f"{time:.6g}", name, *values])
     return lines.getvalue()
 
 

@@ -12,7 +12,7 @@ from smdgen.geometry.backbone import find_backbone
 from smdgen.geometry.bonds import bonded_angles, ca_pairs
 from smdgen.geometry.frames import dihedrals
 from smdgen.quality.features import frame_features
-from tests.tools.pulls import make_pull, make_structure
+from tests.tools.pulls import ATOM_FIELDS, make_pull, make_structure
 
 
 @pytest.fixture(scope="module")
@@ -23,17 +23,7 @@ def frames():
 def shuffled(structure, order):
     """The same molecule with its atoms in another order."""
     place = np.argsort(order)
-    fields = (
-        "names",
-        "residue_names",
-        "residue_ids",
-        "insertion_codes",
-        "chain_ids",
-        "segment_ids",
-        "elements",
-        "masses",
-    )
-    parts = {name: getattr(structure, name)[order] for name in fields}
+    parts = {name: getattr(structure, name)[order] for name in ATOM_FIELDS}
     return replace(structure, **parts, bonds=np.sort(place[structure.bonds], axis=1))
 
 
@@ -81,17 +71,7 @@ def test_a_missing_bond_and_a_missing_residue_break_the_chain():
     assert len(find_backbone(cut).phi) == 8
     assert len(find_backbone(cut).ca_turns) == 1 + 3
     only_ca = [i for i in range(40) if structure.names[i] == "CA" and structure.residue_ids[i] != 5]
-    fields = (
-        "names",
-        "residue_names",
-        "residue_ids",
-        "insertion_codes",
-        "chain_ids",
-        "segment_ids",
-        "elements",
-        "masses",
-    )
-    parts = {name: getattr(structure, name)[only_ca] for name in fields}
+    parts = {name: getattr(structure, name)[only_ca] for name in ATOM_FIELDS}
     backbone = find_backbone(replace(structure, **parts, bonds=np.zeros((0, 2), dtype=np.int64)))
     assert [len(chain) for chain in backbone.chains] == [4, 5]
     assert len(backbone.phi) == len(backbone.psi) == len(backbone.omega) == 0

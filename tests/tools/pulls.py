@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 from smdgen.geometry.cvs import CollectiveVariable
 from smdgen.io.structures.structure import Structure
 
+#: What a structure has for each atom.
+ATOM_FIELDS = tuple(
+    "names residue_names residue_ids insertion_codes chain_ids segment_ids elements masses".split()
+)
+
 N_RESIDUES = 10
 
 #: Residues of `make_hinge_pulls`, whose hinge are residues 16 to 18.

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from smdgen.io.structures.structure import PsfTerms, Structure, write_psf
-from tests.tools.pulls import make_structure
+from tests.tools.pulls import ATOM_FIELDS, make_structure
 
 N_RESIDUES = 6
 
@@ -56,14 +56,7 @@ def write_solvated(path: Path) -> Path:
     """Write the PSF: 20 waters, chain A, 20 waters, chain B, 20 waters."""
     pieces = [_water("W1"), _chain("A"), _water("W2"), _chain("B"), _water("W3")]
     starts = np.cumsum([0, *(piece.n_atoms for piece, _ in pieces)])
-    columns = {
-        field: np.concatenate([getattr(piece, field) for piece, _ in pieces])
-        for field in ("names", "residue_names", "residue_ids", "insertion_codes", "chain_ids")
-    }
-    columns |= {
-        field: np.concatenate([getattr(piece, field) for piece, _ in pieces])
-        for field in ("segment_ids", "elements", "masses")
-    }
+    columns = {field: np.concatenate([getattr(piece, field) for piece, _ in pieces]) for field in ATOM_FIELDS}
     listed = {
         field: np.concatenate(
             [getattr(terms, field) + start for (_, terms), start in zip(pieces, starts, strict=False)]

@@ -12,6 +12,7 @@ from smdgen.errors import TopologyError
 from smdgen.io.structures.matching import match_atoms
 from smdgen.io.structures.selection import select_atoms
 from smdgen.io.structures.structure import Structure, subset
+from tests.tools.pulls import ATOM_FIELDS
 
 
 @pytest.fixture(scope="module")
@@ -153,17 +154,7 @@ def test_insertion_codes_count(backbone: Structure, peptide: Structure) -> None:
 
 def _twice(structure: Structure) -> Structure:
     order: NDArray[np.int64] = np.tile(np.arange(structure.n_atoms), 2)
-    fields = (
-        "names",
-        "residue_names",
-        "residue_ids",
-        "insertion_codes",
-        "chain_ids",
-        "segment_ids",
-        "elements",
-        "masses",
-    )
-    taken = {field: getattr(structure, field)[order] for field in fields}
+    taken = {field: getattr(structure, field)[order] for field in ATOM_FIELDS}
     bonds = np.concatenate([structure.bonds, structure.bonds + structure.n_atoms])
     return Structure(**taken, bonds=bonds)
 

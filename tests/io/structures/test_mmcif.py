@@ -3,10 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from smdgen.errors import SmdgenError, TopologyError
 from smdgen.io.structures.mmcif import read_mmcif
 from smdgen.io.structures.pdb import read_pdb, write_pdb
 from smdgen.io.structures.selection import select_atoms
@@ -125,30 +122,6 @@ BROKEN = {
     "no model": MMCIF.replace("0.000 1.00 41 H 1\nATOM   4", "0.000 1.00 41 H ?\nATOM   4"),
     "cut": MMCIF[: MMCIF.index("2.800")],
 }
-
-
-@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN.keys())
-def test_what_is_broken_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
-    path = _write(tmp_path, text)
-    with pytest.raises(TopologyError) as caught:
-        read_mmcif(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.integers(0, len(MMCIF) - 1), letter=st.characters(max_codepoint=255), cut=st.booleans())
-def test_any_damage_is_an_error_of_ours_or_harmless(
-    tmp_path: Path, place: int, letter: str, cut: bool
-) -> None:
-    text = MMCIF[:place] if cut else MMCIF[:place] + letter + MMCIF[place + 1 :]
-    try:
-        found = read_mmcif(_write(tmp_path, text))
-    except SmdgenError as error:
-        message = str(error)
-        assert "\n" not in message
-    else:
-        assert found.n_atoms <= 9
 
 
 def _write(folder: Path, text: str) -> Path:

@@ -4,10 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from smdgen.errors import SmdgenError, TopologyError
 from smdgen.io.structures.prmtop import read_prmtop
 
 #: A methanol-like residue and a chloride; POINTERS names 7 atoms and 2 residues.
@@ -112,31 +109,6 @@ BROKEN = {
     "cut": PRMTOP[: PRMTOP.index("%FLAG BONDS_WITHOUT")],
     "old": "title\n    7    4\n",
 }
-
-
-@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN.keys())
-def test_what_is_broken_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
-    path = _write(tmp_path, text)
-    with pytest.raises(TopologyError) as caught:
-        read_prmtop(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.integers(0, len(PRMTOP) - 1), letter=st.characters(max_codepoint=255), cut=st.booleans())
-def test_any_damage_is_an_error_of_ours_or_harmless(
-    tmp_path: Path, place: int, letter: str, cut: bool
-) -> None:
-    text = PRMTOP[:place] if cut else PRMTOP[:place] + letter + PRMTOP[place + 1 :]
-    try:
-        found = read_prmtop(_write(tmp_path, text))
-    except SmdgenError as error:
-        message = str(error)
-        assert "\n" not in message
-    else:
-        assert found.n_atoms <= 7
-        assert (found.bonds < found.n_atoms).all()
 
 
 def _write(folder: Path, text: str) -> Path:

@@ -5,10 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from smdgen.errors import SmdgenError, TopologyError
 from smdgen.io.structures.psf import read_psf, read_psf_terms, write_psf
 from smdgen.io.structures.structure import Structure, read_structure, subset
 from tests.tools.molfile import read_structure_as_vmd
@@ -149,31 +146,6 @@ BROKEN = {
     "superscript": WATER.replace("       2 !NBOND", "       ² !NBOND"),
     "binary": "PSF\n" + "\0\x01\x02" * 100,
 }
-
-
-@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN.keys())
-def test_what_is_broken_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
-    path = _write(tmp_path, text)
-    with pytest.raises(TopologyError) as caught:
-        read_psf(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.integers(0, len(WATER) - 1), letter=st.characters(max_codepoint=255), cut=st.booleans())
-def test_any_damage_is_an_error_of_ours_or_harmless(
-    tmp_path: Path, place: int, letter: str, cut: bool
-) -> None:
-    text = WATER[:place] if cut else WATER[:place] + letter + WATER[place + 1 :]
-    try:
-        found = read_psf(_write(tmp_path, text))
-    except SmdgenError as error:
-        message = str(error)
-        assert "\n" not in message
-    else:
-        assert found.n_atoms in (1, 2, 3)
-        assert (found.bonds < found.n_atoms).all()
 
 
 def test_vmd_reads_what_we_write(tmp_path: Path, peptide: Structure, example_psf: Path) -> None:
