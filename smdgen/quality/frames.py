@@ -17,9 +17,12 @@ from smdgen.quality.measure import ENERGIES
 from smdgen.quality.rows import QualityRow
 from smdgen.quality.similarity import energy_ratio
 
-#: Standard errors that a measure of few frames may be off its goal; what a single frame proves has none.
+#: Standard errors that a measure of few frames may be off its goal; none for what no real frame has of these.
 CERTAIN = 2.0
 PROVED_BY_ONE = ("clashes", "inverted_centres", "ca_outside")
+
+#: kcal/mol. Energies of real frames below this are those of terms that there are not, and have no ratio.
+LEAST_ENERGY = 0.1
 
 #: Missed measures that are put into words.
 MOST_WORDS = 3
@@ -143,8 +146,10 @@ def _energy_rows(ours: Floats, theirs: Floats) -> list[QualityRow]:
     wide = math.sqrt(math.pi / 2)
     rows = []
     for kind, name in enumerate(ENERGIES):
+        if abs(middle[kind]) < LEAST_ENERGY:
+            continue
         errors = [
-            float(wide * values[:, kind].std() / math.sqrt(len(values)) / max(1e-9, abs(middle[kind])))
+            float(wide * values[:, kind].std() / math.sqrt(len(values)) / abs(middle[kind]))
             for values in (ours, theirs)
         ]
         measure = float(ratios[kind]), errors[0]
@@ -158,7 +163,7 @@ def _judged(
     """A row of a measure and the real one, both with their standard errors."""
     goal = FRAME_GOALS[key]
     met = judge(goal, measure[0], real[0])
-    if met is False and key not in PROVED_BY_ONE:
+    if met is False and not (key in PROVED_BY_ONE and real[0] == 0):
         met = shortfall(goal, measure[0], real[0]) <= CERTAIN * math.hypot(measure[1], real[1])
     return QualityRow(key, name, unit, *measure, *real, goal, met)
 

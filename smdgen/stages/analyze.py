@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smdgen import __version__
-from smdgen.arrays import Positions
+from smdgen.arrays import Floats, Positions
 from smdgen.config import AnalyzeConfig
 from smdgen.dataset.dataset import Dataset, Pull, open_dataset
 from smdgen.dataset.generated import Generated, Way, frames_to_show, places, read_generated
 from smdgen.errors import ArtifactError
 from smdgen.files import read_json, sha256_file
 from smdgen.forcefield.bonded_terms import Terms
+from smdgen.geometry.bonds import even_choice
+from smdgen.geometry.cv_paths import difference
 from smdgen.geometry.cvs import CollectiveVariable
 from smdgen.io.structures.atoms import Structure
 from smdgen.progress import Progress
@@ -27,6 +29,7 @@ from smdgen.store.trained import SHIPPED
 from smdgen.training.devices import use_threads
 
 if TYPE_CHECKING:
+    from smdgen.quality.baseline_table import RealFrames
     from smdgen.view.report import FilmFrames, Report
 
 
@@ -42,6 +45,10 @@ FIGURE_FRAMES, TRAINING_FRAMES = 101, 20
 
 #: Pulls of one kind that are compared, at most; more change no measure and cost time.
 MAX_PULLS = 200
+
+#: Training frames among which the nearest is sought, frames of a training pull for the baselines, real frames
+#: that generated ones are judged by, at most.
+NEAREST_FRAMES, PATH_FRAMES, JUDGING_FRAMES = 5000, 1000, 400
 
 #: Frames of the film strip.
 FILM_FRAMES = 6
@@ -62,6 +69,8 @@ class Inputs:
         example: (n_steps + 1, n_atoms, 3), A. A real pull to be seen with the first generated one.
         training: (n_training_pulls, n_training_frames, n_atoms, 3), A. Over the same way; None without any.
         training_frames: (n_steps,). The training frame that belongs to each step; None without any.
+        beside: Real frames that the generated ones and the baselines are held against; None without training
+            pulls.
         independent: Whether the held-out pulls are pulls of their own, not blocks of one trained on.
         notes: What a reader has to know of them.
         provenance: Where all this is from; for report.json.
@@ -77,6 +86,7 @@ class Inputs:
     example: Positions
     training: Positions | None
     training_frames: NDArray[np.int64] | None
+    beside: "RealFrames | None"
     independent: bool
     notes: tuple[str, ...]
     provenance: dict[str, Any]
@@ -215,6 +225,7 @@ def load(dataset: Dataset, generated: Generated, progress: Progress) -> Inputs:
         example=dataset.positions(frames_to_show(dataset, pulls[0], n_steps + 1, generated.way)),
         training=training,
         training_frames=training_frames,
+        beside=real_frames(dataset, pulls, generated.positions[:, 1:]),
         independent=not any(map(dataset.is_block, pulls)),
         notes=(*generated.notes, *notes),
         provenance=_provenance(dataset, generated, pulls),
@@ -227,6 +238,7 @@ def compute(inputs: Inputs) -> "Report":
 
     from smdgen.forcefield.energy import BondedEnergy
     from smdgen.geometry.frames import rmsd
+    from smdgen.quality.baseline_table import baseline_table
     from smdgen.quality.comparison import compare, step_distances
     from smdgen.quality.measure import make_gauge, measure
     from smdgen.quality.table import tabulate
@@ -252,6 +264,12 @@ def compute(inputs: Inputs) -> "Report":
     )
     if not inputs.independent:
         quality = replace(quality, rows=unjudged(quality.rows))
+    baselines = None
+    if inputs.beside is not None:
+        baselines = baseline_table(
+            x[:, steps], ours.cv[:, steps], inputs.beside, inputs.structure, energy, inputs.cv.periodic
+        )
+    trust = verdict(quality.rows, n_generated, n_real, independent=inputs.independent)
     to_real = np.concatenate([step_distances(x[:, :1], real[:, :1]), comparison.to_real])
     return Report(
         structure=inputs.structure,
@@ -266,10 +284,65 @@ def compute(inputs: Inputs) -> "Report":
         target_cv=made.target_cv,
         film=_film(made.positions[0], inputs.example, made.way.cv is None or not inputs.independent),
         quality=quality,
-        verdict=verdict(quality.rows, n_generated, n_real, independent=inputs.independent),
+        baselines=baselines,
+        verdict=trust if baselines is None else f"{baselines.verdict()} {trust}",
         notes=(*inputs.notes, *quality.notes),
         provenance=inputs.provenance,
     )
+
+
+def real_frames(dataset: Dataset, pulls: Sequence[Pull], generated: Positions) -> "RealFrames | None":
+    """Real frames from the CVs that generated ones have.
+
+    Args:
+        dataset: Has the frames.
+        pulls: The held-out pulls.
+        generated: (n_samples, n_steps, n_atoms, 3), A.
+
+    Returns:
+        None without training pulls.
+    """
+    import torch
+
+    from smdgen.geometry.cvs import evaluate
+    from smdgen.quality.baseline_table import RealFrames
+    from smdgen.quality.baselines import RealPath
+
+    def frames(rows: NDArray[np.int64]) -> torch.Tensor:
+        return torch.from_numpy(dataset.positions(rows))
+
+    own = [[pull for pull in parts if pull.split == "train"] for parts in dataset.trajectories]
+    every = np.arange(dataset.n_frames)
+    training = [np.concatenate([every[pull.start : pull.stop] for pull in parts]) for parts in own if parts]
+    if not training:
+        return None
+    cv = evaluate(dataset.cv, torch.from_numpy(generated).double()).numpy()
+    paths = [even_choice(rows, PATH_FRAMES) for rows in training[: len(generated)]]
+    inside = (dataset.cv_values >= cv.min()) & (dataset.cv_values <= cv.max())
+    judging = even_choice(every[inside] if inside.sum() >= JUDGING_FRAMES // 20 else every, JUDGING_FRAMES)
+    return RealFrames(
+        training=frames(even_choice(np.concatenate(training), NEAREST_FRAMES)),
+        paths=tuple(RealPath(frames(rows), dataset.cv_values[rows]) for rows in paths),
+        held_out=frames(_at_steps(dataset, pulls, np.median(cv, axis=0))),
+        all_frames=frames(judging),
+        all_cv=dataset.cv_values[judging],
+    )
+
+
+def _at_steps(dataset: Dataset, pulls: Sequence[Pull], cv: Floats) -> NDArray[np.int64]:
+    """Frames of held-out pulls with the CV of a step: within half a step of it, where there are any such."""
+    near = max(np.median(np.abs(np.diff(cv))) / 2 if len(cv) > 1 else np.inf, 1e-6)
+    found: list[NDArray[np.int64]] = []
+    nearest: list[NDArray[np.int64]] = []
+    for pull in pulls:
+        gap = np.abs(
+            difference(cv[:, None], dataset.cv_values[None, pull.start : pull.stop], dataset.cv.periodic)
+        )
+        rows = pull.start + gap.argmin(axis=1)
+        nearest.append(rows)
+        found.append(rows[gap.min(axis=1) <= near])
+    rows = np.unique(np.concatenate(found))
+    return rows if len(rows) else np.unique(np.concatenate(nearest))
 
 
 def held_out(dataset: Dataset) -> tuple[tuple[Pull, ...], tuple[str, ...]]:

@@ -22,6 +22,7 @@ from smdgen.view.pymol import render_frames
 if TYPE_CHECKING:
     from smdgen.geometry.cvs import CollectiveVariable
     from smdgen.io.structures.structure import Structure
+    from smdgen.quality.baseline_table import BaselineTable
     from smdgen.quality.rows import QualityRow
     from smdgen.quality.table import QualityTable
 
@@ -60,7 +61,8 @@ class Report:
         target_cv: (n_pulls, n_frames). Target CV of each frame; None if unknown.
         film: Frames to show.
         quality: The table of measures.
-        verdict: What it says, in words.
+        baselines: The pulls beside what anybody has without a model; None without training pulls.
+        verdict: What both say, in words.
         notes: What a reader has to know.
         provenance: Inputs, hashes, what was compared with what; for report.json.
     """
@@ -77,6 +79,7 @@ class Report:
     target_cv: Floats | None
     film: FilmFrames
     quality: "QualityTable"
+    baselines: "BaselineTable | None"
     verdict: str
     notes: Sequence[str]
     provenance: Mapping[str, Any]
@@ -304,6 +307,7 @@ def _page(report: Report, figures: Sequence[tuple[str, str]]) -> str:
         "",
         report.verdict,
         "",
+        *_baseline_lines(report),
         "## Figures in numbers",
         "",
         "*real* is the same figure of real pulls against other real pulls: what a perfect generator gets.",
@@ -333,6 +337,24 @@ def _page(report: Report, figures: Sequence[tuple[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _baseline_lines(report: Report) -> list[str]:
+    """The section on the baselines."""
+    if report.baselines is None:
+        return []
+    names = [column.name for column in report.baselines.baselines]
+    return [
+        "## Beside what needs no model",
+        "",
+        "The same measures for frames that anybody has without a model, at the CVs of the generated frames. "
+        "*real*: real frames of these CVs; for distances to training frames, held-out frames.",
+        "",
+        f"| measure | generated | real | {' | '.join(names)} |",
+        "|---" * (3 + len(names)) + "|",
+        *(f"| {label} | {' | '.join(values)} |" for label, values in report.baselines.rows()),
+        "",
+    ]
+
+
 def _fault_rows(report: Report) -> Iterator[tuple[str, str, str]]:
     """Each fault with its share in both sets; the start frame is not generated and does not count."""
     for name, label in FAULTS.items():
@@ -349,6 +371,7 @@ def _json(report: Report) -> str:
         "notes": list(report.notes),
         "quality": report.quality.to_dict(),
         "verdict": report.verdict,
+        "baselines": None if report.baselines is None else report.baselines.to_dict(),
         "faults": [
             {"share_of": name, "generated": generated, "real": real}
             for name, generated, real in _fault_rows(report)

@@ -91,7 +91,7 @@ def test_real_pulls_pass_for_real(run_dir):
     assert {path.name for path in result.outputs} == set(analyze.ANALYSIS_FILES.patterns)
     assert max(len(f"  {label:<30}  {cells}") for label, cells in result.lines) <= 80
     assert max(len(label) for label, _ in result.summary()) <= 30
-    assert result.verdict.startswith("Close to real pulls")
+    assert result.verdict.startswith("The frames are like MD in all 7 measures. Close to real pulls")
     assert result.verdict in (folder / "report.md").read_text()
     np.testing.assert_allclose(column(folder, "end_to_end_A"), end_to_end(pulls).ravel(), rtol=1e-4)
     np.testing.assert_allclose(column(folder, "rmsd_to_nearest_real_A"), 0, atol=1e-3)
@@ -100,6 +100,17 @@ def test_real_pulls_pass_for_real(run_dir):
     for key in ("bond_energy_ratio", "angle_energy_ratio"):
         assert float(rows[key]["generated"]) == pytest.approx(1.0, abs=1e-6)
     assert float(rows["cv_error"]["generated"]) == pytest.approx(0.0, abs=1e-4)
+    beside = json.loads((folder / "report.json").read_text())["baselines"]
+    assert beside["columns"][:3] == ["generated", "real", "training frame at the same CV"]
+    assert beside["copies"] is False
+    assert beside["rows"]["held-out frame to the nearest of these, A"][0] == "0.00"
+    assert "| held-out frame to the nearest of these, A | 0.00 | - |" in (folder / "report.md").read_text()
+
+
+def test_copies_of_training_pulls_are_called_so(run_dir):
+    write_pulls(run_dir / "rollout", PULLS[:4, ::2])
+    result = analyze.run(AnalyzeConfig(), run_dir, Silent())
+    assert "The model copies: generated frames are 0.00 A from the nearest training frame" in result.verdict
 
 
 def test_real_curves_have_the_frames_and_times_of_real_pulls(run_dir):
@@ -118,7 +129,8 @@ def test_broken_pulls_do_not(run_dir):
     noise = np.random.default_rng(0).normal(0, 1, PULLS[N_TRAIN:, ::2].shape)
     write_pulls(run_dir / "rollout", (PULLS[N_TRAIN:, ::2] + noise).astype(np.float32))
     result = analyze.run(AnalyzeConfig(), run_dir, Silent())
-    assert result.verdict.startswith("Do not take these pulls for real ones")
+    assert result.verdict.startswith("The frames are not like MD: ")
+    assert "Do not take these pulls for real ones" in result.verdict
     rows = {row["key"]: row for row in table(run_dir / "analysis", "quality.csv")}
     assert float(rows["bond_energy_ratio"]["generated"]) > 100
     assert rows["bond_energy_ratio"]["met"] == rows["in_band_share"]["met"] == "0"
@@ -149,6 +161,7 @@ def inputs_of(pulls, **others) -> analyze.Inputs:
         "example": PULLS[N_TRAIN, :: (N_FRAMES - 1) // (n_frames - 1)],
         "training": None,
         "training_frames": None,
+        "beside": None,
         "independent": True,
         "notes": (),
         "provenance": {},
@@ -428,7 +441,8 @@ def test_blocks_of_one_trajectory_are_compared_at_the_same_cv(run_dir, tmp_path)
     progress = Silent()
     result = analyze.run(AnalyzeConfig(paths), run_dir, progress)
     assert (result.met, result.goals) == (0, 0)
-    assert result.verdict.startswith("Not judged: there are no independent pulls")
+    assert result.verdict.startswith("The frames are like MD in all 7 measures. ")
+    assert "Not judged: there are no independent pulls" in result.verdict
     assert ("goals met", "none judged") in result.summary()
     assert {row["met"] for row in table(run_dir / "analysis", "quality.csv")} == {""}
     assert not {cells.split()[-1] for _, cells in result.lines} & {"yes", "no"}
