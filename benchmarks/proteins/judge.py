@@ -29,7 +29,7 @@ from smdgen.quality.goals import Goal, at_most, at_most_real, between_real
 from smdgen.quality.goals import judge as meets
 from smdgen.stages.analyze import held_out, real_frames
 
-#: Figures that need no rows of the quality table, with their goals where these are the same for all proteins.
+#: Measures that are no rows of the quality table.
 SAME_CV = "RMSD to the test pull at the same CV, A"
 NEAREST = "nearest test frame, A"
 COVERAGE = "held-out frame to the nearest of these, A"
@@ -47,7 +47,7 @@ _STRUCTURED = ("H", "E")
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measure:
     """One line of the table.
 
     Attributes:
@@ -63,8 +63,8 @@ class Figure:
     met: bool | None = None
 
 
-def judge(data: DataSet, folder: Path) -> list[Figure]:
-    """All figures of a run folder in which every command has run.
+def judge(data: DataSet, folder: Path) -> list[Measure]:
+    """All measures of a run folder in which every command has run.
 
     Args:
         data: The data set.
@@ -88,18 +88,18 @@ def judge(data: DataSet, folder: Path) -> list[Figure]:
     table = baseline_table(generated, cv, real, dataset.structure, energy, dataset.cv.periodic)
     tree = spanning_tree(dataset.structure.n_atoms, bonds_or_chain(dataset.structure))
     made = [generated, *(baseline_pulls(name, real.paths, cv, tree).double() for name in BASELINES)]
-    figures = [
-        *_frame_figures(table),
-        *_distance_figures(data, table, made, test, test_cv, dataset),
-        *_structure_figures(made, real, dataset),
+    measures = [
+        *_frame_measures(table),
+        *_distance_measures(data, table, made, test, test_cv, dataset),
+        *_structure_measures(made, real, dataset),
     ]
-    return [*figures, *(_figures_of_pulls(run) if data.several else [])]
+    return [*measures, *(_measures_of_pulls(run) if data.several else [])]
 
 
-def table(data: DataSet, seeds: Sequence[list[Figure]]) -> str:
-    """The figures as Markdown; with several seeds mean and standard deviation, met if all meet the goal."""
+def table(data: DataSet, seeds: Sequence[list[Measure]]) -> str:
+    """The measures as Markdown; with several seeds mean and standard deviation, met if all meet the goal."""
     names = ["generated", "real", *BASELINES]
-    head = f"| figure | goal | {' | '.join(names)} | met |"
+    head = f"| measure | goal | {' | '.join(names)} | met |"
     lines = [f"## {data.about}", "", head, "|---" * (len(names) + 3) + "|"]
     for rows in zip(*seeds, strict=True):
         values = np.array([row.values for row in rows], dtype=float)
@@ -108,50 +108,50 @@ def table(data: DataSet, seeds: Sequence[list[Figure]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _goal_text(figure: Figure) -> str:
-    return "" if figure.goal is None else figure.goal.text
+def _goal_text(measure: Measure) -> str:
+    return "" if measure.goal is None else measure.goal.text
 
 
-def _met(figures: Sequence[Figure]) -> str:
+def _met(measures: Sequence[Measure]) -> str:
     """Whether every seed meets the goal."""
-    if figures[0].goal is None or figures[0].met is None:
+    if measures[0].goal is None or measures[0].met is None:
         return ""
-    return "yes" if all(figure.met for figure in figures) else "**no**"
+    return "yes" if all(measure.met for measure in measures) else "**no**"
 
 
-def _frame_figures(table: BaselineTable) -> list[Figure]:
+def _frame_measures(table: BaselineTable) -> list[Measure]:
     """Whether frames are like those of MD."""
     assert table.generated.frames is not None
-    figures = []
+    measures = []
     for number, row in enumerate(table.generated.frames.rows):
         others = [column.frames.rows[number].generated for column in table.baselines if column.frames]
         label = f"{row.name}, share" if row.unit == "share" else row.name
-        figures.append(Figure(label, (row.generated, row.real, *others), row.goal, row.met))
-    return figures
+        measures.append(Measure(label, (row.generated, row.real, *others), row.goal, row.met))
+    return measures
 
 
-def _distance_figures(
+def _distance_measures(
     data: DataSet,
     table: BaselineTable,
     made: Sequence[Tensor],
     test: Tensor,
     test_cv: Floats,
     dataset: Dataset,
-) -> list[Figure]:
+) -> list[Measure]:
     columns = [table.generated, table.real, *table.baselines]
     atoms = compared_atoms(dataset.structure)
     near = [float(rmsd_matrix(x.flatten(0, 1)[:, atoms], test[:, atoms]).min(1).values.mean()) for x in made]
     same = [_at_same_cv(x, test, test_cv, dataset, atoms) for x in made]
     copy = 1
-    figures = [
+    measures = [
         _judged("nearest training frame, A", [column.nearest_training for column in columns], None),
         _judged(COVERAGE, [column.coverage for column in columns], at_most(table.baselines[1].coverage, 2)),
         _judged(DIVERSITY, [column.diversity for column in columns], between_real(0.7, 1.5)),
     ]  # fmt: skip
     if data.test_trajectory is None:
-        return figures
+        return measures
     return [
-        *figures,
+        *measures,
         _judged(NEAREST, [near[0], near[copy], *near[1:]], at_most_real(1.05)),
         _judged(SAME_CV, [same[0], same[copy], *same[1:]], at_most(1.10, 2)),
     ]
@@ -165,9 +165,9 @@ def _at_same_cv(x: Tensor, test: Tensor, test_cv: Floats, dataset: Dataset, atom
     return float(rmsd(frames[:, atoms], test[nearest][:, atoms]).mean())
 
 
-def _structure_figures(made: Sequence[Tensor], real: RealFrames, dataset: Dataset) -> list[Figure]:
+def _structure_measures(made: Sequence[Tensor], real: RealFrames, dataset: Dataset) -> list[Measure]:
     """Largest difference from real frames in any tenth of the CV's range."""
-    figures = []
+    measures = []
     for label, of in ((STRUCTURE, _structured), (CONTACTS, _native)):
         theirs = of(real.all_frames.double(), real, dataset)
         worst = [math.nan] * len(made)
@@ -175,8 +175,8 @@ def _structure_figures(made: Sequence[Tensor], real: RealFrames, dataset: Datase
             frames = x.flatten(0, 1)
             cv = evaluate(dataset.cv, frames).numpy()
             worst[number] = _worst_tenth(of(frames, real, dataset), cv, theirs, real.all_cv)
-        figures.append(_judged(label, [worst[0], math.nan, *worst[1:]], at_most(0.05, 2)))
-    return figures
+        measures.append(_judged(label, [worst[0], math.nan, *worst[1:]], at_most(0.05, 2)))
+    return measures
 
 
 def _worst_tenth(ours: Floats, cv: Floats, theirs: Floats, real_cv: Floats) -> float:
@@ -215,24 +215,24 @@ def _native(x: Tensor, real: RealFrames, dataset: Dataset) -> Floats:
     return kept
 
 
-def _figures_of_pulls(run: Path) -> list[Figure]:
+def _measures_of_pulls(run: Path) -> list[Measure]:
     """Rows of the quality table of `analyze`."""
     rows = {
         row["key"]: row
         for row in json.loads((run / "analysis" / "report.json").read_text())["quality"]["rows"]
     }
-    figures = []
+    measures = []
     for key in OF_PULLS:
         if key in rows:
             row = rows[key]
             values = [math.nan if row[name] is None else float(row[name]) for name in ("generated", "real")]
             goal = Goal(row["goal"]) if row["goal"] else None
-            figures.append(Figure(row["label"], (*values, *[math.nan] * len(BASELINES)), goal, row["met"]))
-    return figures
+            measures.append(Measure(row["label"], (*values, *[math.nan] * len(BASELINES)), goal, row["met"]))
+    return measures
 
 
-def _judged(label: str, values: Sequence[float], goal: Goal | None) -> Figure:
-    return Figure(label, tuple(values), goal, meets(goal, values[0], values[1]))
+def _judged(label: str, values: Sequence[float], goal: Goal | None) -> Measure:
+    return Measure(label, tuple(values), goal, meets(goal, values[0], values[1]))
 
 
 def _read(trajectory: Path, topology: Path, dataset: Dataset) -> Tensor:

@@ -30,6 +30,7 @@ from smdgen.quality.rows import (
     training_row,
 )
 from smdgen.quality.two_sample import FOLDS
+from smdgen.quality.verdict import LEAST_CONTROL
 
 #: Halvings on which the (slow) two-sample test of real against real is repeated.
 AUC_HALVINGS = 3
@@ -200,7 +201,7 @@ def _notes(c: Comparison) -> tuple[str, ...]:
 def _power_note(rows: list[QualityRow]) -> list[str]:
     """Whether the two-sample test can see anything with so few frames."""
     control = [row.real for row in rows if row.key == "auc_control"]
-    if not control or control[0] > 0.9:
+    if not control or control[0] >= LEAST_CONTROL:
         return []
     seen = "no result" if math.isnan(control[0]) else f"AUC {control[0]:.2f}"
     return [f"two-sample test without power: real frames with 0.1 A of noise give {seen}; add held-out pulls"]

@@ -4,11 +4,20 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from smdgen.quality.goals import LEAST, judge
+from smdgen.quality.goals import FRAME_GOALS, LEAST, judge
 from smdgen.quality.rows import QualityRow
 
 #: Fewer goals met than this share: other pulls.
 MOST_GOALS = 0.6
+
+#: Fewer held-out pulls than this say nothing of distributions over pulls: their halves are single pulls.
+LEAST_HELD_OUT = 4
+
+#: What is asked of single frames, or of targets.
+_WITHOUT_PULLS = {*FRAME_GOALS, "target_error", "target_error_worst", "reconstruction"}
+
+#: Least AUC of real frames with noise at which the two-sample test could see anything.
+LEAST_CONTROL = 0.9
 
 #: Missed goals that are put into words; the table has all.
 MOST_NAMED = 4
@@ -39,6 +48,20 @@ _PHRASES: Mapping[str, Callable[[QualityRow], str]] = {
 def unjudged(rows: Sequence[QualityRow]) -> tuple[QualityRow, ...]:
     """The rows with their goals, none of them judged: there is nothing independent to judge by."""
     return tuple(replace(row, met=None) for row in rows)
+
+
+def with_power(rows: Sequence[QualityRow], n_held_out: int) -> tuple[QualityRow, ...]:
+    """The rows, judged only where so many held-out pulls can tell anything.
+
+    Args:
+        rows: Of the quality table.
+        n_held_out: Real pulls that the generated ones were compared with.
+    """
+    control = [row.real for row in rows if row.key == "auc_control"]
+    blind = {"auc"} if control and not control[0] >= LEAST_CONTROL else set()
+    if n_held_out < LEAST_HELD_OUT:
+        blind |= {row.key for row in rows} - _WITHOUT_PULLS
+    return tuple(replace(row, met=None) if row.key in blind else row for row in rows)
 
 
 def verdict(rows: Sequence[QualityRow], n_generated: int, n_held_out: int, *, independent: bool) -> str:
@@ -75,11 +98,12 @@ def _headline(
     broken = [row.key for row in missed if _is_broken(row)]
     if broken or len(missed) > (1 - MOST_GOALS) * len(judged):
         return f"Do not take these pulls for real ones ({by}, {count}):"
-    if n_held_out < 2 or n_generated < 2:
-        few = "one held-out pull" if n_held_out < 2 else "one generated pull"
-        return f"Judged in part only: with {few} the two-sample test is left out ({count})" + (
-            ":" if missed else "."
-        )
+    if n_held_out < LEAST_HELD_OUT or n_generated < 2:
+        few = _held_out(n_held_out) if n_held_out < LEAST_HELD_OUT else "one generated pull"
+        lacks = "the two-sample test is left out"
+        if n_held_out < LEAST_HELD_OUT:
+            lacks = "nothing is said of distributions over pulls"
+        return f"Judged in part only: with {few} {lacks} ({count})" + (":" if missed else ".")
     if missed:
         return f"Close to real pulls, but not in everything ({by}, {count}):"
     return f"Like real pulls in everything that is judged ({by}, {count})."
@@ -95,7 +119,7 @@ def _worth(missed: Sequence[QualityRow], n_generated: int, n_held_out: int) -> s
     """What limits the judgement itself."""
     if n_generated < 2:
         return "Generate more for a full judgement: --samples 8."
-    if n_held_out < 2:
+    if n_held_out < LEAST_HELD_OUT:
         return "More pulls in `prepare` give more held-out ones."
     if missed and n_held_out < 25:
         return f"With {_held_out(n_held_out)}, other real pulls would miss some goals too."

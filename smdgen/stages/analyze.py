@@ -242,7 +242,7 @@ def compute(inputs: Inputs) -> "Report":
     from smdgen.quality.comparison import compare, step_distances
     from smdgen.quality.measure import make_gauge, measure
     from smdgen.quality.table import tabulate
-    from smdgen.quality.verdict import unjudged, verdict
+    from smdgen.quality.verdict import unjudged, verdict, with_power
     from smdgen.view.report import Report
 
     made, n_generated, n_real = inputs.generated, len(inputs.generated.names), len(inputs.real_names)
@@ -262,8 +262,8 @@ def compute(inputs: Inputs) -> "Report":
         training=inputs.training,
         training_frames=inputs.training_frames,
     )
-    if not inputs.independent:
-        quality = replace(quality, rows=unjudged(quality.rows))
+    judged = with_power(quality.rows, n_real) if inputs.independent else unjudged(quality.rows)
+    quality = replace(quality, rows=judged)
     baselines = None
     if inputs.beside is not None:
         baselines = baseline_table(

@@ -6,7 +6,7 @@ import pytest
 
 from smdgen.quality.goals import GOALS, at_most
 from smdgen.quality.rows import QualityRow
-from smdgen.quality.verdict import unjudged, verdict
+from smdgen.quality.verdict import unjudged, verdict, with_power
 
 
 def row(key: str, generated: float, real: float = 1.0, met: bool | None = True) -> QualityRow:
@@ -72,6 +72,25 @@ def test_one_pull_is_no_full_judgement(n_generated, n_held_out, words):
     text = verdict(MET, n_generated, n_held_out, independent=True)
     assert text.startswith("Judged in part only")
     assert words in text
+
+
+def test_few_held_out_pulls_judge_frames_but_no_distributions():
+    """Halves of three pulls are a single pull and a pair: 5 % of their difference means nothing."""
+    few, many = (with_power(MET, n) for n in (3, 4))
+    assert [row.key for row in few if row.met is not None] == [
+        "bond_energy_ratio", "angle_energy_ratio", "clashes"
+    ]  # fmt: skip
+    assert list(many) == MET
+    text = verdict(few, 8, 3, independent=True)
+    assert text.startswith("Judged in part only: with 3 held-out pulls nothing is said of distributions")
+    assert "3 of 3 goals met" in text
+
+
+def test_a_blind_two_sample_test_is_no_goal_met():
+    blind = [*MET, row("auc_control", math.nan, 0.7, met=None)]
+    assert [one.met for one in with_power(blind, 10) if one.key == "auc"] == [None]
+    seeing = [*MET, row("auc_control", math.nan, 0.99, met=None)]
+    assert [one.met for one in with_power(seeing, 10) if one.key == "auc"] == [True]
 
 
 def test_blocks_of_one_trajectory_judge_nothing():

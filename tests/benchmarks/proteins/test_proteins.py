@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.proteins.__main__ import main
 from benchmarks.proteins.data_sets import DATA_SETS, commands, copy_files
-from benchmarks.proteins.judge import Figure, _worst_tenth, table
+from benchmarks.proteins.judge import Measure, _worst_tenth, table
 from smdgen.quality.baselines import BASELINES
 from smdgen.quality.goals import at_most
 
@@ -32,18 +32,18 @@ def test_commands_have_their_defaults_and_the_seed(tmp_path):
 
 
 def test_a_goal_is_met_if_every_seed_meets_it():
-    def figures(value):
+    def measures(value):
         others = [math.nan] * (1 + len(BASELINES))
         return [
-            Figure("off", (value, *others), at_most(0.05, 2), value <= 0.05),
-            Figure("way", (1.0, *others)),
+            Measure("off", (value, *others), at_most(0.05, 2), value <= 0.05),
+            Measure("way", (1.0, *others)),
         ]
 
-    (line, informs) = table(DATA_SETS["adk"], [figures(0.01), figures(0.09)]).splitlines()[4:6]
+    (line, informs) = table(DATA_SETS["adk"], [measures(0.01), measures(0.09)]).splitlines()[4:6]
     assert line.startswith("| off | <= 0.05 | 0.050 +- 0.040 |  |")
     assert line.endswith("| **no** |")
     assert informs.endswith("|  |")
-    assert "| yes |" in table(DATA_SETS["adk"], [figures(0.01)])
+    assert "| yes |" in table(DATA_SETS["adk"], [measures(0.01)])
 
 
 def test_the_worst_tenth_is_found_where_both_have_frames():
