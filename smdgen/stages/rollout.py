@@ -154,20 +154,16 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
     verdict = judge(models, rollout)
     if not verdict.like_md:
         progress.note(f"the generated frames are {verdict.words()}")
-    report = _report(models, start, config, distance, rollout, verdict)
-    real = _real_pull(models, report, rollout)
+    made = _Made(config, models, start, distance, rollout, verdict)
+    report = _report(made)
+    real = _real_pull(made, report)
     with whole_folder(output, ROLLOUT_FILES, config.force) as new:
-        _write(new, output, rollout, models, start, real, report)
+        _write(new, output, made, real, report)
         names = sorted(file.name for file in new.iterdir())
     if folder.path.is_dir():
-        inputs = [
-            *models.paths.models,
-            *(path for path in (config.start, config.schedule) if path),
-        ]
+        inputs = [*models.paths.models, *filter(None, (config.start, config.schedule))]
         folder.record_or_note("rollout", time.monotonic() - began, inputs, output, progress)
-    return _result(
-        tuple(output / name for name in names), rollout, models, start, config, distance, verdict, run_dir
-    )
+    return _result(tuple(output / name for name in names), made, folder)
 
 
 def plan(config: RolloutConfig, run_dir: Path) -> list[tuple[str, str]]:
@@ -330,47 +326,47 @@ def judge(models: Models, rollout: "Rollout") -> "FrameVerdict":
     return judge_frames(rollout.positions[:, 1:], same, models.structure, energy)
 
 
-def _real_pull(models: Models, report: Mapping[str, Any], rollout: "Rollout") -> "RealPull | None":
+@dataclass(frozen=True)
+class _Made:
+    """Pulls and all that they come from."""
+
+    config: RolloutConfig
+    models: Models
+    start: Start
+    distance: float  # A, of the start from the training frames
+    rollout: "Rollout"
+    verdict: "FrameVerdict"
+
+
+def _real_pull(made: _Made, report: Mapping[str, Any]) -> "RealPull | None":
     """The held-out pull to see beside the generated ones, from the dataset that the models come with."""
     from smdgen.dataset.dataset import open_dataset
     from smdgen.dataset.held_out import pull_to_show
     from smdgen.view.pull_folder import RealPull
 
-    if not models.paths.dataset.exists():
+    path = made.models.paths.dataset
+    if not path.exists():
         return None
-    found = pull_to_show(open_dataset(models.paths.dataset), report, rollout.target_cv.cpu().numpy())
+    found = pull_to_show(open_dataset(path), report, made.rollout.target_cv.cpu().numpy())
     return None if found is None else RealPull(found[0].name, *found[1:])
 
 
-def _write(
-    folder: Path,
-    home: Path,
-    rollout: "Rollout",
-    models: Models,
-    start: Start,
-    real: "RealPull | None",
-    report: Mapping[str, Any],
-) -> None:
+def _write(folder: Path, home: Path, made: _Made, real: "RealPull | None", report: Mapping[str, Any]) -> None:
     from smdgen.view.pull_folder import write_pull_folder
 
+    rollout, cv = made.rollout, made.models.pull_model.cv
     positions = rollout.positions.cpu().numpy().astype(np.float32)
     times, target_cv = rollout.times_ps.cpu().numpy(), rollout.target_cv.cpu().numpy()
-    write_pull_folder(folder, start.structure, models.pull_model.cv, positions, times, target_cv, home, real)
+    write_pull_folder(folder, made.start.structure, cv, positions, times, target_cv, home, real)
     write_record(folder, ROLLOUT_FILES, report)
 
 
-def _report(
-    models: Models,
-    start: Start,
-    config: RolloutConfig,
-    distance: float,
-    rollout: "Rollout",
-    verdict: "FrameVerdict",
-) -> Mapping[str, Any]:
+def _report(made: _Made) -> Mapping[str, Any]:
     """rollout.json: how the pulls came about; no dates and no paths, so that it is the same every time."""
     from smdgen.geometry.cvs import to_dict
     from smdgen.quality.rows import row_json
 
+    config, models, start, rollout = made.config, made.models, made.start, made.rollout
     cv = models.pull_model.cv
     return {
         "kind": "rollout",
@@ -384,7 +380,7 @@ def _report(
         "start": start.source if config.start is None else config.start.name,
         "start_pull": start.pull,
         "start_sha256": hashlib.sha256(np.ascontiguousarray(start.positions).tobytes()).hexdigest(),
-        "start_distance_A": round(distance, 4),
+        "start_distance_A": round(made.distance, 4),
         "reach_A": round(float(models.pull_model.training_radius), 4),
         "n_steps": rollout.positions.shape[1] - 1,
         "n_samples": config.samples,
@@ -393,54 +389,43 @@ def _report(
         "seed": config.seed,
         "time_per_step_ps": float(rollout.times_ps[1] - rollout.times_ps[0]),
         "cv": to_dict(cv),
-        "frames": {"verdict": verdict.words(), "measures": [row_json(row) for row in verdict.rows]},
+        "frames": {"verdict": made.verdict.words(), "measures": [*map(row_json, made.verdict.rows)]},
     }
 
 
-def _result(
-    outputs: tuple[Path, ...],
-    rollout: "Rollout",
-    models: Models,
-    start: Start,
-    config: RolloutConfig,
-    distance: float,
-    verdict: "FrameVerdict",
-    run_dir: Path,
-) -> RolloutResult:
+def _result(outputs: tuple[Path, ...], made: _Made, run_folder: RunFolder) -> RolloutResult:
     from smdgen.geometry.cvs import difference
 
-    missed = (
-        difference(models.pull_model.cv, rollout.cv_values, rollout.target_cv).abs().double().cpu().numpy()
-    )
+    model, rollout = made.models.pull_model, made.rollout
+    missed = difference(model.cv, rollout.cv_values, rollout.target_cv).abs().double().cpu().numpy()
     values, target_cv = rollout.cv_values.double().cpu().numpy(), rollout.target_cv.double().cpu().numpy()
-    folder, paths = outputs[0].parent, models.paths
+    folder, paths = outputs[0].parent, made.models.paths
     which = "shipped with smdgen (deca-alanine backbone)" if paths.shipped else str(paths.vae.parent)
     hints = [
         f"vmd -e {shlex.quote(str(folder / 'view.vmd'))}",
         f"pymol {shlex.quote(str(folder / 'view.pml'))}",
     ]
-    if config.output is None:
-        hints.append(RunFolder(run_dir).next_command("analyze"))
-    else:
+    analyze = "analyze"
+    if made.config.output is not None:
         to = shlex.quote(f"{folder}-analysis")
-        own = f"analyze {shlex.quote(str(folder))}/pull_*.dcd --output {to}"
-        hints.append(RunFolder(run_dir).next_command(own))
+        analyze = f"analyze {shlex.quote(str(folder))}/pull_*.dcd --output {to}"
+    hints.append(run_folder.next_command(analyze))
     return RolloutResult(
         outputs=outputs,
-        n_samples=config.samples,
+        n_samples=made.config.samples,
         n_steps=rollout.positions.shape[1] - 1,
-        cv=models.pull_model.cv.column,
+        cv=model.cv.column,
         first=float(values[0, 0]),
         last=tuple(values[:, -1].tolist()),
         target_cv=tuple(target_cv[:, -1].tolist()),
         missed=tuple(missed[:, 1:].mean(axis=0).tolist()),
         largest_miss=float(missed.max()),
-        distance=distance,
-        n_reference_frames=len(models.pull_model.reference_frames),
-        training_radius=float(models.pull_model.training_radius),
+        distance=made.distance,
+        n_reference_frames=len(model.reference_frames),
+        training_radius=float(model.training_radius),
         duration_ps=float(rollout.times_ps[-1]),
         model=which,
-        start=start.source,
-        frames=verdict.brief,
+        start=made.start.source,
+        frames=made.verdict.brief,
         hints=tuple(hints),
     )
