@@ -16,6 +16,7 @@ from smdgen.config import PrepareConfig, TrainLstmConfig, TrainVaeConfig
 from smdgen.dataset.dataset import open_dataset
 from smdgen.errors import ArtifactError, ConfigError, WriteError
 from smdgen.geometry.frames import rmsd
+from smdgen.method.presets import DEFAULT
 from smdgen.progress import Silent
 from smdgen.stages import prepare, train_lstm, train_vae
 from smdgen.store.artifacts import model_hash, read_model, write_model
@@ -95,7 +96,7 @@ def test_ctrl_c_keeps_the_best_and_resuming_gives_the_undisturbed_model(run_dir,
 def test_a_training_that_went_wrong_is_called_what_it_is(training, validation, says):
     history = {"loss": training, "validation loss": validation}
     state = FitState(3, {}, {}, {}, {}, min(*validation, 3.1), history, 3.1)
-    _, (note,) = loss_verdict(state, kept_last=False)
+    _, (note,) = loss_verdict(state, DEFAULT.autoencoder.fit)
     assert note.startswith(says)
 
 
