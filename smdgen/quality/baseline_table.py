@@ -26,6 +26,9 @@ PEPTIDE = 20
 #: Frames so much nearer to training frames than held-out frames are, and of no more use, are copies.
 MUCH_CLOSER = 0.75
 
+#: Copies do better if held-out frames are so many times as far from generated frames.
+CLEARLY_WORSE = 1.05
+
 #: Real frames of one CV whose distances from each other are the real diversity.
 ALIKE = 5
 
@@ -99,7 +102,7 @@ class BaselineTable:
                 f"The model copies: generated frames are {ours.nearest_training:.2f} A from the nearest "
                 f"training frame (held-out frames {real.nearest_training:.2f} A), and {gain}."
             )
-        elif ours.coverage > copy.coverage:
+        elif ours.coverage > CLEARLY_WORSE * copy.coverage:
             said.append(f"A copy would do better: {gain}.")
         return " ".join(said)
 

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 #: Steps when neither a flag nor a schedule says how many.
 DEFAULT_STEPS = 10
 
+#: Share of generated frames that may be farther from the training frames than unseen real ones are.
+MOST_FAR = 0.05
+
 #: Atoms of all frames of one run, at most: they are held in memory.
 MOST_ATOMS = 200_000_000
 
@@ -154,6 +157,8 @@ def run(config: RolloutConfig, run_dir: Path, progress: Progress) -> RolloutResu
     verdict = judge(models, rollout)
     if not verdict.like_md:
         progress.note(f"the generated frames are {verdict.words()}")
+    for note in far_frames(models, rollout):
+        progress.note(note)
     made = _Made(config, models, start, distance, rollout, verdict)
     report = _report(made)
     real = _real_pull(made, report)
@@ -324,6 +329,23 @@ def judge(models: Models, rollout: "Rollout") -> "FrameVerdict":
     real = model.reference_frames
     same = at_these_cvs(real, evaluate(model.cv, real), rollout.cv_values.to(real.device))
     return judge_frames(rollout.positions[:, 1:], same, models.structure, energy)
+
+
+def far_frames(models: Models, rollout: "Rollout") -> list[str]:
+    """A note if generated frames are farther from all training frames than unseen real frames are at most."""
+    from smdgen.geometry.frames import rmsd_matrix
+
+    model = models.pull_model
+    frames = rollout.positions[:, 1:].flatten(0, 1).to(model.reference_frames)
+    distance = rmsd_matrix(frames, model.reference_frames).min(1).values
+    share = float((distance > model.training_radius).double().mean())
+    if share <= MOST_FAR:
+        return []
+    farthest, radius = float(distance.max()), float(model.training_radius)
+    return [
+        f"{share:.0%} of the generated frames are farther from all training frames ({farthest:.2f} A at "
+        f"most) than unseen real frames are ({radius:.2f} A at most)"
+    ]
 
 
 @dataclass(frozen=True)

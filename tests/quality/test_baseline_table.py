@@ -44,6 +44,7 @@ def test_other_pulls_are_not_and_are_as_near_and_as_far_apart_as_real_ones():
     table = judged([make_pull(40, seed) for seed in range(20, 24)])
     assert not table.are_copies
     assert "copies" not in table.verdict()
+    assert "A copy would do better" not in table.verdict()
     assert table.generated.nearest_training == pytest.approx(table.real.nearest_training, rel=0.3)
     assert table.generated.diversity == pytest.approx(table.real.diversity, rel=0.35)
 

@@ -624,6 +624,9 @@ def test_frames_unlike_md_end_with_a_note_that_names_the_worst(run_dir, tmp_path
     result = rollout.run(config, run_dir, progress)
     (note,) = [note for note in progress.notes if "like MD" in note]
     assert note.startswith("the generated frames are not like MD: successive CA")
+    (far,) = [note for note in progress.notes if "farther from all training frames" in note]
+    assert far.startswith("50% of the generated frames")
+    assert "than unseen real frames are (1.00 A at most)" in far
     assert ("frames", result.frames) in result.summary()
     assert result.frames.startswith("not like MD in ")
     record = json.loads((run_dir / "rollout" / "rollout.json").read_text())
