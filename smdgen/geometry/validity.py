@@ -24,7 +24,7 @@ MOST_TWIST = 30.0
 #: A. CA of neighbouring residues may be so much nearer or farther than in any real frame that was looked at.
 CA_MARGIN = 0.1
 #: Atoms x atoms x frames compared at once.
-_DISTANCES = 20_000_000
+_PAIRS_AT_ONCE = 20_000_000
 #: From so many atoms on near pairs are searched for on a grid of space, not among all pairs.
 _MANY = 200
 
@@ -153,7 +153,7 @@ def clashing(x: Tensor, limits: Tensor) -> Tensor:
     """
     if len(limits) >= _MANY and x.device.type == "cpu":
         return torch.tensor([_clashes(frame, limits) for frame in x.double().numpy()], dtype=torch.float64)
-    rows = max(1, _DISTANCES // max(1, limits.numel()))
+    rows = max(1, _PAIRS_AT_ONCE // max(1, limits.numel()))
     parts = [(torch.cdist(part, part) < limits).flatten(1).any(1) for part in torch.split(x.double(), rows)]
     return torch.cat(parts).double() if parts else x.new_zeros(0, dtype=torch.float64)
 
