@@ -41,31 +41,34 @@ def copies(path: RealPath, cv: Floats, periodic: bool = False) -> Tensor:
 
 
 def interpolated(path: RealPath, cv: Floats, tree: InternalTree, periodic: bool = False) -> Tensor:
-    """Between the two frames whose CVs are next below and above: lengths, angles and torsions, rebuilt.
+    """Between the frame of the nearest CV and its neighbour in time on the other side: torsions, rebuilt.
+
+    Neighbours in the CV alone may be far from each other in time, and their mixtures worse than copies.
 
     Args:
         path: A real pull.
-        cv: (n,). CV of the frames that are asked for; beyond all others the last frame is copied.
-        tree: Spanning tree of the atoms.
+        cv: (n,). CV of the frames that are asked for; where no neighbour is on the other side, a copy.
+        tree: Spanning tree of the atoms, whose lengths, angles and torsions are mixed.
         periodic: Whether 360 is one turn.
 
     Returns:
-        (n, n_atoms, 3), A, each on the frame below.
+        (n, n_atoms, 3), A, each on the nearest frame.
     """
-    gap = difference(path.cv[None], cv[:, None], periodic)
-    below = np.where(gap <= 0, gap, -np.inf).argmax(axis=1)
-    above = np.where(gap >= 0, gap, np.inf).argmin(axis=1)
-    below = np.where((gap <= 0).any(axis=1), below, above)
-    above = np.where((gap >= 0).any(axis=1), above, below)
-    rows = np.arange(len(cv))
-    width = gap[rows, above] - gap[rows, below]
-    share = np.divide(-gap[rows, below], width, out=np.zeros(len(cv)), where=width > 0)
-    weight = torch.from_numpy(share)[:, None]
-    first, second = (to_internal(path.frames[places].double(), tree) for places in (below, above))
+    gap, rows = difference(path.cv[None], cv[:, None], periodic), np.arange(len(cv))
+    nearest = np.abs(gap).argmin(axis=1)
+    own = gap[rows, nearest]
+    other, across = nearest, np.full(len(cv), np.inf)
+    for step in (-1, 1):
+        beside = np.clip(nearest + step, 0, len(path.cv) - 1)
+        found = gap[rows, beside]
+        better = (own * found < 0) & (np.abs(found) < across)
+        other, across = np.where(better, beside, other), np.where(better, np.abs(found), across)
+    weight = torch.from_numpy(np.abs(own) / (np.abs(own) + across))[:, None]
+    first, second = (to_internal(path.frames[places].double(), tree) for places in (nearest, other))
     lengths, angles = (a + weight * (b - a) for a, b in zip(first[:2], second[:2], strict=True))
     torsions = first[2] + weight * wrap(second[2] - first[2])
     rebuilt = to_cartesian(lengths, angles, torsions, tree)
-    return superpose(rebuilt, path.frames[below].double()).to(path.frames)
+    return superpose(rebuilt, path.frames[nearest].double()).to(path.frames)
 
 
 def straight_line(path: RealPath, cv: Floats, periodic: bool = False) -> Tensor:
@@ -90,7 +93,7 @@ def straight_line(path: RealPath, cv: Floats, periodic: bool = False) -> Tensor:
 #: The baselines in the order of tables, by their words.
 BASELINES: Mapping[str, Callable[[RealPath, Floats, InternalTree, bool], Tensor]] = {
     "training frame at the same CV": lambda path, cv, _, periodic: copies(path, cv, periodic),
-    "between its two neighbours in CV": interpolated,
+    "between neighbouring training frames": interpolated,
     "straight line": lambda path, cv, _, periodic: straight_line(path, cv, periodic),
 }
 

@@ -70,3 +70,12 @@ def test_samples_take_the_training_pulls_in_turn():
         assert made.shape == (3, 5, 40, 3)
         assert torch.equal(made[0], made[2])
         assert not torch.equal(made[0], made[1])
+
+
+def test_frames_far_apart_in_time_are_not_mixed():
+    """The last frame is next in the CV to the first, but not in time: it is copied."""
+    frames = torch.from_numpy(make_pull(3, seed=4)).double()
+    own = RealPath(frames, np.array([10.0, 20.0, 11.0]))
+    made = interpolated(own, np.array([10.8, 11.5]), TREE)
+    assert float(rmsd(made[0], frames[2])) < 1e-6
+    assert float(rmsd(made[1], frames[2])) > 1e-3
