@@ -114,6 +114,8 @@ def test_the_numbers_of_the_methods_stand_in_presets():
         ("dynamics", "CONDITION_SIZE"),  # of a condition, one by one
         ("components", "MOST_EXACT"),  # how components are found, not which
         ("components", "_SPARE, _ROUNDS"),
+        ("default", "_NO_RESIDUES"),  # that there are none
+        ("fold", "_TOLD"),  # what a residue is told, one by one
     }
     found = {
         (path.stem, ast.unparse(target).strip("()"))

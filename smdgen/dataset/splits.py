@@ -17,7 +17,7 @@ MINIMUM_PULLS = 3
 #: Frames a trajectory needs to be split by blocks.
 MINIMUM_FRAMES = 12
 
-LONG = 70  # frames from which on every split gets blocks all over the trajectory
+LONG = 24  # frames from which on blocks of a split lie all over the trajectory
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,7 @@ def split_blocks(n_frames: int, validation_share: float, test_share: float) -> l
     """Contiguous blocks of one trajectory with gaps between them, for want of more pulls.
 
     Neighbouring frames are alike, so that held-out blocks say less about new pulls than held-out pulls do.
-    In a long trajectory the held-out blocks lie between blocks that are trained on, so that training sees
-    both ends of the way; in a short one validation and test come last.
+    The held-out blocks lie between blocks that are trained on, so that training sees both ends of the way.
 
     Args:
         n_frames: Frames of the trajectory.
@@ -124,7 +123,8 @@ def split_blocks(n_frames: int, validation_share: float, test_share: float) -> l
         )
     train_share = 1.0 - validation_share - test_share
     plan: list[tuple[float, Split]] = [
-        (train_share, "train"), (validation_share, "validation"), (test_share, "test"),
+        (train_share / 2, "train"), (validation_share, "validation"), (test_share, "test"),
+        (train_share / 2, "train"),
     ]  # fmt: skip
     if n_frames >= LONG:
         quarter, half = train_share / 4, test_share / 2

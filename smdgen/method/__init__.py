@@ -8,7 +8,11 @@ guidance on the CV between flow times 0.3 and 0.9 -> decoder noise -> 8 candidat
 | step                | equation                                              | file                     |
 |---------------------|-------------------------------------------------------|--------------------------|
 | features            | f = (internal(x) - mean) / sd                         | features/internal.py     |
-| - of large proteins | f = (aligned x, near distances), standardised         | features/aligned.py      |
+| - of one long chain | z = P m, m: map of CA distances; f drawn given m      | fold.py                  |
+| - its local part    | f = lengths, angles, torsions by residue and kind     | features/local.py        |
+| - its decoding      | torsions turned until the map and the CV are met      | torsion_fit.py           |
+| - its mean          | z(c), subtracted before the dynamics                  | mean_path.py             |
+| - of other large    | f = (aligned x, near distances), standardised         | features/aligned.py      |
 | encode              | z = W f + b + MLP(f)                                  | autoencoder.py           |
 | loss of frames      | Gaussian NLL + shape + E(bonded) + CV + KL            | autoencoder.py           |
 | target path         | c(t) ~ GP(training paths), given start and target     | target_path.py           |

@@ -41,7 +41,7 @@ class FeatureVae(Autoencoder):
         self.numbers, n_layers = numbers, numbers.n_layers
         n_features = features.n_features
         self.features, self.latent_size, self.hidden_size = features, latent_size, hidden_size
-        self.representation = features.representation
+        self.representation, self.noise_size = features.representation, n_features
         self.linear_in, self.linear_out = (
             nn.Linear(n_features, latent_size),
             nn.Linear(latent_size, n_features),
@@ -66,7 +66,7 @@ class FeatureVae(Autoencoder):
         self.linear_in.bias.zero_()
         self.linear_out.bias.zero_()
 
-    def finish(self, blocks: Blocks) -> None:
+    def finish(self, blocks: Blocks, _: Physics) -> None:
         """Lower the decoder's noise to what validation frames bear out."""
         self.shrink_decoder_std(blocks)
 

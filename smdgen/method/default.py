@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,12 +15,17 @@ from smdgen.method.dynamics import FlowDynamics
 from smdgen.method.features.aligned import AlignedFeatures
 from smdgen.method.features.base import Features
 from smdgen.method.features.internal import InternalFeatures
-from smdgen.method.model import PullModel, TrainingFrames, reconstruction_error
+from smdgen.method.fold import FoldVae, has_fold
+from smdgen.method.guidance import FlowModel
+from smdgen.method.model import TrainingFrames, reconstruction_error
 from smdgen.method.presets import DEFAULT, CriticNumbers, DefaultNumbers, Fitting
 from smdgen.method.rollout import guided_next, guided_path
 from smdgen.method.target_path import TargetPath
 from smdgen.method.transformer import residue_layout
 from smdgen.progress import Progress
+
+#: Sizes of dynamics whose latents belong to no residue.
+_NO_RESIDUES = {"n_residues": 0, "n_kinds": 0}
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,13 @@ class DefaultMethod:
         """Of the critic of next frames."""
         return self.numbers.critic
 
-    def new_autoencoder(self, frames: TrainingFrames, latent_size: int, hidden_size: int) -> FeatureVae:
-        """On internal coordinates; where these are too many, on what keeps validation frames best."""
-        own = self.numbers.autoencoder
-        tree = spanning_tree(frames.n_atoms, frames.bonds)
+    def new_autoencoder(
+        self, frames: TrainingFrames, latent_size: int, hidden_size: int
+    ) -> FeatureVae | FoldVae:
+        """On internal coordinates; where these are too many, on the fold, or on what keeps frames best."""
+        own, fold = self.numbers.autoencoder, self.numbers.fold
+        n_atoms, bonds = len(frames.structure.names), frames.structure.bonds
+        tree = spanning_tree(n_atoms, bonds)
         internal = InternalFeatures.fit(frames.training, tree, self.numbers.internal)
         spanned = max(frames.n_training - 1, 1)  # frames have no variance in more directions
 
@@ -62,7 +71,9 @@ class DefaultMethod:
 
         if internal.n_features <= own.most_latents:
             return begin(internal)
-        aligned = AlignedFeatures.fit(frames.training, frames.n_atoms, frames.bonds, self.numbers.aligned)
+        if fold is not None and has_fold(frames.structure, fold):
+            return FoldVae.fit(frames, latent_size, fold, self.numbers.internal, self.numbers.sampling)
+        aligned = AlignedFeatures.fit(frames.training, n_atoms, bonds, self.numbers.aligned)
         return min(
             (begin(features) for features in (aligned, internal)),
             key=lambda vae: reconstruction_error(vae, frames.validation),
@@ -74,8 +85,13 @@ class DefaultMethod:
         weights: Mapping[str, Tensor],
         representation: str,
         tree: InternalTree | None,
-    ) -> FeatureVae:
+    ) -> FeatureVae | FoldVae:
         """An autoencoder of these sizes, for weights of a file."""
+        if representation == FoldVae.representation:
+            fold = self.numbers.fold
+            if fold is None or tree is None:
+                raise ValueError("a fold without its numbers or its tree")
+            return FoldVae.empty(weights, tree, fold, self.numbers.sampling)
         features = self._features(sizes["n_atoms"], weights, representation, tree)
         return FeatureVae(features, sizes["latent_size"], sizes["hidden_size"], self.numbers.autoencoder)
 
@@ -92,7 +108,7 @@ class DefaultMethod:
 
     def new_dynamics(
         self,
-        autoencoder: FeatureVae,
+        autoencoder: Any,
         hidden_size: int,
         z: Tensor,
         cv: Tensor,
@@ -100,18 +116,32 @@ class DefaultMethod:
         residues: Sequence[int],
     ) -> tuple[FlowDynamics, dict[str, int]]:
         """Untrained dynamics on what the autoencoder made of its features, and their sizes."""
-        layout, own = residue_layout(autoencoder.features, names, residues), self.numbers.dynamics
-        latent = autoencoder.latent_size
+        own, fold = self.numbers.dynamics, self.numbers.fold
+        latent, layout = autoencoder.latent_size, None
+        if not autoencoder.meets_cv:
+            layout = residue_layout(autoencoder.features, names, residues)
         sizes = {
             "latent_size": latent,
             "hidden_size": hidden_size or own.hidden_size,
             "head_size": max(own.head_size, latent),
             "n_blocks": own.n_blocks,
-            **layout.sizes,
+            **(
+                layout.sizes
+                if layout
+                else {
+                    **_NO_RESIDUES,
+                    "n_features": latent,
+                    "n_soft": latent,
+                    "n_knots": fold.mean_path.n_knots if fold else 0,
+                }
+            ),
         }
         dynamics = FlowDynamics(**sizes, numbers=self.numbers).to(z.dtype)
-        dynamics.read_features(autoencoder, layout)
         dynamics.standardise(z, cv)
+        if layout is None:
+            dynamics.read_latents()
+        else:
+            dynamics.read_features(autoencoder, layout)
         return dynamics, sizes
 
     def empty_dynamics(self, sizes: Mapping[str, int]) -> FlowDynamics:
@@ -148,7 +178,7 @@ class DefaultMethod:
     ) -> dict[str, float]:
         """Smaller batches for many residues, a lower rate for wide layers, fewer epochs for few frames."""
         own = self.numbers.dynamics
-        most = own.most_residues // (own.n_steps * dynamics.residues.n_residues)
+        most = own.most_residues // (own.n_steps * max(1, dynamics.n_residues))
         batch_size = max(1, min(int(settings["batch_size"]), most))
         narrow = min(1.0, own.most_read / dynamics.input_proj.in_features)
         rate = (batch_size / settings["batch_size"]) ** 0.5 * narrow * settings["learning_rate"]
@@ -164,7 +194,7 @@ class DefaultMethod:
 
     def path(
         self,
-        model: PullModel[FeatureVae, FlowDynamics],
+        model: FlowModel,
         start: Tensor,
         target_path: TargetPath,
         generator: torch.Generator,
@@ -175,7 +205,7 @@ class DefaultMethod:
 
     def next_frames(
         self,
-        model: PullModel[FeatureVae, FlowDynamics],
+        model: FlowModel,
         pulls: Tensor,
         dt_ps: float,
         generator: torch.Generator,

@@ -24,6 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from smdgen.method.autoencoder import FeatureVae
+from smdgen.method.mean_path import at as path_at
+from smdgen.method.mean_path import mean_path
 from smdgen.method.model import Condition, Dynamics
 from smdgen.method.presets import DEFAULT, DefaultNumbers, SamplingNumbers
 from smdgen.method.transformer import ResidueLayout, ResidueNet
@@ -47,6 +49,8 @@ class FlowDynamics(Dynamics):
     cv_scale: Tensor  # () its standard deviation
     z_centre: Tensor  # (latent_size,) mean latent of the training frames
     z_scale: Tensor  # (latent_size,) its standard deviation
+    knots: Tensor  # (n_knots,) CV at which the mean path is known; only if there are knots
+    path: Tensor  # (n_knots, latent_size) mean latents there, in place of `z_centre`
     to_features: Tensor  # (n_features, latent_size) the autoencoder's linear way out
     to_latents: Tensor  # (latent_size, n_features) and in
     soft: Tensor  # (n_soft,) the soft features
@@ -61,6 +65,7 @@ class FlowDynamics(Dynamics):
         n_residues: int,
         n_kinds: int,
         n_soft: int,
+        n_knots: int = 0,
         numbers: DefaultNumbers = DEFAULT,
     ) -> None:
         super().__init__()
@@ -76,9 +81,14 @@ class FlowDynamics(Dynamics):
         for last in (self.output_proj, self.skip):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
-        self.residues = ResidueNet(
-            n_features, n_residues, n_kinds, n_soft, n_conditioning, numbers.transformer
-        )
+        self.n_residues = n_residues
+        if n_residues:
+            own = numbers.transformer
+            self.residues = ResidueNet(n_features, n_residues, n_kinds, n_soft, n_conditioning, own)
+        self.n_knots = n_knots
+        if n_knots:
+            self.register_buffer("knots", torch.arange(n_knots, dtype=torch.get_default_dtype()))
+            self.register_buffer("path", torch.zeros(n_knots, latent_size))
         self.register_buffer("cv_centre", torch.zeros(()))
         self.register_buffer("cv_scale", torch.ones(()))
         self.register_buffer("z_centre", torch.zeros(latent_size))
@@ -88,6 +98,13 @@ class FlowDynamics(Dynamics):
         self.register_buffer("soft", torch.zeros(n_soft, dtype=torch.long))
         self.frequencies: Tensor
         self.register_buffer("frequencies", torch.pi * torch.arange(1, n_frequencies + 1) / 2)
+
+    @torch.no_grad()
+    def read_latents(self) -> None:
+        """Take the standardised latents themselves as features: they belong to no residue."""
+        self.to_features.copy_(torch.diag(1 / self.z_scale))
+        self.to_latents.copy_(torch.diag(self.z_scale))
+        self.soft.copy_(torch.arange(self.latent_size))
 
     @torch.no_grad()
     def read_features(self, vae: FeatureVae, layout: ResidueLayout) -> None:
@@ -105,14 +122,28 @@ class FlowDynamics(Dynamics):
         self.z_scale.copy_(z.std(0, correction=0).clamp_min(least))
         self.cv_centre.copy_(cv.mean())
         self.cv_scale.copy_(cv.std(correction=0).clamp_min(least))
+        own = self.numbers.fold
+        if self.n_knots and own is not None:
+            knots, path, deviation = mean_path(cv, z, self.n_knots, own.mean_path)
+            self.knots.copy_(knots)
+            self.path.copy_(path)
+            self.z_scale.copy_(deviation.clamp_min(least))
 
-    def standardised(self, z: Tensor) -> Tensor:
-        """Latents as the flow sees them, from those of the autoencoder, (..., latent_size) both."""
-        return (z - self.z_centre) / self.z_scale
+    def standardised(self, z: Tensor, cv: Tensor) -> Tensor:
+        """Latents as the flow sees them, from those of the autoencoder, (..., latent_size) both.
 
-    def unstandardised(self, u: Tensor) -> Tensor:
+        Args:
+            z: (..., latent_size). Of frames.
+            cv: (...,). Their CV, for the mean path.
+        """
+        return (z - self._centre(cv)) / self.z_scale
+
+    def unstandardised(self, u: Tensor, cv: Tensor) -> Tensor:
         """The inverse of `standardised`."""
-        return u * self.z_scale + self.z_centre
+        return u * self.z_scale + self._centre(cv)
+
+    def _centre(self, cv: Tensor) -> Tensor:
+        return path_at(cv, self.knots, self.path) if self.n_knots else self.z_centre
 
     def encode_history(
         self,
@@ -149,9 +180,10 @@ class FlowDynamics(Dynamics):
         for block in self.blocks:
             hidden = block(hidden)
         learned: Tensor = self.output_proj(nn.functional.silu(hidden)) + self.skip(entered)
-        turned = self.residues((u * self.z_scale) @ self.to_features.T, soft, conditioning)
-        learned = learned + (turned @ self.to_latents.T) / self.z_scale
-        return learned + _normal_velocity(s)[..., None] * u
+        if self.n_residues:
+            turned = self.residues((u * self.z_scale) @ self.to_features.T, soft, conditioning)
+            learned = learned + (turned @ self.to_latents.T) / self.z_scale
+        return learned + normal_velocity(s)[..., None] * u
 
     @torch.no_grad()
     def sample(
@@ -195,7 +227,7 @@ class FlowDynamics(Dynamics):
         )
 
 
-def _normal_velocity(s: Tensor) -> Tensor:
+def normal_velocity(s: Tensor) -> Tensor:
     """Factor on u of the velocity that keeps N(0, 1) as it is: E[data - noise | u] / u, data from N(0, 1).
 
     The latents are standardised, so this is what the flow does before anything is known; the
@@ -236,10 +268,10 @@ def flow_matching_loss(
     def normal(*shape: int) -> Tensor:
         return torch.randn(len(z), *shape, generator=generator, dtype=z.dtype).to(z.device)
 
-    z = dynamics.standardised(z)
-    target = z[:, 1:]
+    known = dynamics.standardised(z[:, :-1], condition.cv)
+    target = dynamics.standardised(z[:, 1:], condition.target_cv)
     disturbance = dynamics.numbers.dynamics.memory_noise * normal(target.shape[1], dynamics.n_soft)
-    history, _ = dynamics.encode_history(z[:, :-1], condition, disturbance=disturbance)
+    history, _ = dynamics.encode_history(known, condition, disturbance=disturbance)
     s = torch.rand(*target.shape[:2], generator=generator, dtype=z.dtype).to(z.device)
     noise = normal(*target.shape[1:])
     u = torch.lerp(noise, target, s[..., None])

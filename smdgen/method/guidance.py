@@ -10,6 +10,8 @@
 |          | after the flow, `move_to_target` repeats it until the decoded frame has the CV         |
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -19,8 +21,8 @@ from smdgen.method.dynamics import FlowDynamics
 from smdgen.method.model import PullModel
 from smdgen.method.presets import DEFAULT, SamplingNumbers
 
-#: A model of the default method.
-FlowModel = PullModel[FeatureVae, FlowDynamics]
+#: A model of the default method: a `FeatureVae` or a `FoldVae`, and its dynamics.
+FlowModel = PullModel[Any, FlowDynamics]
 
 
 def draw_next(
@@ -40,14 +42,17 @@ def draw_next(
 
     vae, cv, dynamics = model.autoencoder, model.cv, model.dynamics
     numbers = dynamics.numbers.sampling
-    start, noise = normal(vae.latent_size), normal(vae.features.n_features)
+    start, noise = normal(vae.latent_size), normal(vae.noise_size)
 
     def guidance(u: Tensor) -> Tensor:
-        z = dynamics.unstandardised(u)
+        z = dynamics.unstandardised(u, target_cv)
         return newton_step(vae, cv, z, noise, target_cv, numbers)[0] / dynamics.z_scale
 
+    if vae.meets_cv:
+        z = dynamics.unstandardised(dynamics.sample(history, start, numbers), target_cv)
+        return z, vae.decode(z, noise, cv, target_cv)
     u = dynamics.sample(history, start, numbers, guidance)
-    z = move_to_target(vae, cv, dynamics.unstandardised(u), noise, target_cv, numbers)
+    z = move_to_target(vae, cv, dynamics.unstandardised(u, target_cv), noise, target_cv, numbers)
     return z, vae.decode(z, noise)
 
 

@@ -4,9 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from smdgen.geometry.atoms import Molecule
@@ -62,8 +60,15 @@ class Autoencoder(nn.Module):
 
     latent_size: int
     hidden_size: int
-    #: What it reads: "internal", "aligned" or "cartesian" coordinates.
+    #: What it reads: "internal", "aligned" or "cartesian" coordinates, or a "fold".
     representation: str
+    #: How it is trained, and batches that count as an epoch, where not as the others of its method.
+    own_fit: Fitting | None = None
+    #: Whether frames are decoded at a CV that is asked for; otherwise latents are moved until they have it.
+    meets_cv = False
+    #: Normal numbers that `decode` takes for what latents leave open.
+    noise_size: int
+    batches_per_epoch: int | None = None
 
     @property
     def tree(self) -> InternalTree | None:
@@ -82,7 +87,7 @@ class Autoencoder(nn.Module):
         """Terms of the loss of frames (n, n_atoms, 3), A, by name, each () and before its weight."""
         raise NotImplementedError
 
-    def finish(self, blocks: Blocks) -> None:
+    def finish(self, blocks: Blocks, physics: Physics) -> None:
         """What is left to do after training, on validation frames (n, n_atoms, 3), A."""
 
 
@@ -109,16 +114,14 @@ class TrainingFrames:
     """What an untrained autoencoder is made from.
 
     Attributes:
-        n_atoms: Number of atoms.
-        bonds: (n_bonds, 2), 0-based.
+        structure: The modelled atoms.
         training: All training frames, (n, n_atoms, 3), A, block by block.
         n_training: How many these are.
         validation: Those of validation pulls.
         dtype: Precision of the network.
     """
 
-    n_atoms: int
-    bonds: NDArray[np.int64]
+    structure: Molecule
     training: Blocks
     n_training: int
     validation: Blocks

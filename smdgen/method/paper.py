@@ -159,7 +159,7 @@ class PaperMethod:
     def new_autoencoder(self, frames: TrainingFrames, latent_size: int, hidden_size: int) -> PaperVae:
         """An untrained autoencoder; a size of 0 is the paper's."""
         sizes = latent_size or self.numbers.latent_size, hidden_size or self.numbers.hidden_size
-        return PaperVae(frames.n_atoms, *sizes, self.numbers.dropout).to(frames.dtype)
+        return PaperVae(len(frames.structure.names), *sizes, self.numbers.dropout).to(frames.dtype)
 
     def empty_autoencoder(
         self, sizes: Mapping[str, int], weights: Mapping[str, Tensor], representation: str,

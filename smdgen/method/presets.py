@@ -1,7 +1,7 @@
 """All numbers of both methods. A model file keeps those it was made with, so that they may change here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -164,6 +164,121 @@ class TransformerNumbers:
 
 
 @dataclass(frozen=True)
+class TorsionFitNumbers:
+    """How torsions are fitted to a map of distances.
+
+    Attributes:
+        spans: Residues along the chain up to which distances count, stage by stage; then all do.
+        stage_steps: Steps of each of these stages.
+        last_steps: Most steps with all distances, overlaps and the CV.
+        distance_share: What all distances together count, in multiples of the coordinates of their atoms.
+        outlier: Deviations beyond which a distance counts linearly in the last stage.
+        torsion_deviation: rad. Of a torsion from where it is wanted.
+        margin: A. Added to the least distances of atoms.
+        overlap_deviation: A. Of atoms that are too near.
+        most_overlaps: Overlaps that are mended at a time, the worst.
+        cv_deviation: Of the CV, in its unit; at the end it is met.
+        newton_steps: Most steps that bring the CV onto its target at the end.
+        on_target: How near is enough, in its unit.
+        longest_turn: rad. Of one torsion in one step.
+        first_damping: lambda of the first step.
+        relaxed: Factor on lambda after a step that is taken.
+        stiffened: And after one that is not.
+        least_damping: Of lambda.
+        settled: A stage ends where the sum of squares falls by less than this share.
+    """
+
+    spans: tuple[int, ...] = (8, 16, 32, 64, 128)
+    stage_steps: int = 3
+    last_steps: int = 10
+    distance_share: float = 5.0
+    outlier: float = 1.0
+    torsion_deviation: float = 0.25
+    margin: float = 0.2
+    overlap_deviation: float = 0.1
+    most_overlaps: int = 256
+    cv_deviation: float = 0.05
+    newton_steps: int = 10
+    on_target: float = 1e-3
+    longest_turn: float = 0.5
+    first_damping: float = 1e-2
+    relaxed: float = 0.2
+    stiffened: float = 8.0
+    least_damping: float = 1e-5
+    settled: float = 0.01
+
+
+@dataclass(frozen=True)
+class MeanPathNumbers:
+    """The mean of latents along the CV.
+
+    Attributes:
+        n_knots: CVs at which it is kept.
+        widths: Of the regression, to choose from, in shares of the range of the CV.
+        ridge: Added to the spread that the slope divides by, in squares of the width.
+        least_range: Floor of the range of the CV, in its unit.
+        left_out: Frames before and after one in time that do not tell how well a width does.
+    """
+
+    n_knots: int = 96
+    widths: tuple[float, ...] = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
+    left_out: int = 2
+    ridge: float = 1e-4
+    least_range: float = 1e-6
+
+
+@dataclass(frozen=True)
+class FoldNumbers:
+    """The autoencoder of folded chains: a map of CA distances, and local geometry drawn for it.
+
+    Attributes:
+        fit: How it is trained.
+        latent_size: Components of the map.
+        least_residues: Fewer residues have no fold.
+        near_span: Residues along the chain up to which all distances are in the map.
+        far_pairs: Distances beyond that for each residue, drawn once.
+        distance_scale: A. A distance d enters as log(1 + d / scale) / share ...
+        distance_share: ... so that one unit is an uncertainty of share x (scale + d).
+        map_noise: Of the map in training, in these units: what the dynamics may be off.
+        gaps: Residues along the chain between the CA whose distances a residue is told.
+        n_frequencies: Frequencies with which the flow time enters.
+        n_ode_steps: Steps of Heun's method from noise to local geometry.
+        noise_scales: Of the noise that local geometry is drawn from, the least and the most.
+        noise_halvings: Steps in which it is found.
+        energy_from: Flow time from which the bonded energies of the expected end point count.
+        batches_per_epoch: So many batches count as an epoch, however few the frames.
+        least_std: Floor of the standard deviation of a component, in units of the map.
+        rows_at_once: Frames that are fitted at a time.
+        first_std: Of the vectors that tell residue types apart, before training.
+    """
+
+    fit: Fitting = Fitting(
+        epochs=40, batch_size=16, learning_rate=5e-3, muon=True, ema_decay=0.995, gradient_norm=1.0,
+        weight_decay=0.01,
+    )  # fmt: skip
+    latent_size: int = 32
+    least_residues: int = 12
+    near_span: int = 8
+    far_pairs: int = 10
+    distance_scale: float = 10.0
+    distance_share: float = 0.04
+    map_noise: float = 0.3
+    gaps: tuple[int, ...] = (3, 4, 5, 6, 8)
+    n_frequencies: int = 8
+    n_ode_steps: int = 6
+    noise_scales: tuple[float, float] = (0.8, 1.0)
+    noise_halvings: int = 5
+    energy_from: float = 0.8
+    batches_per_epoch: int = 40
+    least_std: float = 0.03
+    rows_at_once: int = 8
+    first_std: float = 0.1
+    transformer: TransformerNumbers = TransformerNumbers(n_layers=3)
+    torsion_fit: TorsionFitNumbers = TorsionFitNumbers()
+    mean_path: MeanPathNumbers = MeanPathNumbers()
+
+
+@dataclass(frozen=True)
 class DynamicsNumbers:
     """The default method's dynamics, as they are built and trained.
 
@@ -322,6 +437,7 @@ class DefaultNumbers:
         critic: Of next frames.
         paths: CV of new pulls.
         n_reference_frames: Training frames kept with the model to judge how near a start is to them.
+        fold: The autoencoder of folded chains; None in files from before there was one.
     """
 
     internal: InternalNumbers = InternalNumbers()
@@ -333,6 +449,7 @@ class DefaultNumbers:
     critic: CriticNumbers = CriticNumbers()
     paths: PathNumbers = PathNumbers()
     n_reference_frames: int = 200
+    fold: FoldNumbers | None = None
 
 
 @dataclass(frozen=True)
@@ -380,7 +497,7 @@ class PaperNumbers:
 #: Numbers of either method.
 Numbers = DefaultNumbers | PaperNumbers
 
-DEFAULT, PAPER = DefaultNumbers(), PaperNumbers()
+DEFAULT, PAPER = DefaultNumbers(fold=FoldNumbers()), PaperNumbers()
 
 #: Most next frames that are sampled for the critic of the default method, if all its epochs are trained.
 CRITIC_SAMPLES = 8000
@@ -398,6 +515,13 @@ def method_of(numbers: Numbers) -> "Method":
     from smdgen.method.paper import PaperMethod
 
     return PaperMethod(numbers) if isinstance(numbers, PaperNumbers) else DefaultMethod(numbers)
+
+
+def recorded(numbers: Numbers, representation: str) -> Numbers:
+    """What a model file keeps of the numbers: those of folded chains only where there is one."""
+    if isinstance(numbers, PaperNumbers) or representation == "fold":
+        return numbers
+    return replace(numbers, fold=None)
 
 
 def autoencoder_settings(numbers: Numbers) -> dict[str, float]:

@@ -128,7 +128,8 @@ def guided_path(
     for step in range(1, n_frames):
         target_cv = values[:, step]
         condition = Condition(cv[:, None], target_cv[:, None], dt_ps)
-        history, state = dynamics.encode_history(dynamics.standardised(z)[:, None], condition, state)
+        known = dynamics.standardised(z, cv)[:, None]
+        history, state = dynamics.encode_history(known, condition, state)
         z, frame = sample_next(model, history[:, 0], target_cv, generator)
         path.append(superpose(frame, path[-1]))
         cv = nearest_turn(model.cv, evaluate(model.cv, frame), target_cv)
@@ -160,7 +161,7 @@ def guided_next(model: FlowModel, pulls: Tensor, dt_ps: float, generator: torch.
     dynamics, before = model.dynamics, pulls[:, :-1]
     cv = nearest_turn(model.cv, evaluate(model.cv, pulls), float(model.training_paths.paths.mean()))
     condition = Condition(cv[:, :-1], cv[:, 1:], torch.full_like(cv[:, 1:], dt_ps))
-    u = dynamics.standardised(model.autoencoder.encode(before)[0])
+    u = dynamics.standardised(model.autoencoder.encode(before)[0], cv[:, :-1])
     history, _ = dynamics.encode_history(u, condition)
     _, frames = sample_next(model, history.flatten(0, 1), condition.target_cv.flatten(), generator)
     following: Tensor = frames.unflatten(0, before.shape[:2])

@@ -92,7 +92,7 @@ class ResidueNet(nn.Module):
         self.n_residues, self.n_kinds = n_residues, n_kinds
         self.input_proj, self.condition_proj = nn.Linear(2 * n_kinds, width), nn.Linear(n_conditioning, width)
         self.residue = nn.Parameter(numbers.first_std * torch.randn(n_residues, width))
-        self.layers = nn.ModuleList(_Layer(numbers) for _ in range(numbers.n_layers))
+        self.layers = nn.ModuleList(ResidueLayer(numbers) for _ in range(numbers.n_layers))
         self.norm, self.output_proj = nn.LayerNorm(width), nn.Linear(width, n_kinds)
         _zero(self.output_proj)
         self.register_buffer("place", torch.zeros(n_features, dtype=torch.long))
@@ -125,7 +125,7 @@ class ResidueNet(nn.Module):
         return table.view(*values.shape[:-1], self.n_residues, self.n_kinds)
 
 
-class _Layer(nn.Module):
+class ResidueLayer(nn.Module):
     """Attention between residues, then a network on each; both are added to what came in."""
 
     def __init__(self, numbers: TransformerNumbers) -> None:
@@ -139,6 +139,7 @@ class _Layer(nn.Module):
             _zero(last)
 
     def forward(self, x: Tensor, offset: Tensor) -> Tensor:
+        """X (..., n_residues, width), offset (n_residues, n_residues): row of the bias for each pair."""
         lead, n_residues, width = x.shape[:-2], *x.shape[-2:]
         asked = self.qkv(self.before_attention(x)).reshape(
             -1, n_residues, 3, self.n_heads, width // self.n_heads

@@ -18,7 +18,7 @@ from smdgen.errors import ArtifactError
 from smdgen.forcefield.system import residue_rows
 from smdgen.geometry.cvs import unrolled
 from smdgen.method.model import Autoencoder, Dynamics, Method, PullModel
-from smdgen.method.presets import CRITIC_SAMPLES, METHODS, PathNumbers, dynamics_settings, method_of
+from smdgen.method.presets import CRITIC_SAMPLES, METHODS, PathNumbers, dynamics_settings, method_of, recorded
 from smdgen.method.training_paths import TrainingPaths
 from smdgen.progress import Progress
 from smdgen.store.checkpoints import checkpoint_of
@@ -155,7 +155,8 @@ def run(config: TrainLstmConfig, run_dir: Path, progress: Progress) -> TrainLstm
         model = replace(model, autoencoder=vae.cpu(), dynamics=dynamics.cpu(), critic=judge.critic)
         files = history_files(folder.path, "lstm")
         header = DynamicsHeader(
-            preset, numbers, sizes, settings, _plain(config), latents.vae_hash, dataset.content_hash,
+            preset, recorded(numbers, vae.representation), sizes, settings, _plain(config),
+            latents.vae_hash, dataset.content_hash,
             paths.duration_ps, parts["train"].interval_ps, state.epoch, judge.score(),
         )  # fmt: skip
         if is_rank_zero():

@@ -22,7 +22,7 @@ from smdgen.geometry.cvs import to_dict as cv_to_dict
 from smdgen.geometry.frames import rmsd_matrix, superpose
 from smdgen.io.structures.structure import structure_to_json
 from smdgen.method.model import Autoencoder, Physics, TrainingFrames, reconstruction_error
-from smdgen.method.presets import METHODS, autoencoder_settings, autoencoder_weights, method_of
+from smdgen.method.presets import METHODS, autoencoder_settings, autoencoder_weights, method_of, recorded
 from smdgen.progress import Progress
 from smdgen.store.artifacts import model_hash
 from smdgen.store.checkpoints import checkpoint_of
@@ -44,6 +44,9 @@ from smdgen.training.fit import FitState, fit_settings
 from smdgen.training.history import history_files, loss_verdict, write_history
 from smdgen.training.settings import chosen, refuse_unknown_preset, training_plan
 from smdgen.training.verdicts import judge_reconstruction, reconstruction_notes
+
+#: What an autoencoder may have of its own where the user gives nothing.
+_FITTED = ("epochs", "batch_size", "learning_rate")
 
 #: Frames that are encoded at a time, for memory.
 _ENCODED_AT_ONCE = 4096
@@ -104,13 +107,14 @@ def run(config: TrainVaeConfig, run_dir: Path, progress: Progress) -> TrainVaeRe
         torch.manual_seed(config.seed)
         vae = _new_vae(config, dataset, frames).to(device)
         settings = settings_of(config, vae)
-        job = _job(config, settings, folder, dataset, vae, frames, device)
+        physics = _physics(config, dataset, frames["train"], device)
+        job = _job(config, settings, folder, dataset, vae, frames, physics)
         try:
             state, stop = train(job, resume=config.resume, progress=progress), None
         except Interrupted as interruption:
             state, stop = interruption.state, interruption
         keep_finished(stop, folder.vae)
-        result = _save(folder, config, settings, dataset, vae, frames, state)
+        result = _save(folder, config, settings, dataset, vae, frames, physics, state)
         verdict = judge_reconstruction(vae, frames["validation"], dataset.structure)
         if is_rank_zero():
             folder.record("train-vae", time.monotonic() - began, [folder.dataset])
@@ -144,7 +148,8 @@ def _inputs(config: TrainVaeConfig, run_dir: Path) -> tuple[RunFolder, Dataset]:
 
 def settings_of(config: TrainVaeConfig, vae: Autoencoder) -> dict[str, float]:
     """The preset's values, with the user's in place of those that were given."""
-    values = chosen(config, autoencoder_settings(METHODS[config.preset]))
+    own = {} if vae.own_fit is None else {name: getattr(vae.own_fit, name) for name in _FITTED}
+    values = chosen(config, {**autoencoder_settings(METHODS[config.preset]), **own})
     return {**values, "latent_size": vae.latent_size}
 
 
@@ -160,7 +165,7 @@ def _frames(dataset: Dataset, split: Split, config: TrainVaeConfig, device: torc
 def _new_vae(config: TrainVaeConfig, dataset: Dataset, frames: dict[str, Frames]) -> Autoencoder:
     structure, train = dataset.structure, frames["train"]
     made_from = TrainingFrames(
-        structure.n_atoms, structure.bonds, train.blocks, len(train), frames["validation"].blocks,
+        structure, train.blocks, len(train), frames["validation"].blocks,
         getattr(torch, config.precision),
     )  # fmt: skip
     values = chosen(config, autoencoder_settings(METHODS[config.preset]))
@@ -175,11 +180,10 @@ def _job(
     dataset: Dataset,
     vae: Autoencoder,
     frames: dict[str, Frames],
-    device: torch.device,
+    physics: Physics,
 ) -> Job:
-    energy = BondedEnergy(dataset.terms, device, getattr(torch, config.precision))
     weights = autoencoder_weights(METHODS[config.preset], settings)
-    losses = _losses(vae, weights, energy, dataset, frames["train"])
+    losses = _losses(vae, weights, physics)
 
     def validate() -> dict[str, float]:
         generator = torch.Generator().manual_seed(0)
@@ -189,12 +193,14 @@ def _job(
                 sums[name] = sums.get(name, 0.0) + value.item() * len(x) / len(frames["validation"])
         return sums
 
-    fit = method_of(METHODS[config.preset]).autoencoder_fit
+    fit = vae.own_fit or method_of(METHODS[config.preset]).autoencoder_fit
+    n_frames, batches = len(frames["train"]), vae.batches_per_epoch
+    n_items = n_frames if batches is None else batches * int(settings["batch_size"])
     return Job(
         model=vae,
-        losses=lambda batch, generator: losses(frames["train"][batch], generator),
+        losses=lambda batch, generator: losses(frames["train"][batch % n_frames], generator),
         validate=validate,
-        n_items=len(frames["train"]),
+        n_items=n_items,
         settings=fit_settings(fit, settings, config.seed),
         identity={"kind": "vae", "preset": config.preset, "values": settings, "dataset": dataset.content_hash,
                   "precision": config.precision},
@@ -203,16 +209,17 @@ def _job(
     )  # fmt: skip
 
 
+def _physics(config: TrainVaeConfig, dataset: Dataset, frames: Frames, device: torch.device) -> Physics:
+    energy = BondedEnergy(dataset.terms, device, getattr(torch, config.precision))
+    scale = torch.cat([energy.three(x) for x in frames.blocks()]).std(0)
+    return Physics(energy.three, scale, lambda x: evaluate(dataset.cv, x))
+
+
 def _losses(
     vae: Autoencoder,
     weights: dict[str, float],
-    energy: BondedEnergy,
-    dataset: Dataset,
-    frames: Frames,
+    physics: Physics,
 ) -> Callable[[Tensor, torch.Generator], dict[str, Tensor]]:
-    scale = torch.cat([energy.three(x) for x in frames.blocks()]).std(0)
-    physics = Physics(energy.three, scale, lambda x: evaluate(dataset.cv, x))
-
     def losses(batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         terms = vae.loss_terms(batch, physics, generator)
         total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
@@ -228,9 +235,10 @@ def _save(
     dataset: Dataset,
     vae: Autoencoder,
     frames: dict[str, Frames],
+    physics: Physics,
     state: FitState,
 ) -> TrainVaeResult:
-    vae.finish(frames["validation"].blocks)
+    vae.finish(frames["validation"].blocks, physics)
     numbers = METHODS[config.preset]
     reference_frames = _reference_frames(frames["train"], numbers.n_reference_frames)
     nearest = torch.cat(
@@ -248,7 +256,7 @@ def _save(
     structure = dataset.structure
     header = AutoencoderHeader(
         preset=config.preset,
-        numbers=numbers,
+        numbers=recorded(numbers, vae.representation),
         representation=vae.representation,
         sizes={
             "n_atoms": structure.n_atoms,

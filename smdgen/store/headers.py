@@ -17,7 +17,7 @@ class AutoencoderHeader:
     Attributes:
         preset: Name of the method.
         numbers: All numbers of the method, as they were when it was trained.
-        representation: What the network reads: "internal", "aligned" or "cartesian" coordinates.
+        representation: What the network reads: "internal", "aligned" or "cartesian" coordinates, or a "fold".
         sizes: Sizes of the network: `n_atoms`, `latent_size`, `hidden_size`.
         settings: Numbers of the training: epochs, batch size, rate, weights of the loss.
         config: The user's settings.

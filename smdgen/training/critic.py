@@ -86,9 +86,9 @@ def train_critic(
     """
     own = model.dynamics.numbers.critic
     pairs = even_choice(ca_pairs(find_backbone(structure)), own.most_distances)
-    data, most = parts["train"], own.most_residues // model.dynamics.residues.n_residues
+    data, most = parts["train"], own.most_residues // max(1, model.dynamics.n_residues)
     n = min(most_samples, own.samples_per_frame * len(data.z), most)
-    if n < own.fewest_samples or not len(pairs):
+    if n < own.fewest_samples or not len(pairs) or model.autoencoder.meets_cv:
         return CriticOutcome()
     generator = torch.Generator().manual_seed(seed)
     atoms = torch.from_numpy(pairs).to(model.dynamics.z_scale.device)
@@ -131,10 +131,10 @@ def _sample(
         stride, numbers = model.method.draw_stride(data.longest, generator), dynamics.numbers
         z, condition = draw_batch(data, stride, numbers.dynamics.n_steps, numbers.critic.n_rows, generator)
         z, condition = z.to(pairs.device), condition.to(pairs.device)
-        history, _ = dynamics.encode_history(dynamics.standardised(z[:, :-1]), condition)
+        history, _ = dynamics.encode_history(dynamics.standardised(z[:, :-1], condition.cv), condition)
         history, following = history.flatten(0, 1), z[:, 1:].flatten(0, 1)
         target_cv = condition.target_cv.flatten()
-        noise = torch.randn(len(target_cv), vae.features.n_features, generator=generator).to(z)
+        noise = torch.randn(len(target_cv), vae.noise_size, generator=generator).to(z)
         true.append(bond_lengths(vae.decode(following, noise), pairs))
         made.append(bond_lengths(draw_next(model, history, target_cv, generator)[1], pairs))
         scaled_condition.append(history[:, -CONDITION_SIZE:])

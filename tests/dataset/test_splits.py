@@ -37,9 +37,14 @@ def test_blocks_leave_gaps_and_reach_both_ends(n_frames):
         assert one != other
 
 
-def test_long_trajectories_train_on_both_ends_of_the_way():
-    blocks = split_blocks(1000, 0.15, 0.25)
+@pytest.mark.parametrize("n_frames", [12, 24, 40, 1000])
+def test_training_sees_both_ends_of_the_way(n_frames):
+    blocks = split_blocks(n_frames, 0.15, 0.25)
     assert blocks[0][2] == blocks[-1][2] == "train"
+
+
+def test_a_quarter_of_a_long_trajectory_is_held_out():
+    blocks = split_blocks(1000, 0.15, 0.25)
     held = sum(stop - start for start, stop, split in blocks if split == "test")
     assert 200 < held <= 250
 

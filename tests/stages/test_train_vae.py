@@ -53,11 +53,11 @@ def test_frames_read_as_needed_give_the_same_model(run_dir, tmp_path):
         assert torch.equal(found[1][key], value), key
 
 
-def test_a_large_fold_is_learned_by_its_places_and_rolled_out(tmp_path):
-    """100 residues that bend as a whole: internal coordinates would not hold the fold."""
-    structure, n_frames = large_protein.chain(100), 40
+def bending_run(run_dir, structure):
+    """A run of four pulls of 100 residues that bend as a whole, and their frames."""
+    n_frames = 40
     start = structure.positions - structure.positions.mean(0)
-    random, run_dir = np.random.default_rng(0), tmp_path / "run"
+    random = np.random.default_rng(0)
     bend = np.stack([np.zeros(400), 0.004 * start[:, 0] ** 2, np.zeros(400)], 1)
     pulls = [
         start + np.linspace(0, 1, n_frames)[:, None, None] * bend + random.normal(0, 0.05, (n_frames, 400, 3))
@@ -73,15 +73,39 @@ def test_a_large_fold_is_learned_by_its_places_and_rolled_out(tmp_path):
         pulls=[Pull(f"p{i}", n_frames * i, n_frames * (i + 1), split, "")
                for i, split in enumerate(("train", "train", "validation", "test"))],
     )  # fmt: skip
-    result = train_vae.run(VAE, run_dir, Silent())
-    assert "weights.features.pairs" in read_model(run_dir / "vae.safetensors", "vae")[0]
-    assert result.latent_size == 2 * n_frames - 1, "two training pulls span no more"
-    assert result.reconstruction_A < 0.15
+    return torch.from_numpy(x)
+
+
+def farthest_from_real(run_dir, x):
+    """A. Largest RMSD of a generated frame to its nearest real one."""
     train_lstm.run(LSTM, run_dir, Silent())
     rollout.run(RolloutConfig(steps=4), run_dir, Silent())
     with open_trajectory(run_dir / "rollout/pull_000.dcd", 400) as trajectory:
         generated = torch.from_numpy(trajectory.read())
-    assert rmsd_matrix(generated, torch.from_numpy(x)).min(1).values.max() < 1
+    return rmsd_matrix(generated, x).min(1).values.max()
+
+
+def test_two_large_chains_are_learned_by_their_places_and_rolled_out(tmp_path):
+    """Internal coordinates would not hold the fold."""
+    structure, run_dir = large_protein.chain(100), tmp_path / "run"
+    cut = np.isin(structure.bonds, [198, 200]).all(1)
+    chains = np.repeat(["A", "B"], 200)
+    x = bending_run(run_dir, dataclasses.replace(structure, bonds=structure.bonds[~cut], chain_ids=chains))
+    result = train_vae.run(VAE, run_dir, Silent())
+    assert "weights.features.pairs" in read_model(run_dir / "vae.safetensors", "vae")[0]
+    assert result.latent_size == 79, "two training pulls of 40 frames span no more"
+    assert result.reconstruction_A < 0.15
+    assert farthest_from_real(run_dir, x) < 1
+
+
+def test_one_large_chain_is_learned_as_a_fold_and_rolled_out(tmp_path):
+    run_dir = tmp_path / "run"
+    x = bending_run(run_dir, large_protein.chain(100))
+    result = train_vae.run(VAE, run_dir, Silent())
+    assert "weights.map_axes" in read_model(run_dir / "vae.safetensors", "vae")[0]
+    assert result.latent_size == 32
+    assert result.reconstruction_A < 0.5
+    assert farthest_from_real(run_dir, x) < 1
 
 
 def test_a_small_protein_keeps_its_internal_coordinates(run_dir):

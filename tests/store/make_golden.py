@@ -17,17 +17,20 @@ import torch
 from torch import Tensor, nn
 
 from smdgen.forcefield.system import residue_rows
-from smdgen.geometry.cvs import evaluate
+from smdgen.geometry.cvs import CollectiveVariable, evaluate
 from smdgen.geometry.frames import superpose
 from smdgen.geometry.internal import spanning_tree
+from smdgen.io.structures.structure import Structure
 from smdgen.method.autoencoder import FeatureVae
 from smdgen.method.critic import Critic
 from smdgen.method.dynamics import FlowDynamics
 from smdgen.method.features.aligned import AlignedFeatures
 from smdgen.method.features.base import Features
 from smdgen.method.features.internal import InternalFeatures
+from smdgen.method.fold import FoldVae
+from smdgen.method.model import Autoencoder, TrainingFrames
 from smdgen.method.paper import PaperLstm, PaperVae
-from smdgen.method.presets import METHODS
+from smdgen.method.presets import DEFAULT, METHODS, recorded
 from smdgen.method.rollout import generate
 from smdgen.method.transformer import residue_layout
 from smdgen.store.headers import CriticScore
@@ -37,13 +40,20 @@ from tests.tools.models import autoencoder_header, dynamics_header
 from tests.tools.pulls import make_cv, make_pull, make_structure
 
 FOLDER = Path(__file__).with_name("golden")
-KINDS = ("default", "aligned", "paper")
-N_RESIDUES, N_FRAMES, LATENT_SIZE, HIDDEN_SIZE = 4, 30, 6, 8
+KINDS = ("default", "aligned", "paper", "fold")
+N_RESIDUES, N_FOLDED, N_FRAMES, LATENT_SIZE, HIDDEN_SIZE = 4, 12, 30, 6, 8
 
 #: What is generated: steps, pulls and seed.
 N_STEPS, N_SAMPLES, SEED = 3, 2, 1
 
 STRUCTURE, CV = make_structure(N_RESIDUES), make_cv(N_RESIDUES)
+
+
+def molecule(kind: str) -> tuple[Structure, CollectiveVariable, int]:
+    """Structure, CV and number of residues of one kind."""
+    if kind == "fold":
+        return make_structure(N_FOLDED), make_cv(N_FOLDED), N_FOLDED
+    return STRUCTURE, CV, N_RESIDUES
 
 
 @torch.no_grad()
@@ -57,7 +67,7 @@ def fill(network: nn.Module, scale: float) -> None:
         )
 
 
-def networks(kind: str, x: Tensor) -> tuple[FeatureVae | PaperVae, FlowDynamics | PaperLstm, Critic | None]:
+def networks(kind: str, x: Tensor) -> tuple[Autoencoder, FlowDynamics | PaperLstm, Critic | None]:
     """Untrained networks of one kind, on frames x (n, n_atoms, 3), A."""
     torch.manual_seed(0)
     n_atoms = STRUCTURE.n_atoms
@@ -66,6 +76,8 @@ def networks(kind: str, x: Tensor) -> tuple[FeatureVae | PaperVae, FlowDynamics 
         for network in paper:
             fill(network, 1.0)
         return *paper, None
+    if kind == "fold":
+        return *folded(x), None
     features: Features
     if kind == "aligned":
         features = AlignedFeatures.fit(lambda: [x], n_atoms, STRUCTURE.bonds)
@@ -88,15 +100,34 @@ def networks(kind: str, x: Tensor) -> tuple[FeatureVae | PaperVae, FlowDynamics 
     return vae, dynamics, critic
 
 
+def folded(x: Tensor) -> tuple[FoldVae, FlowDynamics]:
+    """Networks of a folded chain, on frames x (n, n_atoms, 3), A."""
+    structure, cv, _ = molecule("fold")
+    frames = TrainingFrames(structure, lambda: [x], len(x), lambda: [x], x.dtype)
+    fold = DEFAULT.fold
+    assert fold is not None
+    vae = FoldVae.fit(frames, LATENT_SIZE, fold, DEFAULT.internal, DEFAULT.sampling)
+    fill(vae, 0.1)
+    sizes = {"n_features": LATENT_SIZE, "n_residues": 0, "n_kinds": 0, "n_soft": LATENT_SIZE,
+             "n_knots": fold.mean_path.n_knots}  # fmt: skip
+    dynamics = FlowDynamics(LATENT_SIZE, HIDDEN_SIZE, 16, 1, **sizes)
+    fill(dynamics, 0.3)
+    dynamics.standardise(vae.encode(x)[0], evaluate(cv, x))
+    dynamics.read_latents()
+    return vae, dynamics
+
+
 def write(kind: str, folder: Path) -> None:
     """Write vae.safetensors, lstm.safetensors, start.npy and frames.npy of one kind."""
-    pulls = [torch.from_numpy(make_pull(N_FRAMES, seed, N_RESIDUES)) for seed in range(3)]
+    structure, cv, n_residues = molecule(kind)
+    pulls = [torch.from_numpy(make_pull(N_FRAMES, seed, n_residues)) for seed in range(3)]
     x = torch.cat(pulls)
     vae, dynamics, critic = networks(kind, x)
     preset = "paper" if kind == "paper" else "default"
-    sizes = {"n_atoms": STRUCTURE.n_atoms, "latent_size": LATENT_SIZE, "hidden_size": HIDDEN_SIZE}
+    sizes = {"n_atoms": structure.n_atoms, "latent_size": LATENT_SIZE, "hidden_size": HIDDEN_SIZE}
     header = autoencoder_header(
-        STRUCTURE, CV, preset=preset, numbers=METHODS[preset], representation=vae.representation, sizes=sizes,
+        structure, cv, preset=preset, numbers=recorded(METHODS[preset], vae.representation),
+        representation=vae.representation, sizes=sizes,
         training_radius_A=2.0,
     )  # fmt: skip
     frames = superpose(x[::30], x[0] - x[0].mean(0))
@@ -104,23 +135,23 @@ def write(kind: str, folder: Path) -> None:
     own = AutoencoderFile.open(folder / "vae.safetensors")
     sizes = {"latent_size": LATENT_SIZE, "hidden_size": HIDDEN_SIZE}
     if isinstance(dynamics, FlowDynamics):
-        residues = dynamics.residues
         sizes |= {"head_size": 16, "n_blocks": 1, "n_features": len(dynamics.to_features),
-                  "n_soft": dynamics.n_soft, "n_residues": residues.n_residues,
-                  "n_kinds": residues.n_kinds}  # fmt: skip
+                  "n_soft": dynamics.n_soft, "n_residues": dynamics.n_residues,
+                  "n_kinds": dynamics.residues.n_kinds if dynamics.n_residues else 0}  # fmt: skip
+        sizes |= {"n_knots": dynamics.n_knots} if dynamics.n_knots else {}
     score = None if critic is None else CriticScore(0.75, 1000)
     header = dynamics_header(
         preset=preset,
-        numbers=METHODS[preset],
+        numbers=recorded(METHODS[preset], vae.representation),
         sizes=sizes,
         vae_sha256=own.sha256,
         duration_ps=100.0,
         critic=score,
     )
-    paths = torch.stack([evaluate(CV, pull) for pull in pulls])[:, ::6]
+    paths = torch.stack([evaluate(cv, pull) for pull in pulls])[:, ::6]
     weights = {} if critic is None else critic.state_dict()
     DynamicsFile(header, dynamics.state_dict(), paths, weights).save(folder / "lstm.safetensors")
-    model = build_model(own, DynamicsFile.open(folder / "lstm.safetensors"), STRUCTURE)
+    model = build_model(own, DynamicsFile.open(folder / "lstm.safetensors"), structure)
     rollout = generate(model, x[0], N_STEPS, N_SAMPLES, seed=SEED)
     np.save(folder / "start.npy", x[0].numpy())
     np.save(folder / "frames.npy", rollout.positions.numpy())

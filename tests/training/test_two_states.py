@@ -11,6 +11,7 @@ import torch
 from smdgen.geometry.cvs import CollectiveVariable, evaluate
 from smdgen.geometry.frames import bond_lengths, superpose
 from smdgen.geometry.internal import spanning_tree, to_cartesian, to_internal
+from smdgen.io.structures.structure import Structure
 from smdgen.method.default import DefaultMethod
 from smdgen.method.model import Physics, PullModel, TrainingFrames
 from smdgen.method.paper import PaperMethod
@@ -49,6 +50,19 @@ def pulls():
     return to_cartesian(lengths, angles, torsions, TREE)
 
 
+STRUCTURE = Structure(
+    names=np.array(["N", "CA", "C", "N", "CA", "C", "CB"]),
+    residue_names=np.full(7, "ALA"),
+    residue_ids=np.array([1, 1, 1, 2, 2, 2, 1]),
+    insertion_codes=np.full(7, ""),
+    chain_ids=np.full(7, "A"),
+    segment_ids=np.full(7, ""),
+    elements=np.array(["N", "C", "C", "N", "C", "C", "C"]),
+    masses=np.full(7, 12.0),
+    bonds=np.asarray(BONDS, dtype=np.int64),
+)
+
+
 def train(network, losses, n_items, numbers, epochs, batch_size):
     settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": numbers.learning_rate}
     settings = fit_settings(numbers, settings, seed=0)
@@ -59,7 +73,7 @@ def trained(method, x, vae_epochs, n_batches):
     """A model of a method, trained for a short time on pulls (n_pulls, n_frames, n_atoms, 3), A."""
     torch.manual_seed(0)
     flat, cv = x.flatten(0, 1), evaluate(ENDS, x)
-    frames = TrainingFrames(7, BONDS, lambda: [flat], len(flat), lambda: [flat], x.dtype)
+    frames = TrainingFrames(STRUCTURE, lambda: [flat], len(flat), lambda: [flat], x.dtype)
     vae = method.new_autoencoder(frames, 0, 0)
     physics = Physics(lambda x: bond_lengths(x, BONDS)[:, :3], torch.ones(3), lambda x: evaluate(ENDS, x))
 
@@ -68,13 +82,13 @@ def trained(method, x, vae_epochs, n_batches):
         return {"loss": terms["recon"] + 0.003 * terms["kl"]}
 
     train(vae, of_frames, len(flat), method.autoencoder_fit, vae_epochs, 64)
-    vae.finish(frames.validation)
+    vae.finish(frames.validation, physics)
     with torch.no_grad():
         z = vae.encode(flat)[0]
     ranges = tuple(slice(i * N_FRAMES, (i + 1) * N_FRAMES) for i in range(len(x)))
     data = Sequences(z, cv.flatten(), ranges, 1.0)
-    names, residues = ["N", "CA", "C", "N", "CA", "C", "CB"], [0, 0, 0, 1, 1, 1, 0]
-    dynamics, _ = method.new_dynamics(vae, 0, z, cv.flatten(), names, residues)
+    residues = (STRUCTURE.residue_ids - 1).tolist()
+    dynamics, _ = method.new_dynamics(vae, 0, z, cv.flatten(), STRUCTURE.names.tolist(), residues)
 
     def of_sequences(items, generator):
         stride = method.draw_stride(N_FRAMES, generator)
