@@ -137,7 +137,7 @@ class DefaultMethod:
             ),
         }
         dynamics = FlowDynamics(**sizes, numbers=self.numbers).to(z.dtype)
-        dynamics.standardise(z, cv)
+        dynamics.standardise(z, cv, autoencoder.map_std if layout is None else None)
         if layout is None:
             dynamics.read_latents()
         else:

@@ -115,16 +115,22 @@ class FlowDynamics(Dynamics):
         self.residues.arrange(layout)
 
     @torch.no_grad()
-    def standardise(self, z: Tensor, cv: Tensor) -> None:
-        """Take the scales from training frames: z (n_frames, latent_size), cv (n_frames,)."""
+    def standardise(self, z: Tensor, cv: Tensor, scale: Tensor | None = None) -> None:
+        """Take the scales from training frames.
+
+        Args:
+            z: (n_frames, latent_size). Their latents.
+            cv: (n_frames,). Their CV.
+            scale: (latent_size,). What a unit of each latent counts, for the mean path.
+        """
         self.z_centre.copy_(z.mean(0))
         least = self.numbers.dynamics.least_deviation
         self.z_scale.copy_(z.std(0, correction=0).clamp_min(least))
         self.cv_centre.copy_(cv.mean())
         self.cv_scale.copy_(cv.std(correction=0).clamp_min(least))
         own = self.numbers.fold
-        if self.n_knots and own is not None:
-            knots, path, deviation = mean_path(cv, z, self.n_knots, own.mean_path)
+        if self.n_knots and own is not None and scale is not None:
+            knots, path, deviation = mean_path(cv, z, scale, self.n_knots, own.mean_path)
             self.knots.copy_(knots)
             self.path.copy_(path)
             self.z_scale.copy_(deviation.clamp_min(least))

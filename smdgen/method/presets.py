@@ -215,6 +215,7 @@ class MeanPathNumbers:
     Attributes:
         n_knots: CVs at which it is kept.
         widths: Of the regression, to choose from, in shares of the range of the CV.
+        gap_share: The width is at least this share of the way to the nearest frames of both sides.
         ridge: Added to the spread that the slope divides by, in squares of the width.
         least_range: Floor of the range of the CV, in its unit.
         left_out: Frames before and after one in time that do not tell how well a width does.
@@ -223,6 +224,7 @@ class MeanPathNumbers:
     n_knots: int = 96
     widths: tuple[float, ...] = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
     left_out: int = 2
+    gap_share: float = 0.3
     ridge: float = 1e-4
     least_range: float = 1e-6
 

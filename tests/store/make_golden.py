@@ -112,7 +112,7 @@ def folded(x: Tensor) -> tuple[FoldVae, FlowDynamics]:
              "n_knots": fold.mean_path.n_knots}  # fmt: skip
     dynamics = FlowDynamics(LATENT_SIZE, HIDDEN_SIZE, 16, 1, **sizes)
     fill(dynamics, 0.3)
-    dynamics.standardise(vae.encode(x)[0], evaluate(cv, x))
+    dynamics.standardise(vae.encode(x)[0], evaluate(cv, x), vae.map_std)
     dynamics.read_latents()
     return vae, dynamics
 

@@ -42,7 +42,7 @@ LAYOUTS = {
     "schema_1_paper": "29a152f37dc0cd15",
     "schema_2_aligned": "5862318eeb7012b2",
     "schema_2_default": "1fc74f118130c507",
-    "schema_2_fold": "2b4e4d48b578b755",
+    "schema_2_fold": "c6039e368e053d73",
     "schema_2_paper": "77722ee2e4df19c0",
 }
 
