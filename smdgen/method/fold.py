@@ -39,7 +39,10 @@ from smdgen.method.transformer import ResidueLayer
 
 
 def has_fold(structure: Molecule, numbers: FoldNumbers) -> bool:
-    """Whether the atoms are one chain of residues, each with its CA, long enough to fold."""
+    """Whether the atoms are one chain of residues, each with its CA and without a ring, long enough to fold.
+
+    A tree of bonds does not close rings: local geometry drawn along it breaks those of side chains.
+    """
     backbone = find_backbone(structure)
     one_each = backbone.n_residues == int(residue_numbers(structure).max()) + 1
     whole = bool((backbone.atoms["CA"][1:] > backbone.atoms["CA"][:-1]).all()) and bool(backbone.linked.all())
@@ -48,7 +51,8 @@ def has_fold(structure: Molecule, numbers: FoldNumbers) -> bool:
         (min(c, n), max(c, n)) in linked
         for c, n in zip(backbone.atoms["C"][:-1].tolist(), backbone.atoms["N"][1:].tolist(), strict=True)
     )
-    return one_each and whole and bonded and backbone.n_residues >= numbers.least_residues
+    open_chain = len(linked) == len(structure.names) - 1
+    return one_each and whole and bonded and open_chain and backbone.n_residues >= numbers.least_residues
 
 
 class FoldVae(Autoencoder):

@@ -121,3 +121,5 @@ def test_one_whole_chain_has_a_fold(x: torch.Tensor):
 
     cut = replace(STRUCTURE, bonds=STRUCTURE.bonds[(STRUCTURE.bonds != [30, 32]).any(1)])
     assert not has_fold(cut, FOLD), "two chains"
+    ring = replace(STRUCTURE, bonds=np.concatenate([STRUCTURE.bonds, [[0, 3]]]))
+    assert not has_fold(ring, FOLD), "a ring"
