@@ -7,7 +7,7 @@ import numpy as np
 
 from smdgen.dataset.dataset import Dataset
 from smdgen.dataset.frames import blocks_of
-from smdgen.dataset.splits import LONG, MINIMUM_PULLS
+from smdgen.dataset.splits import MINIMUM_PULLS
 from smdgen.geometry.backbone import find_backbone
 from smdgen.geometry.cv_paths import difference
 from smdgen.geometry.frames import rmsd_matrix
@@ -42,7 +42,6 @@ def remarks(dataset: Dataset) -> list[str]:
         return [
             f"{found}: what is held out are blocks of frames, a weaker test than whole pulls; "
             f"give {MINIMUM_PULLS} trajectories or more for a split by pull",
-            *_ends_held_back(dataset),
         ]
     about = (_uneven_lengths, _uneven_times, _still_pulls, _duplicates, _wild_turns, thin_data)
     return [remark for find in about for remark in find(dataset)]
@@ -59,22 +58,6 @@ def thin_data(dataset: Dataset) -> list[str]:
         f"few training pulls: {n_pulls} pull{'s' * (n_pulls != 1)}{blocks} with "
         f"{sum(pull.n_frames for pull in train)} frames to train on; "
         f"generated pulls will vary less than real ones. {_ENOUGH_PULLS} or more are better"
-    ]
-
-
-def _ends_held_back(dataset: Dataset) -> list[str]:
-    """A remark if no trajectory is trained on to its end: a short one has its last frames held back."""
-    if any(own[-1].split == "train" for own in dataset.trajectories):
-        return []
-    lasts = ([pull for pull in own if pull.split == "train"] for own in dataset.trajectories)
-    ends = np.array(
-        [dataset.cv_values[[own[-1].stop - 1, whole[-1].stop - 1]]
-         for own, whole in zip(lasts, dataset.trajectories, strict=True) if own]
-    )  # fmt: skip
-    trained, last = np.median(ends, axis=0)
-    return [
-        f"fewer than {LONG} frames: the end of a pull is held back, so rollouts go to about {trained:.2f} "
-        f"{dataset.cv.unit}, where training ends, not to {last:.2f}; more frames (a smaller --stride) help"
     ]
 
 
