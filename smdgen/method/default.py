@@ -116,31 +116,25 @@ class DefaultMethod:
         residues: Sequence[int],
     ) -> tuple[FlowDynamics, dict[str, int]]:
         """Untrained dynamics on what the autoencoder made of its features, and their sizes."""
-        own, fold = self.numbers.dynamics, self.numbers.fold
-        latent, layout = autoencoder.latent_size, None
-        if not autoencoder.meets_cv:
-            layout = residue_layout(autoencoder.features, names, residues)
+        own, latent = self.numbers.dynamics, autoencoder.latent_size
         sizes = {
             "latent_size": latent,
             "hidden_size": hidden_size or own.hidden_size,
             "head_size": max(own.head_size, latent),
             "n_blocks": own.n_blocks,
-            **(
-                layout.sizes
-                if layout
-                else {
-                    **_NO_RESIDUES,
-                    "n_features": latent,
-                    "n_soft": latent,
-                    "n_knots": fold.mean_path.n_knots if fold else 0,
-                }
-            ),
         }
-        dynamics = FlowDynamics(**sizes, numbers=self.numbers).to(z.dtype)
-        dynamics.standardise(z, cv, autoencoder.map_std if layout is None else None)
-        if layout is None:
+        if autoencoder.meets_cv:
+            assert self.numbers.fold is not None
+            n_knots = self.numbers.fold.mean_path.n_knots
+            sizes |= {"n_features": latent, **_NO_RESIDUES, "n_soft": latent, "n_knots": n_knots}
+            dynamics = FlowDynamics(**sizes, numbers=self.numbers).to(z.dtype)
+            dynamics.standardise(z, cv, autoencoder.map_std)
             dynamics.read_latents()
         else:
+            layout = residue_layout(autoencoder.features, names, residues)
+            sizes |= layout.sizes
+            dynamics = FlowDynamics(**sizes, numbers=self.numbers).to(z.dtype)
+            dynamics.standardise(z, cv)
             dynamics.read_features(autoencoder, layout)
         return dynamics, sizes
 

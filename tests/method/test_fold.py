@@ -1,5 +1,7 @@
 """The autoencoder of folded chains: maps of distances, local geometry, and frames made of both."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -117,8 +119,6 @@ def test_noise_is_scaled_to_the_energies_of_validation_frames(x: torch.Tensor):
 def test_one_whole_chain_has_a_fold(x: torch.Tensor):
     assert has_fold(STRUCTURE, FOLD)
     assert not has_fold(make_structure(8), FOLD), "too short"
-    from dataclasses import replace
-
     cut = replace(STRUCTURE, bonds=STRUCTURE.bonds[(STRUCTURE.bonds != [30, 32]).any(1)])
     assert not has_fold(cut, FOLD), "two chains"
     ring = replace(STRUCTURE, bonds=np.concatenate([STRUCTURE.bonds, [[0, 3]]]))
